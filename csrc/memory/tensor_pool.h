@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "memory/buffer.h"
+
+namespace naiad {
+
+// What the pool holds, for metrics. All in bytes.
+struct PoolUsage {
+  std::size_t capacity_bytes = 0;  // the arena's address range
+  std::size_t mapped_bytes = 0;    // handed out at least once
+  std::size_t used_bytes = 0;      // in blocks that are out now
+  std::size_t pinned_bytes = 0;    // registered with CUDA for DMA
+};
+
+// Blocks for tensors and message bodies, cut in size classes from one memfd arena: memory that worker
+// processes can map by offset, with no name to attack, and that is pinned for DMA where there is a GPU.
+// Blocks are 64-byte aligned and not zeroed. The pool outlives every buffer that it gave.
+class TensorPool {
+ public:
+  virtual ~TensorPool() = default;
+
+  // A block of at least `size_bytes` (data() is 64-byte aligned; size_bytes() is what was asked for; 0 is
+  // allowed). Empty when the arena is exhausted. Any thread; never blocks.
+  virtual BufferRef try_allocate(std::size_t size_bytes) = 0;
+
+  // Any thread.
+  virtual PoolUsage usage() const = 0;
+
+  // The arena as a file and the offset of a block in it, for a channel to another process; -1 / nothing where
+  // the pool has no arena. Any thread.
+  virtual int arena_fd() const = 0;
+};
+
+// The pool over a memfd arena of `capacity_bytes` (address space; memory is taken page by page when blocks
+// are first used). Throws Error(kUnavailable) when the arena cannot be made. Any thread.
+std::unique_ptr<TensorPool> make_arena_pool(std::size_t capacity_bytes);
+
+}  // namespace naiad
