@@ -1,0 +1,1 @@
+"""Model configurations: parse, complete, validate, print."""
