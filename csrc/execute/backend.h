@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "memory/device.h"
+#include "memory/tensor_pool.h"
+#include "request/model_spec.h"
+
+namespace naiad {
+
+class Execution;
+
+// What an instance of a model is made from.
+struct InstanceSpec {
+  const ModelSpec& model;
+  TensorPool& pool;
+  std::string name;  // "<group>_<i>"
+  Device device;
+};
+
+// The contract of everything that can run a model. The thread of the instance makes, uses and destroys it;
+// no two calls of one Backend overlap.
+class Backend {
+ public:
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  virtual ~Backend() = default;
+
+  // Runs one batch: reads its inputs from `execution` and hands it every output, or an answer or a failure
+  // for single requests. An Error thrown fails those that have no answer yet; the instance lives on.
+  // Instance thread.
+  virtual void execute(Execution& execution) = 0;
+};
+
+// Makes the backend of one instance; throws Error when the model cannot be loaded. Instance thread.
+using BackendFactory = std::function<std::unique_ptr<Backend>(const InstanceSpec&)>;
+
+}  // namespace naiad

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "memory/tensor_pool.h"
+#include "request/request.h"
+
+namespace naiad {
+
+// One batch while a backend runs it: its requests, their rows gathered, its outputs cut apart again.
+// Instance thread.
+class Execution {
+ public:
+  Execution(const ModelSpec& model, std::vector<std::unique_ptr<Request>> requests, TensorPool& pool,
+            const Clock& clock);
+
+  const ModelSpec& model() const { return model_; }
+  TensorPool& pool() { return pool_; }
+  std::size_t num_requests() const { return requests_.size(); }
+  // Rows of all requests together; 1 when the model does not batch.
+  std::uint32_t num_rows() const { return num_rows_; }
+  const Request& request(std::size_t k) const { return *requests_[k]; }
+
+  // Input `index` of all requests, row after row, in one contiguous and 64-byte aligned tensor in the model's
+  // shape (with the batch dimension first when the model batches). A single request's own bytes are handed on
+  // uncopied when they are aligned. Not present() when the input is optional and absent. Throws
+  // Error(kUnavailable) when the pool is exhausted.
+  Tensor input(std::size_t index);
+
+  // A block for an output of the batch; throws Error(kUnavailable) when the pool is exhausted.
+  BufferRef allocate(std::size_t size_bytes);
+
+  // Output `index` of the whole batch, in the model's shape; each request that wants it gets its rows as a
+  // view of `tensor`. Throws Error(kInternal) when the first dimension is not num_rows().
+  void output(std::size_t index, const Tensor& tensor);
+  // Output `index` of request `k` alone, in the model's shape, taken over as it is.
+  void output(std::size_t k, std::size_t index, Tensor tensor);
+  // A parameter of the response to request `k`.
+  void parameter(std::size_t k, Parameter parameter);
+  // Request `k` alone fails.
+  void fail(std::size_t k, Status status);
+  // All requests that have not failed by themselves fail.
+  void fail_all(const Status& status);
+
+  // Marks for the statistics: inputs are ready and the model starts; the model is done and outputs are next.
+  void inputs_ready() { inputs_ready_ns_ = clock_.now_ns(); }
+  void outputs_ready() { outputs_ready_ns_ = clock_.now_ns(); }
+
+  std::uint64_t start_ns() const { return start_ns_; }
+  std::uint64_t inputs_ready_ns() const { return inputs_ready_ns_; }
+  std::uint64_t outputs_ready_ns() const { return outputs_ready_ns_; }
+  const Response& response(std::size_t k) const { return responses_[k]; }
+
+  // Sends every request home with its answer. Nothing may be used after it.
+  void complete();
+
+ private:
+  const ModelSpec& model_;
+  std::vector<std::unique_ptr<Request>> requests_;
+  std::vector<Response> responses_;
+  TensorPool& pool_;
+  const Clock& clock_;
+  std::uint32_t num_rows_ = 0;
+  std::uint64_t start_ns_ = 0;
+  std::uint64_t inputs_ready_ns_ = 0;
+  std::uint64_t outputs_ready_ns_ = 0;
+};
+
+}  // namespace naiad

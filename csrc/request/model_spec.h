@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/dtype.h"
+#include "memory/shape.h"
+
+namespace naiad {
+
+// One input or output as the model's configuration names it. `dims` leaves the batch dimension out; -1 is
+// any size.
+struct TensorSpec {
+  std::string name;
+  DataType dtype = DataType::kInvalid;
+  Shape dims;
+  std::optional<Shape> reshape;     // what the model itself sees instead of dims
+  bool optional = false;            // inputs only
+  std::vector<std::string> labels;  // outputs only: the names of its classes
+};
+
+// When a model takes its batches.
+struct BatchingSpec {
+  bool dynamic = false;                          // false: one request at a time
+  std::vector<std::uint32_t> preferred_num_rows;  // ascending; empty: max_batch_size alone
+  std::uint64_t max_queue_delay_ns = 0;
+};
+
+// What the core has to know of one version of a model: fixed while it is loaded. Made from config.pbtxt by
+// the Python side. Any thread reads it.
+struct ModelSpec {
+  std::string name;
+  std::int64_t version = 1;
+  std::uint32_t max_batch_size = 0;  // 0: no batch dimension
+  std::vector<TensorSpec> inputs;
+  std::vector<TensorSpec> outputs;
+  BatchingSpec batching;
+  std::size_t max_queue_size = 0;  // requests that may wait
+
+  bool batches() const { return max_batch_size > 0; }
+  // Position of an input or output by name. Any thread.
+  std::optional<std::size_t> input_index(std::string_view input_name) const {
+    return index_of(inputs, input_name);
+  }
+  std::optional<std::size_t> output_index(std::string_view output_name) const {
+    return index_of(outputs, output_name);
+  }
+
+ private:
+  static std::optional<std::size_t> index_of(const std::vector<TensorSpec>& specs, std::string_view name) {
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      if (specs[i].name == name) return i;
+    }
+    return std::nullopt;
+  }
+};
+
+}  // namespace naiad

@@ -1,0 +1,102 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "memory/buffer.h"
+#include "memory/tensor.h"
+#include "request/model_spec.h"
+#include "request/parameters.h"
+
+namespace naiad {
+
+// An input as the client named it. `name` points into Request::body or Request::text.
+struct GivenInput {
+  std::string_view name;
+  Tensor tensor;
+};
+
+// An output that the client asked for by name, and how it wants it written.
+struct WantedOutput {
+  std::string_view name;
+  std::uint32_t num_classes = 0;  // > 0: the classification extension, that many classes
+  std::optional<bool> binary;     // v2 HTTP: raw bytes after the JSON; unset = Request::binary_by_default
+};
+
+// When a request passed each mark; steady-clock nanoseconds, 0 = not reached.
+struct Timestamps {
+  std::uint64_t received_ns = 0;
+  std::uint64_t queued_ns = 0;
+  std::uint64_t compute_start_ns = 0;
+};
+
+class CompletionSink;
+
+// One inference request as plain data. It has one owner at a time: a decoder, the queue, a batch, the sink.
+struct Request {
+  // What the client said; filled in by a decoder of csrc/protocol or by the in-process API.
+  std::string_view model_name;
+  std::string_view model_version;  // empty: the server chooses
+  std::string id;
+  std::vector<GivenInput> given_inputs;
+  std::vector<WantedOutput> wanted_outputs;  // empty: all
+  Parameters parameters;                     // those that are the model's business
+  std::uint64_t sequence_id = 0;
+  std::string sequence_name;  // a correlation id given as text
+  bool sequence_start = false;
+  bool sequence_end = false;
+  std::uint64_t priority = 0;
+  std::uint64_t timeout_us = 0;
+  bool binary_by_default = false;
+
+  // What the names and tensors above point into.
+  BufferRef body;
+  std::deque<std::string> text;  // a deque: its strings never move
+
+  // What the engine adds on admission.
+  std::shared_ptr<const ModelSpec> spec;
+  std::vector<Tensor> inputs;         // in the order of spec->inputs, in the model's own shapes; absent
+                                      // optional ones are not present()
+  std::vector<bool> wanted;           // by position in spec->outputs
+  std::uint32_t num_rows = 1;         // the batch dimension; 1 when the model does not batch
+  Timestamps timestamps;
+
+  // The way home.
+  CompletionSink* sink = nullptr;
+  std::uint64_t tag = 0;  // the sink's own mark
+
+  // Set by any thread, read before execution (relaxed: a hint, nothing is published with it).
+  std::atomic<bool> cancelled{false};
+};
+
+// One output of a response.
+struct OutputTensor {
+  std::size_t index = 0;  // position in spec->outputs
+  Tensor tensor;          // in the client's shape
+};
+
+struct Response {
+  Status status;
+  std::vector<OutputTensor> outputs;
+  Parameters parameters;
+};
+
+// Where a finished request goes home to. It outlives every request that names it.
+class CompletionSink {
+ public:
+  virtual ~CompletionSink() = default;
+
+  // Called once for each request that was queued; takes it back together with its answer. Any thread; must
+  // not block, throw, or take the GIL.
+  virtual void complete(std::unique_ptr<Request> request, Response response) noexcept = 0;
+};
+
+}  // namespace naiad
