@@ -1,0 +1,220 @@
+"""The compiled core, as Python sees it. Only naiad.engine imports it.
+
+Thread rules: every method may be called from any thread unless it says otherwise. Methods that wait let go of
+the GIL. Failures are raised as the classes of naiad.errors.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+ParameterValue = bool | int | float | str
+
+def build_facts() -> dict[str, str]:
+    """How the module was built and what it found: version, compiler, cuda ("built, 1 GPU" ...)."""
+
+def gpu_count() -> int: ...
+def gpu_absence() -> str: ...
+def set_log(*, info: bool, warning: bool, error: bool, verbose: int) -> None: ...
+
+@final
+class TensorSpec:
+    def __init__(
+        self,
+        name: str,
+        datatype: str,
+        dims: Sequence[int],
+        *,
+        reshape: Sequence[int] | None = None,
+        optional: bool = False,
+        labels: Sequence[str] = (),
+    ) -> None:
+        """`datatype` is the wire name ("FP32", "BYTES"); `dims` leaves the batch dimension out, -1 = any."""
+    name: str
+    datatype: str
+    dims: list[int]
+
+@final
+class ModelSpec:
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        *,
+        max_batch_size: int,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        dynamic_batching: bool = False,
+        preferred_batch_sizes: Sequence[int] = (),
+        max_queue_delay_us: int = 0,
+        max_queue_size: int = 0,
+    ) -> None:
+        """`max_queue_size` 0 takes the core's default bound."""
+
+@final
+class InstanceSpec:
+    def __init__(self, name: str, *, device_kind: str = "CPU", device_id: int = 0) -> None: ...
+
+@final
+class BackendFactory:
+    """What instances are made from; opaque."""
+
+def identity_factory() -> BackendFactory: ...
+
+@final
+class OnnxRuntime:
+    """The onnxruntime C library of an installed wheel, opened by path."""
+    def __init__(self, library_path: str) -> None: ...
+    version: str
+    def factory(self, model_path: str, options: Mapping[str, str]) -> BackendFactory: ...
+    def metadata(self, model_path: str) -> dict[str, Any]:
+        """{"inputs": [{"name", "datatype", "dims"}], "outputs": [...], "custom": {str: str}}"""
+
+class PythonInstance(Protocol):
+    """What a Python backend gives for one instance. Called on that instance's thread with the GIL."""
+    def execute(self, requests: list[RequestView]) -> None:
+        """Answers every request through its RequestView; what has no answer when it returns fails."""
+    def finalize(self) -> None: ...
+
+def python_factory(make: Callable[[str, str, int], PythonInstance]) -> BackendFactory:
+    """`make(instance_name, device_kind, device_id)` is called on each instance's own thread."""
+
+@final
+class RequestView:
+    """One request of the batch that a Python backend is running. Valid until execute() returns; arrays taken
+    from it stay valid as long as they live."""
+    id: str
+    sequence_id: int
+    sequence_name: str
+    sequence_start: bool
+    sequence_end: bool
+    timeout_us: int
+    priority: int
+    parameters: dict[str, ParameterValue]
+    requested_outputs: list[str]
+    cancelled: bool
+    def inputs(self) -> list[tuple[str, str, NDArray[Any]]]:
+        """(name, datatype, array) of every input present, in the model's own shape; read-only views without a
+        copy. BYTES arrays have dtype object and hold bytes. BF16 arrays have dtype uint16 (the bits)."""
+    def output(self, name: str, datatype: str, array: NDArray[Any]) -> None:
+        """Takes the array over without a copy when it is C-contiguous (object arrays of bytes/str are
+        encoded). Raises InvalidArgument for an unknown name, a wrong datatype or shape."""
+    def parameter(self, name: str, value: ParameterValue) -> None: ...
+    def fail(self, code: str, message: str) -> None: ...
+
+@final
+class Tensor:
+    """A tensor of a response, in pool memory; immutable. Supports the buffer protocol and DLPack (BYTES: not)."""
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+    def numpy(self) -> NDArray[Any]:
+        """A view without a copy, except BYTES (object array of bytes) which is decoded."""
+    def __dlpack__(self, **kwargs: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+@final
+class Result:
+    """An in-process response."""
+    id: str
+    parameters: dict[str, ParameterValue]
+    outputs: dict[str, Tensor]
+
+@final
+class HttpAnswer:
+    """A finished v2 HTTP inference: `json_size` is the Inference-Header-Content-Length, or None when the body
+    is JSON alone. `body` is one bytes object, or a list of buffers (large tensors uncopied)."""
+    tag: int
+    error: Exception | None
+    json_size: int | None
+    body: bytes | list[bytes | memoryview]
+
+@final
+class GrpcAnswer:
+    """A finished gRPC inference: `message` is the serialized ModelInferResponse."""
+    tag: int
+    error: Exception | None
+    message: bytes
+
+@final
+class LocalAnswer:
+    """A finished in-process inference."""
+    tag: int
+    error: Exception | None
+    result: Result | None
+
+@final
+class CompletionQueue:
+    """Where the requests of one event loop come home to. fileno() becomes readable when something is there."""
+    def __init__(self, engine: Engine) -> None: ...
+    def fileno(self) -> int: ...
+    def drain(self) -> list[HttpAnswer | GrpcAnswer | LocalAnswer]:
+        """All that finished; encodes the answers. One thread at a time. Never blocks."""
+    def submit_http(
+        self, tag: int, model: str, version: str, body: bytes | bytearray | memoryview, header_length: int | None
+    ) -> None:
+        """Decodes and queues a v2 HTTP inference request; its answer comes out of drain() with `tag`. Raises
+        at once when the request is refused."""
+    def submit_grpc(self, tag: int, message: bytes) -> None: ...
+    def submit_local(
+        self,
+        tag: int,
+        model: str,
+        version: str,
+        inputs: Mapping[str, Any],
+        *,
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, ParameterValue] | None = None,
+    ) -> None: ...
+    def cancel(self, tag: int) -> None:
+        """Marks a request cancelled; it is dropped if it was not yet taken into a batch."""
+
+@final
+class Model:
+    """A running model version. It keeps running until Engine.stop(model) or the engine's close()."""
+    name: str
+    version: int
+    pending: int
+    def statistics(self) -> dict[str, Any]:
+        """Cumulative counters; durations in nanoseconds:
+        {"inference_count", "execution_count", "last_inference_ms",
+         "success"|"fail"|"queue"|"compute_input"|"compute_infer"|"compute_output": (count, ns),
+         "failures": {"REJECTED"|"CANCELED"|"BACKEND"|"OTHER": count},
+         "batches": [(batch_size, (count, ns) compute_input, (count, ns) compute_infer, (count, ns) compute_output)]}
+        """
+
+@final
+class Engine:
+    """The core: tensor pool, models, instance threads."""
+    def __init__(self, *, pool_bytes: int, pinned_bytes: int = 0, max_tensor_bytes: int = 64 << 20) -> None: ...
+    def start(self, spec: ModelSpec, factory: BackendFactory, instances: Sequence[InstanceSpec]) -> Model:
+        """Makes the instances (each on its own thread), waits until all are loaded; raises what the first
+        failing one raised. Not yet visible to requests: see publish(). Lets go of the GIL."""
+    def publish(self, name: str, models: Sequence[Model]) -> None:
+        """From now on requests for `name` go to these versions (the highest where a request names none). An
+        empty list: the model is known but not available."""
+    def forget(self, name: str) -> None:
+        """From now on `name` is unknown."""
+    def stop(self, model: Model, *, drain: bool = True) -> None:
+        """Refuses new requests, lets what waits finish (or fails it when not `drain`), ends the instances.
+        Lets go of the GIL."""
+    def infer(
+        self,
+        model: str,
+        version: str,
+        inputs: Mapping[str, Any],
+        *,
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, ParameterValue] | None = None,
+    ) -> Result:
+        """Runs one request and waits for it without the GIL. Inputs: anything with the buffer protocol, numpy
+        arrays (object/str/bytes arrays for BYTES), or DLPack CPU tensors; taken without a copy when C-contiguous."""
+    def usage(self) -> dict[str, int]:
+        """Tensor pool bytes: capacity, mapped, used, pinned."""
+    def close(self) -> None:
+        """Stops every model. Idempotent."""
