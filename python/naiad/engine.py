@@ -1,0 +1,56 @@
+"""The core as the rest of the server sees it: the one place that imports naiad._core.
+
+The names here are documented in _core.pyi. Every failure they raise is a class of naiad.errors.
+"""
+
+from __future__ import annotations
+
+from naiad._core import (
+    BackendFactory,
+    CompletionQueue,
+    Engine,
+    GrpcAnswer,
+    HttpAnswer,
+    InstanceSpec,
+    LocalAnswer,
+    Model,
+    ModelSpec,
+    OnnxRuntime,
+    ParameterValue,
+    PythonInstance,
+    RequestView,
+    Result,
+    Tensor,
+    TensorSpec,
+    build_facts,
+    gpu_absence,
+    gpu_count,
+    identity_factory,
+    python_factory,
+    set_log,
+)
+
+__all__ = [
+    "BackendFactory",
+    "CompletionQueue",
+    "Engine",
+    "GrpcAnswer",
+    "HttpAnswer",
+    "InstanceSpec",
+    "LocalAnswer",
+    "Model",
+    "ModelSpec",
+    "OnnxRuntime",
+    "ParameterValue",
+    "PythonInstance",
+    "RequestView",
+    "Result",
+    "Tensor",
+    "TensorSpec",
+    "build_facts",
+    "gpu_absence",
+    "gpu_count",
+    "identity_factory",
+    "python_factory",
+    "set_log",
+]
