@@ -1,0 +1,121 @@
+"""What can be set on a server, as plain frozen values. ``naiad.cli`` reads them from the command line.
+
+The defaults are Triton's where Triton has the setting. Sizes are bytes and durations seconds unless a name says
+otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+ControlMode = Literal["none", "explicit"]
+LogFormat = Literal["default", "ISO8601"]
+Compression = Literal["none", "low", "medium", "high"]
+
+SERVER_VERSION = "2.73.0"
+"""The Triton release whose protocol is spoken: what clients read as the server's version."""
+
+DEFAULT_MAX_INPUT_SIZE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySettings:
+    """Where models come from and which are loaded."""
+
+    model_repositories: tuple[Path, ...]
+    control_mode: ControlMode = "none"
+    load_models: tuple[str, ...] = ()
+    """Explicit mode only: the models loaded at start; ``("*",)`` means all."""
+    exit_on_error: bool = True
+    strict_readiness: bool = True
+    auto_complete: bool = True
+    backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Backend name -> key -> value; the name "" holds settings of all backends."""
+    load_threads: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """The HTTP edge."""
+
+    enabled: bool = True
+    address: str = "0.0.0.0"
+    port: int = 8000
+    reuse_port: bool = False
+    max_input_size_bytes: int = DEFAULT_MAX_INPUT_SIZE_BYTES
+    """Bound of a request body, of its inflated form too."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcSettings:
+    """The gRPC edge. Keep-alive values are passed to gRPC as they are."""
+
+    enabled: bool = True
+    address: str = "0.0.0.0"
+    port: int = 8001
+    reuse_port: bool = False
+    compression: Compression = "none"
+    keepalive_time_ms: int = 7_200_000
+    keepalive_timeout_ms: int = 20_000
+    keepalive_permit_without_calls: bool = False
+    http2_max_pings_without_data: int = 2
+    http2_min_recv_ping_interval_without_data_ms: int = 300_000
+    http2_max_ping_strikes: int = 2
+    max_connection_age_ms: int = 0
+    """0: connections do not age."""
+    max_connection_age_grace_ms: int = 0
+    """0: no end to the grace."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """The metrics edge and what it shows."""
+
+    enabled: bool = True
+    address: str = "0.0.0.0"
+    port: int = 8002
+    gpu: bool = True
+    cpu: bool = True
+    interval_ms: int = 2000
+    """How old a reading of CPU and GPU may be when it is shown."""
+    counter_latencies: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is logged, and how."""
+
+    info: bool = True
+    warning: bool = True
+    error: bool = True
+    verbose: int = 0
+    format: LogFormat = "default"
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSettings:
+    """The compiled core."""
+
+    pool_bytes: int = 0
+    """Bound of the tensor pool; 0 takes a share of the machine's memory."""
+    pinned_bytes: int = 256 << 20
+    """How much of the pool may be pinned for a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Everything about one server."""
+
+    repository: RepositorySettings
+    server_id: str = "triton"
+    exit_timeout_s: float = 30.0
+    """How long requests in flight may take to finish after a signal to stop."""
+    http: HttpSettings = field(default_factory=HttpSettings)
+    grpc: GrpcSettings = field(default_factory=GrpcSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    core: CoreSettings = field(default_factory=CoreSettings)
