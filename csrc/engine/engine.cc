@@ -1,0 +1,94 @@
+#include "engine/engine.h"
+
+#include <charconv>
+#include <mutex>
+#include <utility>
+
+namespace naiad {
+namespace {
+
+Status not_found(std::string_view name, const std::string& what) {
+  return {Code::kNotFound, "Request for unknown model: '" + std::string(name) + "' " + what};
+}
+
+Status parse_version(std::string_view text, std::int64_t& version) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+  if (error == std::errc() && end == text.data() + text.size() && version > 0) return {};
+  return {Code::kInvalidArgument, "failed to get model version from specified version string '" +
+                                      std::string(text) +
+                                      "', version should be an integral value > 0"};
+}
+
+}  // namespace
+
+Engine::Engine(std::unique_ptr<TensorPool> pool) : pool_(std::move(pool)) {}
+
+Engine::~Engine() { close(); }
+
+std::shared_ptr<Model> Engine::start(ModelSpec spec, const BackendFactory& factory,
+                                     const std::vector<InstancePlan>& instances) {
+  auto model = std::make_shared<Model>(std::move(spec), factory, instances, *pool_, clock_);
+  const std::unique_lock lock(mutex_);
+  running_.push_back(model);
+  return model;
+}
+
+void Engine::publish(const std::string& name, std::vector<std::shared_ptr<Model>> models) {
+  Versions versions;
+  for (auto& model : models) {
+    const std::int64_t version = model->spec().version;
+    versions.emplace(version, std::move(model));
+  }
+  const std::unique_lock lock(mutex_);
+  published_[name] = std::move(versions);
+}
+
+void Engine::forget(const std::string& name) {
+  const std::unique_lock lock(mutex_);
+  published_.erase(name);
+}
+
+void Engine::stop(Model& model, bool drain) {
+  model.stop(drain);
+  const std::unique_lock lock(mutex_);
+  std::erase_if(running_, [&](const std::shared_ptr<Model>& running) { return running.get() == &model; });
+}
+
+void Engine::close() {
+  std::vector<std::shared_ptr<Model>> running;
+  {
+    const std::unique_lock lock(mutex_);
+    published_.clear();
+    running.swap(running_);
+  }
+  for (const auto& model : running) model->stop(true);
+}
+
+Status Engine::submit(std::unique_ptr<Request>& request) {
+  request->timestamps.received_ns = clock_.now_ns();
+  std::shared_ptr<Model> model;
+  if (Status status = find(request->model_name, request->model_version, model); !status.ok()) return status;
+  return model->submit(request);
+}
+
+Status Engine::find(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const {
+  const std::shared_lock lock(mutex_);
+  const auto entry = published_.find(name);
+  if (entry == published_.end()) return not_found(name, "is not found");
+  const Versions& versions = entry->second;
+  if (versions.empty()) return not_found(name, "has no available versions");
+  if (version.empty()) {
+    model = versions.rbegin()->second;
+    return {};
+  }
+  std::int64_t number = 0;
+  if (Status status = parse_version(version, number); !status.ok()) return status;
+  const auto found = versions.find(number);
+  if (found == versions.end()) {
+    return not_found(name, "version " + std::string(version) + " is not found");
+  }
+  model = found->second;
+  return {};
+}
+
+}  // namespace naiad

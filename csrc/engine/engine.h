@@ -1,0 +1,57 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/model.h"
+#include "memory/tensor_pool.h"
+
+namespace naiad {
+
+// The core's root: owns the pool, knows which running model a request's name means. The Python side decides
+// which versions are published under which name.
+class Engine {
+ public:
+  explicit Engine(std::unique_ptr<TensorPool> pool);
+  // Stops every model that is still running.
+  ~Engine();
+
+  TensorPool& pool() { return *pool_; }
+  const Clock& clock() const { return clock_; }
+
+  // Loads a model version; it serves once it is published. Blocks; throws Error when it cannot be loaded.
+  std::shared_ptr<Model> start(ModelSpec spec, const BackendFactory& factory,
+                               const std::vector<InstancePlan>& instances);
+
+  // Requests for `name` go to these versions from now on; none: known, but not available. Any thread.
+  void publish(const std::string& name, std::vector<std::shared_ptr<Model>> models);
+  // `name` is unknown from now on. Any thread.
+  void forget(const std::string& name);
+  // Refuses further requests of the model, ends it, and lets go of it. Blocks. Any thread but an instance's.
+  void stop(Model& model, bool drain);
+  // Stops everything, draining. Blocks; idempotent.
+  void close();
+
+  // Finds the model that the request names, checks the request and queues it; on failure the request stays
+  // with the caller. Sets timestamps.received_ns. Any thread; never blocks.
+  Status submit(std::unique_ptr<Request>& request);
+
+  // The model behind a name and a version ("" = the highest published); fills `model` or says why not, in
+  // Triton's words. Any thread.
+  Status find(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const;
+
+ private:
+  using Versions = std::map<std::int64_t, std::shared_ptr<Model>>;
+
+  const std::unique_ptr<TensorPool> pool_;
+  const SteadyClock clock_;
+  mutable std::shared_mutex mutex_;
+  std::map<std::string, Versions, std::less<>> published_;
+  std::vector<std::shared_ptr<Model>> running_;
+};
+
+}  // namespace naiad

@@ -1,0 +1,125 @@
+#include "engine/model.h"
+
+#include <chrono>
+#include <utility>
+
+#include "engine/admission.h"
+
+namespace naiad {
+namespace {
+
+std::uint64_t wall_clock_ms() {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                        std::chrono::system_clock::now().time_since_epoch())
+                                        .count());
+}
+
+FailureReason reason_of(Code code) {
+  return code == Code::kCancelled ? FailureReason::kCanceled : FailureReason::kBackend;
+}
+
+// A mark that a backend did not set counts as set together with the one before it.
+struct Marks {
+  std::uint64_t start_ns;
+  std::uint64_t inputs_ready_ns;
+  std::uint64_t outputs_ready_ns;
+  std::uint64_t end_ns;
+};
+
+Marks marks_of(const Execution& execution, std::uint64_t end_ns) {
+  Marks marks{execution.start_ns(), execution.inputs_ready_ns(), execution.outputs_ready_ns(), end_ns};
+  if (marks.inputs_ready_ns == 0) marks.inputs_ready_ns = marks.start_ns;
+  if (marks.outputs_ready_ns == 0) marks.outputs_ready_ns = marks.end_ns;
+  return marks;
+}
+
+}  // namespace
+
+Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<InstancePlan>& instances,
+             TensorPool& pool, const Clock& clock)
+    : spec_(std::make_shared<const ModelSpec>(std::move(spec))), clock_(clock), scheduler_(*spec_, clock) {
+  for (const InstancePlan& plan : instances) {
+    InstanceSpec instance{*spec_, pool, plan.name, plan.device};
+    instances_.push_back(
+        std::make_unique<ModelInstance>(std::move(instance), factory, scheduler_, clock_, *this));
+  }
+  try {
+    for (auto& instance : instances_) instance->wait_loaded();
+  } catch (...) {
+    stop(false);
+    throw;
+  }
+}
+
+Model::~Model() { stop(false); }
+
+Status Model::submit(std::unique_ptr<Request>& request) {
+  Status status = admit(spec_, *request);
+  if (status.ok()) {
+    status = scheduler_.try_submit(request);
+    if (status.ok()) return status;
+    const std::uint64_t spent_ns = clock_.now_ns() - request->timestamps.received_ns;
+    statistics_.record([&](StatisticsValues& values) {
+      values.fail.add(1, spent_ns);
+      ++values.failures[static_cast<std::size_t>(FailureReason::kRejected)];
+    });
+  }
+  const std::string id = request->id.empty() ? "<id_unknown>" : request->id;
+  return {status.code(), "[request id: " + id + "] " + status.message()};
+}
+
+void Model::stop(bool drain) {
+  scheduler_.close(drain);
+  const std::lock_guard lock(stopping_);
+  instances_.clear();
+}
+
+void Model::ran(const Execution& execution) {
+  const std::uint64_t end_ns = clock_.now_ns();
+  const std::uint64_t now_ms = wall_clock_ms();
+  const Marks marks = marks_of(execution, end_ns);
+  statistics_.record([&](StatisticsValues& values) {
+    std::uint64_t num_ok = 0;
+    std::uint32_t num_rows_ok = 0;
+    for (std::size_t k = 0; k < execution.num_requests(); ++k) {
+      const Request& request = execution.request(k);
+      const Status& status = execution.response(k).status;
+      const std::uint64_t spent_ns = end_ns - request.timestamps.received_ns;
+      if (!status.ok()) {
+        values.fail.add(1, spent_ns);
+        ++values.failures[static_cast<std::size_t>(reason_of(status.code()))];
+        continue;
+      }
+      ++num_ok;
+      num_rows_ok += request.num_rows;
+      values.success.add(1, spent_ns);
+      values.queue.add(1, marks.start_ns - request.timestamps.queued_ns);
+    }
+    if (num_ok == 0) return;
+    values.last_inference_ms = now_ms;
+    values.inference_count += num_rows_ok;
+    ++values.execution_count;
+    const std::uint64_t input_ns = marks.inputs_ready_ns - marks.start_ns;
+    const std::uint64_t infer_ns = marks.outputs_ready_ns - marks.inputs_ready_ns;
+    const std::uint64_t output_ns = marks.end_ns - marks.outputs_ready_ns;
+    values.compute_input.add(num_ok, input_ns);
+    values.compute_infer.add(num_ok, infer_ns);
+    values.compute_output.add(num_ok, output_ns);
+    BatchTallies& batch = values.batches[execution.num_rows()];
+    batch.compute_input.add(1, input_ns);
+    batch.compute_infer.add(1, infer_ns);
+    batch.compute_output.add(1, output_ns);
+  });
+}
+
+void Model::dropped(const DroppedRequest& dropped) {
+  const std::uint64_t spent_ns = clock_.now_ns() - dropped.request->timestamps.received_ns;
+  const FailureReason reason =
+      dropped.status.code() == Code::kCancelled ? FailureReason::kCanceled : FailureReason::kRejected;
+  statistics_.record([&](StatisticsValues& values) {
+    values.fail.add(1, spent_ns);
+    ++values.failures[static_cast<std::size_t>(reason)];
+  });
+}
+
+}  // namespace naiad

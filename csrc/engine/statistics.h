@@ -1,0 +1,68 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+namespace naiad {
+
+// How often, and for how long in all.
+struct Tally {
+  std::uint64_t count = 0;
+  std::uint64_t total_ns = 0;
+
+  void add(std::uint64_t times, std::uint64_t each_ns) {
+    count += times;
+    total_ns += times * each_ns;
+  }
+};
+
+// Why requests failed: the `reason` label of nv_inference_request_failure.
+enum class FailureReason : unsigned char { kRejected, kCanceled, kBackend, kOther };
+inline constexpr std::size_t kNumFailureReasons = 4;
+
+// Executions of one batch size.
+struct BatchTallies {
+  Tally compute_input;
+  Tally compute_infer;
+  Tally compute_output;
+};
+
+// The counters of a model version since it was loaded, as Triton's statistics extension defines them.
+struct StatisticsValues {
+  std::uint64_t inference_count = 0;  // rows that ran
+  std::uint64_t execution_count = 0;  // batches that ran
+  std::uint64_t last_inference_ms = 0;  // wall clock, since the epoch
+  Tally success;
+  Tally fail;
+  Tally queue;
+  Tally compute_input;
+  Tally compute_infer;
+  Tally compute_output;
+  std::array<std::uint64_t, kNumFailureReasons> failures{};
+  std::map<std::uint32_t, BatchTallies> batches;
+};
+
+// The counters behind a lock that an instance takes once per batch.
+class Statistics {
+ public:
+  // Changes the counters under the lock. Any thread.
+  template <class Change>
+  void record(Change&& change) {
+    const std::lock_guard lock(mutex_);
+    change(values_);
+  }
+
+  // A consistent copy. Any thread.
+  StatisticsValues values() const {
+    const std::lock_guard lock(mutex_);
+    return values_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  StatisticsValues values_;
+};
+
+}  // namespace naiad

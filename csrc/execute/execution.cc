@@ -1,0 +1,105 @@
+#include "execute/execution.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "execute/rows.h"
+
+namespace naiad {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+bool aligned(const std::byte* data) { return reinterpret_cast<std::uintptr_t>(data) % kAlignment == 0; }
+
+}  // namespace
+
+Execution::Execution(const ModelSpec& model, std::vector<std::unique_ptr<Request>> requests, TensorPool& pool,
+                     const Clock& clock)
+    : model_(model),
+      requests_(std::move(requests)),
+      responses_(requests_.size()),
+      pool_(pool),
+      clock_(clock),
+      start_ns_(clock.now_ns()) {
+  for (const auto& request : requests_) {
+    num_rows_ += request->num_rows;
+    request->timestamps.compute_start_ns = start_ns_;
+  }
+}
+
+Tensor Execution::input(std::size_t index) {
+  const Tensor& first = requests_.front()->inputs[index];
+  if (!first.present()) return {};
+  if (requests_.size() == 1 && aligned(first.data)) return first;
+
+  std::size_t size_bytes = 0;
+  for (const auto& request : requests_) size_bytes += request->inputs[index].size_bytes;
+  BufferRef slab = allocate(size_bytes);
+  std::byte* end = slab->data();
+  for (const auto& request : requests_) {
+    const Tensor& rows = request->inputs[index];
+    if (rows.size_bytes != 0) std::memcpy(end, rows.data, rows.size_bytes);
+    end += rows.size_bytes;
+  }
+  Tensor tensor{first.dtype, first.shape, slab->data(), size_bytes, std::move(slab)};
+  if (model_.batches()) tensor.shape[0] = num_rows_;
+  return tensor;
+}
+
+BufferRef Execution::allocate(std::size_t size_bytes) {
+  BufferRef block = pool_.try_allocate(size_bytes);
+  if (!block) {
+    throw Error(Code::kUnavailable,
+                "the tensor pool has no room for " + std::to_string(size_bytes) + " bytes; try again later");
+  }
+  return block;
+}
+
+void Execution::output(std::size_t index, const Tensor& tensor) {
+  if (!model_.batches()) {
+    output(0, index, tensor);
+    return;
+  }
+  if (tensor.shape.empty() || tensor.shape[0] != static_cast<std::int64_t>(num_rows_)) {
+    throw Error(Code::kInternal, "output '" + model_.outputs[index].name + "' of model '" + model_.name +
+                                     "' has shape " + tensor.shape.to_string() + " for a batch of " +
+                                     std::to_string(num_rows_) + " rows");
+  }
+  RowCutter cutter(tensor);
+  for (std::size_t k = 0; k < requests_.size(); ++k) {
+    output(k, index, cutter.next(requests_[k]->num_rows));
+  }
+}
+
+void Execution::output(std::size_t k, std::size_t index, Tensor tensor) {
+  if (!requests_[k]->wanted[index] || !responses_[k].status.ok()) return;
+  const TensorSpec& spec = model_.outputs[index];
+  if (spec.reshape) tensor.shape = undo_reshape(spec, tensor.shape, model_.batches());
+  responses_[k].outputs.push_back({index, std::move(tensor)});
+}
+
+void Execution::parameter(std::size_t k, Parameter parameter) {
+  responses_[k].parameters.push_back(std::move(parameter));
+}
+
+void Execution::fail(std::size_t k, Status status) {
+  responses_[k].outputs.clear();
+  responses_[k].status = std::move(status);
+}
+
+void Execution::fail_all(const Status& status) {
+  for (std::size_t k = 0; k < responses_.size(); ++k) {
+    if (responses_[k].status.ok()) fail(k, status);
+  }
+}
+
+void Execution::complete() {
+  for (std::size_t k = 0; k < requests_.size(); ++k) {
+    CompletionSink* sink = requests_[k]->sink;
+    sink->complete(std::move(requests_[k]), std::move(responses_[k]));
+  }
+}
+
+}  // namespace naiad

@@ -1,0 +1,25 @@
+#include "schedule/batch_policy.h"
+
+#include <algorithm>
+
+namespace naiad {
+
+BatchDecision decide_batch(const BatchRules& rules, std::span<const WaitingRequest> waiting, bool can_grow,
+                           std::uint64_t now_ns) {
+  if (waiting.empty()) return {};
+
+  std::uint32_t num_rows = 0;
+  std::size_t preferred = 0;
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    num_rows += waiting[i].num_rows;
+    if (std::ranges::binary_search(rules.preferred_rows, num_rows)) preferred = i + 1;
+  }
+  if (preferred != 0) return {preferred, {}};
+
+  const bool full = !can_grow || num_rows >= rules.preferred_rows.back();
+  const std::uint64_t due_ns = waiting.front().queued_ns + rules.max_delay_ns;
+  if (full || now_ns >= due_ns) return {waiting.size(), {}};
+  return {0, due_ns};
+}
+
+}  // namespace naiad

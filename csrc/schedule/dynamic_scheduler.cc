@@ -1,0 +1,128 @@
+#include "schedule/dynamic_scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace naiad {
+namespace {
+
+BatchRules rules_of(const ModelSpec& model) {
+  BatchRules rules;
+  rules.max_rows = std::max(1U, model.max_batch_size);
+  if (model.batching.dynamic) {
+    rules.preferred_rows = model.batching.preferred_num_rows;
+    rules.max_delay_ns = model.batching.max_queue_delay_ns;
+  }
+  if (rules.preferred_rows.empty()) rules.preferred_rows = {rules.max_rows};
+  return rules;
+}
+
+// Whether two requests of a model may run in one batch: the same inputs present, in the same shape but for
+// the number of rows.
+bool batch_together(const Request& a, const Request& b) {
+  for (std::size_t i = 0; i < a.inputs.size(); ++i) {
+    const Tensor& x = a.inputs[i];
+    const Tensor& y = b.inputs[i];
+    if (x.present() != y.present()) return false;
+    if (x.present() && !std::ranges::equal(x.shape.tail(), y.shape.tail())) return false;
+  }
+  return true;
+}
+
+Status cancelled() { return {Code::kCancelled, "Request was cancelled before it ran"}; }
+
+Status unloaded(const ModelSpec& model) {
+  return {Code::kUnavailable, "model '" + model.name + "' was unloaded before the request ran"};
+}
+
+}  // namespace
+
+DynamicScheduler::DynamicScheduler(const ModelSpec& model, const Clock& clock)
+    : model_(model), clock_(clock), rules_(rules_of(model)), queue_(model.max_queue_size) {}
+
+Status DynamicScheduler::try_submit(std::unique_ptr<Request>& request) {
+  request->timestamps.queued_ns = clock_.now_ns();
+  return queue_.try_push(request);
+}
+
+std::optional<Batch> DynamicScheduler::next() {
+  const std::lock_guard lock(former_);
+  for (;;) {
+    std::optional<std::uint64_t> wait_until_ns;
+    if (auto batch = form(wait_until_ns)) return batch;
+    const Parker::Ticket ticket = queue_.prepare_wait();
+    if (auto batch = form(wait_until_ns)) {
+      queue_.cancel_wait(ticket);
+      return batch;
+    }
+    if (finished()) {
+      queue_.cancel_wait(ticket);
+      return std::nullopt;
+    }
+    queue_.wait(ticket, wait_until_ns);
+  }
+}
+
+std::optional<Batch> DynamicScheduler::try_next() {
+  const std::lock_guard lock(former_);
+  std::optional<std::uint64_t> wait_until_ns;
+  return form(wait_until_ns);
+}
+
+void DynamicScheduler::close(bool drain) {
+  if (!drain) discard_.store(true, std::memory_order_seq_cst);
+  queue_.close();
+}
+
+std::optional<Batch> DynamicScheduler::form(std::optional<std::uint64_t>& wait_until_ns) {
+  wait_until_ns.reset();
+  while (auto request = queue_.try_pop()) pending_.push_back(std::move(request));
+  std::vector<DroppedRequest> dropped;
+  const bool can_grow = look_ahead(dropped);
+  std::size_t count = std::min<std::size_t>(head_.size(), 1);
+  if (model_.batching.dynamic) {
+    const BatchDecision decision = decide_batch(rules_, head_, can_grow, clock_.now_ns());
+    wait_until_ns = decision.wait_until_ns;
+    count = decision.take;
+  }
+  if (count == 0 && dropped.empty()) return std::nullopt;
+  return take(count, std::move(dropped));
+}
+
+bool DynamicScheduler::look_ahead(std::vector<DroppedRequest>& dropped) {
+  head_.clear();
+  std::uint32_t num_rows = 0;
+  const bool discard = discard_.load(std::memory_order_seq_cst);
+  for (std::size_t i = 0; i < pending_.size() && num_rows < rules_.max_rows;) {
+    const Request& request = *pending_[i];
+    if (discard || request.cancelled.load(std::memory_order_relaxed)) {
+      dropped.push_back({std::move(pending_[i]), discard ? unloaded(model_) : cancelled()});
+      pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
+      continue;
+    }
+    if (request.num_rows > rules_.max_rows - num_rows || !batch_together(*pending_.front(), request)) {
+      return false;
+    }
+    num_rows += request.num_rows;
+    head_.push_back({request.num_rows, request.timestamps.queued_ns});
+    ++i;
+  }
+  // Once the queue is closed nothing more will come, so there is nothing to wait for.
+  return !queue_.closed();
+}
+
+Batch DynamicScheduler::take(std::size_t count, std::vector<DroppedRequest> dropped) {
+  Batch batch;
+  batch.requests.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    batch.requests.push_back(std::move(pending_.front()));
+    pending_.pop_front();
+  }
+  queue_.forget(count + dropped.size());
+  batch.dropped = std::move(dropped);
+  return batch;
+}
+
+bool DynamicScheduler::finished() const { return queue_.closed() && queue_.num_waiting() == 0; }
+
+}  // namespace naiad

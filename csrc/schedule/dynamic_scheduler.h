@@ -1,0 +1,58 @@
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "queue/request_queue.h"
+#include "schedule/batch.h"
+#include "schedule/batch_policy.h"
+
+namespace naiad {
+
+// The queue of a model and the forming of its batches. There is no batcher thread: the idle instance forms its
+// own batch, one former at a time. Without dynamic batching each batch is one request.
+class DynamicScheduler {
+ public:
+  DynamicScheduler(const ModelSpec& model, const Clock& clock);
+
+  // Queues an admitted request, or leaves it and says why not. Any thread; never blocks.
+  Status try_submit(std::unique_ptr<Request>& request);
+
+  // The next batch; empty when the scheduler is closed and nothing waits any more. Blocks until there is one.
+  std::optional<Batch> next();
+
+  // The batch that can be formed now, if one can. Waits for another former only.
+  std::optional<Batch> try_next();
+
+  // Takes no new requests; what waits is still run (`drain`) or comes out as dropped. Any thread.
+  void close(bool drain);
+
+  // Requests that wait. Any thread.
+  std::size_t num_waiting() const { return queue_.num_waiting(); }
+
+ private:
+  // All with former_ held.
+  std::optional<Batch> form(std::optional<std::uint64_t>& wait_until_ns);
+  // Fills head_ with the requests at the front that may share a batch and moves dead ones out of the way;
+  // false when the batch cannot grow by waiting.
+  bool look_ahead(std::vector<DroppedRequest>& dropped);
+  Batch take(std::size_t count, std::vector<DroppedRequest> dropped);
+  bool finished() const;
+
+  const ModelSpec& model_;
+  const Clock& clock_;
+  const BatchRules rules_;
+  RequestQueue queue_;
+  std::atomic<bool> discard_{false};  // close(drain = false): read by the former after the queue woke it
+
+  std::mutex former_;  // held by the instance that forms a batch, also while it waits for requests
+  std::deque<std::unique_ptr<Request>> pending_;  // popped from queue_, oldest first
+  std::vector<WaitingRequest> head_;              // scratch of form()
+};
+
+}  // namespace naiad
