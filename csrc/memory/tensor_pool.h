@@ -11,7 +11,7 @@ namespace naiad {
 // What the pool holds, for metrics. All in bytes.
 struct PoolUsage {
   std::size_t capacity_bytes = 0;  // the arena's address range
-  std::size_t mapped_bytes = 0;    // handed out at least once
+  std::size_t mapped_bytes = 0;    // in blocks handed out at least once, less those given back to the system
   std::size_t used_bytes = 0;      // in blocks that are out now
   std::size_t pinned_bytes = 0;    // registered with CUDA for DMA
 };
@@ -36,7 +36,9 @@ class TensorPool {
 };
 
 // The pool over a memfd arena of `capacity_bytes` (address space; memory is taken page by page when blocks
-// are first used). Throws Error(kUnavailable) when the arena cannot be made. Any thread.
-std::unique_ptr<TensorPool> make_arena_pool(std::size_t capacity_bytes);
+// are first used). The first `pinned_limit_bytes` of it are pinned for DMA, step by step as they come into
+// use; where that fails (no GPU) a warning is logged and nothing more is pinned. Throws Error(kUnavailable)
+// when the arena cannot be made. Any thread.
+std::unique_ptr<TensorPool> make_arena_pool(std::size_t capacity_bytes, std::size_t pinned_limit_bytes = 0);
 
 }  // namespace naiad
