@@ -4,7 +4,7 @@
 
     NaiadError
     |- InvalidArgument            the request or the file is wrong; the same again will fail again
-    |  `- ConfigError             a model configuration, with file, line, column and field where they are known
+    |  `- ConfigError             a model configuration, with its place in the file
     |- NotFound                   no such model, version, region ...
     |- AlreadyExists
     |- Unavailable                not now; later it may work
@@ -18,8 +18,9 @@
     |  `- BackendError            the framework or the model failed; the message is its own
     `- Unknown                    a model said so
 
-Each class has a ``code``, the name by which the core raises it. HTTP and gRPC statuses are the edges' business.
-A message goes to clients: it says what, where, got and expected, and holds no path, key, pointer or traceback.
+Each class has a ``code``, the name by which the core raises it. HTTP and gRPC statuses are the edges'
+business. A message goes to clients: it says what, where, got and expected, and holds no path, key, pointer or
+traceback.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class InvalidArgument(NaiadError):
 class ConfigError(InvalidArgument):
     """A model configuration is wrong.
 
-    ``file`` is relative to the model repository, ``line`` and ``column`` count from 1, ``field`` is the dotted name
-    of the field in the configuration. Each is None where it is not known. The text is
+    ``file`` is relative to the model repository, ``line`` and ``column`` count from 1, ``field`` is the
+    dotted name of the field in the configuration. Each is None where it is not known. The text is
     ``file:line:column: reason``, as much of it as is known.
     """
 
@@ -167,7 +168,7 @@ _BY_CODE: dict[str, type[NaiadError]] = {
 
 
 def from_code(code: str, message: str) -> NaiadError:
-    """The error which the core means by ``code``. A code that is not in the tree is itself a fault: ``Internal``."""
+    """The error which the core means by ``code``. A code outside the tree is itself a fault: ``Internal``."""
     kind = _BY_CODE.get(code)
     if kind is None:
         return Internal(f"{message} (error code {code!r} is not known)")

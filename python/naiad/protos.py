@@ -1,8 +1,8 @@
 """The protobuf messages of naiad, from ``protos/`` by way of the compiled ``descriptors.binpb``.
 
-They live in a descriptor pool of their own: ``tritonclient`` registers messages of the same names in protobuf's
-default pool, and one process may hold both. Classes are made by protobuf at run time, so to a type checker their
-instances are ``Any``; ``naiad.config.ModelConfig`` is the typed view of a model configuration.
+They live in a descriptor pool of their own: ``tritonclient`` registers messages of the same names in
+protobuf's default pool, and one process may hold both. Classes are made by protobuf at run time, so to a type
+checker their instances are ``Any``; ``naiad.config.ModelConfig`` is the typed view of a model configuration.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ pool: DescriptorPool = _load_pool()
 
 
 def message_class(full_name: str) -> Any:
-    """The message class of ``full_name``, such as ``inference.ModelInferRequest``. KeyError when there is none."""
+    """The message class of ``full_name`` (``inference.ModelInferRequest``). KeyError when there is none."""
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(full_name))
 
 

@@ -106,7 +106,11 @@ def test_a_message_crosses_between_the_two_pools() -> None:
     tensor.parameters["p"].int64_param = -3
     request.raw_input_contents.append(b"\0" * 8)
     read = service_pb2.ModelInferRequest.FromString(request.SerializeToString())
-    assert (read.model_name, read.inputs[0].shape[:], read.inputs[0].parameters["p"].int64_param) == ("m", [1, 2], -3)
+    assert (read.model_name, read.inputs[0].shape[:], read.inputs[0].parameters["p"].int64_param) == (
+        "m",
+        [1, 2],
+        -3,
+    )
     assert type(read) is not type(request)
 
 

@@ -1,4 +1,4 @@
-"""Text and JSON to a ``ModelConfig`` message. Nothing is filled in and nothing is judged but the syntax and the schema."""
+"""Text and JSON to a ``ModelConfig`` message. Only syntax and schema are judged, and nothing is filled in."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ _PLACE = re.compile(r"\A(\d+):(\d+) ?: ?")
 def parse_pbtxt(text: str | bytes, *, file: str | None = None) -> Any:
     """The ``ModelConfig`` message that protobuf text format spells.
 
-    ``file`` names the source in errors: relative to the model repository. Raises ConfigError, with line and column
-    where protobuf tells them.
+    ``file`` names the source in errors: relative to the model repository. Raises ConfigError, with line and
+    column where protobuf tells them.
     """
     if isinstance(text, bytes):
         text = _decode(text, file)
     if len(text) > MAX_CONFIG_BYTES:
-        raise ConfigError(f"configuration has {len(text)} characters, at most {MAX_CONFIG_BYTES} are read", file=file)
+        raise ConfigError(
+            f"configuration has {len(text)} characters, at most {MAX_CONFIG_BYTES} are read", file=file
+        )
     message = protos.ModelConfig()
     try:
         text_format.Parse(text, message, descriptor_pool=protos.pool)
@@ -39,20 +41,26 @@ def parse_pbtxt(text: str | bytes, *, file: str | None = None) -> Any:
 def parse_json(text: str | bytes, *, file: str | None = None) -> Any:
     """The ``ModelConfig`` message that JSON spells: what ``to_json`` prints, or a part of it.
 
-    Field names as in the proto (or lowerCamelCase), enums as names or numbers, 64-bit integers as numbers or strings.
-    Raises ConfigError.
+    Field names as in the proto (or lowerCamelCase), enums as names or numbers, 64-bit integers as numbers or
+    strings. Raises ConfigError.
     """
     if len(text) > MAX_CONFIG_BYTES:
-        raise ConfigError(f"configuration has {len(text)} bytes, at most {MAX_CONFIG_BYTES} are read", file=file)
+        raise ConfigError(
+            f"configuration has {len(text)} bytes, at most {MAX_CONFIG_BYTES} are read", file=file
+        )
     if isinstance(text, bytes):
         text = _decode(text, file)
     try:
         tree = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"not JSON: {error.msg}", file=file, line=error.lineno, column=error.colno) from None
+        raise ConfigError(
+            f"not JSON: {error.msg}", file=file, line=error.lineno, column=error.colno
+        ) from None
     except (RecursionError, ValueError):
         # ValueError: an integer of more digits than Python converts.
-        raise ConfigError("not JSON that can be read: nested too deeply, or a number too long", file=file) from None
+        raise ConfigError(
+            "not JSON that can be read: nested too deeply, or a number too long", file=file
+        ) from None
     return from_dict(tree, file=file)
 
 

@@ -1,0 +1,152 @@
+"""The fields whose effect is not built yet, although to leave them out would change results or their order.
+
+A model that asks for one of them is refused by the name of the field: never served as if it had not asked. A
+row goes when its field gets its effect. Hints that change nothing but speed are kept and listed by
+``ignored_hints``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from naiad import protos
+from naiad.errors import Unsupported
+
+_KIND = protos.ModelInstanceGroup
+_DELAY = protos.message_class("inference.ModelQueuePolicy").DELAY
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """What the server was built or started with, as far as it decides which fields have an effect."""
+
+    gpu_backends: frozenset[str] = frozenset()
+    """Backends that can execute on a GPU of this machine."""
+    rate_limit: bool = False
+    """Whether instances have to get their rate limiter resources before they execute."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    field: str
+    used: Callable[[Any, ServerOptions], bool]
+
+
+def _any_group(used: Callable[[Any], object]) -> Callable[[Any, ServerOptions], bool]:
+    return lambda config, options: any(bool(used(group)) for group in config.instance_group)
+
+
+def _batching(used: Callable[[Any], object]) -> Callable[[Any, ServerOptions], bool]:
+    return lambda config, options: bool(used(config.dynamic_batching))
+
+
+def _queue_policy(used: Callable[[Any], object]) -> Callable[[Any, ServerOptions], bool]:
+    return lambda config, options: bool(used(config.dynamic_batching.default_queue_policy))
+
+
+def _several_instances(config: Any) -> bool:
+    count: int = sum(group.count * max(1, len(group.gpus)) for group in config.instance_group)
+    return count > 1
+
+
+# dynamic_batching.default_queue_policy.max_queue_size has its effect; rate_limiter has none with
+# --rate-limit=off, as in Triton.
+_ROWS = (
+    _Row("ensemble_scheduling", lambda config, options: config.HasField("ensemble_scheduling")),
+    _Row("sequence_batching", lambda config, options: config.HasField("sequence_batching")),
+    _Row(
+        "model_transaction_policy.decoupled",
+        lambda config, options: config.model_transaction_policy.decoupled,
+    ),
+    _Row("dynamic_batching.priority_levels", _batching(lambda batching: batching.priority_levels > 0)),
+    _Row(
+        "dynamic_batching.priority_queue_policy", _batching(lambda batching: batching.priority_queue_policy)
+    ),
+    _Row(
+        "dynamic_batching.default_queue_policy.default_timeout_microseconds",
+        _queue_policy(lambda policy: policy.default_timeout_microseconds),
+    ),
+    _Row(
+        "dynamic_batching.default_queue_policy.allow_timeout_override",
+        _queue_policy(lambda policy: policy.allow_timeout_override),
+    ),
+    _Row(
+        "dynamic_batching.default_queue_policy.timeout_action",
+        _queue_policy(lambda policy: policy.timeout_action == _DELAY),
+    ),
+    _Row(
+        "dynamic_batching.preserve_ordering with more than one instance",
+        lambda config, options: config.dynamic_batching.preserve_ordering and _several_instances(config),
+    ),
+    _Row(
+        "input.allow_ragged_batch", lambda config, options: any(io.allow_ragged_batch for io in config.input)
+    ),
+    _Row("input.is_shape_tensor", lambda config, options: any(io.is_shape_tensor for io in config.input)),
+    _Row("batch_input", lambda config, options: bool(config.batch_input)),
+    _Row("batch_output", lambda config, options: bool(config.batch_output)),
+    _Row("response_cache.enable", lambda config, options: config.response_cache.enable),
+    _Row("model_warmup", lambda config, options: bool(config.model_warmup)),
+    _Row(
+        "instance_group.kind: KIND_GPU",
+        lambda config, options: (
+            config.backend not in options.gpu_backends
+            and any(group.kind == _KIND.KIND_GPU for group in config.instance_group)
+        ),
+    ),
+    _Row(
+        "instance_group.rate_limiter with --rate-limit",
+        lambda config, options: (
+            options.rate_limit and any(group.HasField("rate_limiter") for group in config.instance_group)
+        ),
+    ),
+    _Row("instance_group.secondary_devices", _any_group(lambda group: group.secondary_devices)),
+    _Row("instance_group.profile", _any_group(lambda group: group.profile)),
+    _Row("instance_group.passive", _any_group(lambda group: group.passive)),
+    _Row("instance_group.host_policy", _any_group(lambda group: group.host_policy)),
+    _Row("model_repository_agents", lambda config, options: bool(config.model_repository_agents.agents)),
+    _Row(
+        "model_operations.op_library_filename",
+        lambda config, options: bool(config.model_operations.op_library_filename),
+    ),
+    _Row("cc_model_filenames", lambda config, options: bool(config.cc_model_filenames)),
+    _Row("runtime", lambda config, options: bool(config.runtime)),
+    _Row("model_metrics", lambda config, options: bool(config.model_metrics.metric_control)),
+    _Row(
+        "parameters: TRITON_BATCH_STRATEGY_PATH",
+        lambda config, options: "TRITON_BATCH_STRATEGY_PATH" in config.parameters,
+    ),
+)
+
+
+def unsupported_fields(message: Any, options: ServerOptions) -> tuple[str, ...]:
+    """The fields of a completed configuration which ask for what is not built."""
+    return tuple(row.field for row in _ROWS if row.used(message, options))
+
+
+def refuse_unsupported(message: Any, options: ServerOptions) -> None:
+    """Raises Unsupported which names every such field."""
+    fields = unsupported_fields(message, options)
+    if fields:
+        named = ", ".join(f"'{field}'" for field in fields)
+        raise Unsupported(f"model '{message.name}' can not be served: {named} not supported by this server")
+
+
+def ignored_hints(message: Any) -> tuple[str, ...]:
+    """Fields that are kept and printed but do nothing: they would tune speed or memory, never results."""
+    optimization = message.optimization
+    hints = [
+        ("optimization.graph", optimization.HasField("graph")),
+        ("optimization.priority", optimization.priority != 0),
+        ("optimization.cuda", optimization.HasField("cuda")),
+        ("optimization.execution_accelerators", optimization.HasField("execution_accelerators")),
+        ("optimization.gather_kernel_buffer_threshold", optimization.gather_kernel_buffer_threshold != 0),
+        ("optimization.eager_batching", optimization.eager_batching),
+        ("input.format", any(io.format for io in message.input)),
+        (
+            "instance_group.rate_limiter",
+            any(group.HasField("rate_limiter") for group in message.instance_group),
+        ),
+    ]
+    return tuple(field for field, used in hints if used)
