@@ -14,6 +14,10 @@ struct StdAtomics {
   template <class T>
   using Atomic = std::atomic<T>;
 
+  // A variable that threads hand to each other: a model checker's finds races on it.
+  template <class T>
+  using Plain = T;
+
   // A sequentially consistent fence. Any thread.
   static void fence() {
 #if defined(__GNUC__) && !defined(__clang__)

@@ -61,7 +61,9 @@ class Ring {
 
   // Moves the oldest item to `item`; false, with `item` untouched, when there is none. It may be false while
   // the producer that claimed the oldest cell has not filled it yet, although younger items are there: that
-  // producer's notify comes after its item. Any thread; lock-free, does not allocate.
+  // producer's notify comes after its item. So where several consumers park, one that got an item and leaves
+  // others behind (size_approx() != 0) notifies the next one: the younger item's notify may have found nobody
+  // who could take it. Any thread; lock-free, does not allocate.
   bool try_pop(T& item) {
     std::uint64_t pos = head_.load(std::memory_order_relaxed);
     for (;;) {
