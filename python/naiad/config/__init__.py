@@ -24,7 +24,7 @@ from naiad.config.types import (
     wire_datatype,
 )
 from naiad.config.unsupported import ServerOptions, ignored_hints, refuse_unsupported, unsupported_fields
-from naiad.config.validate import validate
+from naiad.config.validate import is_inside, validate
 
 __all__ = [
     "DEFAULT_MAX_BATCH_SIZE",
@@ -46,6 +46,7 @@ __all__ = [
     "config_data_type",
     "from_dict",
     "ignored_hints",
+    "is_inside",
     "parse_json",
     "parse_pbtxt",
     "refuse_unsupported",

@@ -1,0 +1,1 @@
+"""Model repositories: what lies in them and which versions of it are served."""

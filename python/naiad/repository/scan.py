@@ -1,0 +1,146 @@
+"""What lies in the model repositories: model directories and their version directories. Nothing is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from naiad.config import is_inside, parse_pbtxt
+from naiad.errors import AlreadyExists, ConfigError, InvalidArgument, NaiadError, NotFound
+
+CONFIG_FILENAME = "config.pbtxt"
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+_VERSION = re.compile(r"[1-9][0-9]{0,17}\Z")
+"""A positive decimal without leading zeros that fits 63 bits."""
+
+
+@dataclass(frozen=True)
+class ModelDirectory:
+    """A model on disk as it was when it was looked at. Paths are for the server only, never for a client."""
+
+    name: str
+    root: Path
+    """The repository, symbolic links resolved: nothing outside of it is read."""
+    path: Path
+    """The model directory, symbolic links resolved."""
+    versions: tuple[int, ...]
+    """Ascending."""
+
+    def version_path(self, version: int) -> Path:
+        """The directory of one of ``versions``."""
+        return self.path / str(version)
+
+    def filenames(self) -> tuple[str, ...]:
+        """What lies in the lowest version directory, sorted; a backend is chosen by it. Empty without versions."""
+        if not self.versions:
+            return ()
+        return tuple(sorted(entry.name for entry in self.version_path(self.versions[0]).iterdir()))
+
+    def file(self, name: str) -> Path:
+        """A file below the model directory, present or not.
+
+        Raises InvalidArgument when its name leaves the directory or a link in it leaves the repository.
+        """
+        path = (self.path / name).resolve() if is_inside(name) else None
+        if path is None or not path.is_relative_to(self.root):
+            raise InvalidArgument(f"file '{name}' of model '{self.name}' is outside of the model directory")
+        return path
+
+    def read_config(self) -> Any | None:
+        """The message of config.pbtxt as it is written; None when there is none. Raises ConfigError."""
+        path = self.file(CONFIG_FILENAME)
+        name = f"{self.name}/{CONFIG_FILENAME}"
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"can not be read: {error.strerror}", file=name) from None
+        return parse_pbtxt(text, file=name)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The result of looking at all repositories."""
+
+    models: dict[str, ModelDirectory]
+    """By name, sorted."""
+    refused: dict[str, NaiadError]
+    """Why a directory is not a model that can be loaded, by its name."""
+
+
+def check_model_name(name: str) -> None:
+    """Raises InvalidArgument unless ``name`` can name a model: it is a path component, a label and a URL part."""
+    if not _NAME.match(name):
+        raise InvalidArgument(
+            f"invalid model name {name[:140]!r}: expected 1 to 128 letters, digits, '.', '_' or '-', "
+            "of which the first is not '.' or '-'"
+        )
+
+
+def scan(roots: Sequence[Path]) -> Scan:
+    """Looks at every model directory of every root.
+
+    Hidden directories and plain files are passed over. Two roots with a model of one name leave none of the
+    two, for nothing says which is meant. Raises NotFound for a root that is not a directory.
+    """
+    models: dict[str, ModelDirectory] = {}
+    refused: dict[str, NaiadError] = {}
+    for index, root in enumerate(_distinct(roots)):
+        if not root.is_dir():
+            raise NotFound(f"model repository {index + 1} is not a directory")
+        for entry in sorted(root.iterdir()):
+            if entry.name.startswith(".") or not entry.is_dir():
+                continue
+            if entry.name in models or entry.name in refused:
+                refused[entry.name] = _twice(entry.name)
+                models.pop(entry.name, None)
+                continue
+            try:
+                models[entry.name] = read_model(root, entry.name)
+            except NaiadError as error:
+                refused[entry.name] = error
+    return Scan(models=dict(sorted(models.items())), refused=dict(sorted(refused.items())))
+
+
+def find_model(roots: Sequence[Path], name: str) -> ModelDirectory:
+    """One model, looked for anew in all roots. Raises InvalidArgument, NotFound or AlreadyExists."""
+    check_model_name(name)
+    found = [root for root in _distinct(roots) if (root / name).is_dir()]
+    if not found:
+        raise NotFound(f"model '{name}' is not in the model repository")
+    if len(found) > 1:
+        raise _twice(name)
+    return read_model(found[0], name)
+
+
+def read_model(root: Path, name: str) -> ModelDirectory:
+    """Looks at one model directory. Raises InvalidArgument for a bad name or a link out of the repository."""
+    check_model_name(name)
+    root = root.resolve()
+    path = (root / name).resolve()
+    if not path.is_relative_to(root):
+        raise InvalidArgument(f"model '{name}' is a link that leads out of its model repository")
+    versions = []
+    for entry in path.iterdir():
+        if not _VERSION.match(entry.name) or not entry.is_dir():
+            continue
+        if not entry.resolve().is_relative_to(root):
+            raise InvalidArgument(
+                f"version {entry.name} of model '{name}' is a link that leads out of its model repository"
+            )
+        versions.append(int(entry.name))
+    return ModelDirectory(name=name, root=root, path=path, versions=tuple(sorted(versions)))
+
+
+def _twice(name: str) -> AlreadyExists:
+    return AlreadyExists(f"model '{name}' is in more than one model repository")
+
+
+def _distinct(roots: Sequence[Path]) -> list[Path]:
+    """The roots as given, without one that is named twice."""
+    return list(dict.fromkeys(root.resolve() for root in roots))
