@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backends/onnx_metadata.h"
+#include "backends/onnx_options.h"
+#include "backends/onnx_runtime.h"
+
+namespace naiad {
+
+// A model that ONNX Runtime has loaded. The library lets any number of threads run one session, so all
+// instances of a model share it: its weights are in memory once.
+class OnnxSession {
+ public:
+  // Throws Error(kInternal) with the library's reason when the model cannot be loaded. Blocks until it is
+  // loaded.
+  OnnxSession(std::shared_ptr<OnnxRuntime> runtime, const std::string& model_path,
+              const OnnxOptions& options);
+
+  // Any thread.
+  const OnnxMetadata& metadata() const { return metadata_; }
+  // Any thread.
+  const std::shared_ptr<OnnxRuntime>& runtime() const { return runtime_; }
+
+  // Runs the model once. An output that is null is allocated by the library and then the caller's; another
+  // one is written in place. Throws Error(kInternal). Blocks until the outputs are written. Any thread.
+  void run(const char* const* input_names, const ort::Value* const* inputs, std::size_t num_inputs,
+           const char* const* output_names, std::size_t num_outputs, ort::Value** outputs) const;
+
+ private:
+  std::shared_ptr<OnnxRuntime> runtime_;  // first: the session goes before its environment
+  std::string model_path_;
+  OnnxOwned<ort::RunOptions> run_options_;
+  OnnxOwned<ort::Session> session_;
+  OnnxMetadata metadata_;
+};
+
+}  // namespace naiad

@@ -1,0 +1,152 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+// The part of ONNX Runtime's C ABI that naiad calls, declared here because the Python wheels that carry the
+// library carry no headers. Source of the facts: include/onnxruntime/core/session/onnxruntime_c_api.h and the
+// table in onnxruntime/core/session/onnxruntime_c_api.cc of github.com/microsoft/onnxruntime. The library
+// exports OrtGetApiBase; GetApi(version) answers a table of function pointers that only ever grows at its
+// end, so a position once shipped stays what it is. Every position here was shipped by version 17.
+namespace naiad::ort {
+
+struct Allocator;
+struct Env;
+struct MemoryInfo;
+struct ModelMetadata;
+struct RunOptions;
+struct Session;
+struct SessionOptions;
+struct Status;  // null means success
+struct TensorTypeAndShapeInfo;
+struct TypeInfo;
+struct Value;
+
+inline constexpr std::uint32_t kApiVersion = 17;
+
+// ONNXTensorElementDataType.
+enum ElementType : int {
+  kUndefined = 0,
+  kFloat = 1,
+  kUint8 = 2,
+  kInt8 = 3,
+  kUint16 = 4,
+  kInt16 = 5,
+  kInt32 = 6,
+  kInt64 = 7,
+  kString = 8,
+  kBool = 9,
+  kFloat16 = 10,
+  kDouble = 11,
+  kUint32 = 12,
+  kUint64 = 13,
+  kBfloat16 = 16,
+};
+
+enum OnnxType : int { kTensorType = 1 };                      // ONNXType
+enum LoggingLevel : int { kLogFatal = 4 };                    // OrtLoggingLevel
+enum ExecutionMode : int { kSequential = 0, kParallel = 1 };  // ExecutionMode
+enum AllocatorType : int { kDeviceAllocator = 0 };            // OrtAllocatorType
+enum MemType : int { kMemTypeDefault = 0 };                   // OrtMemType
+enum GraphLevel : int {
+  kDisableAll = 0,
+  kBasic = 1,
+  kExtended = 2,
+  kEnableAll = 99
+};  // GraphOptimizationLevel
+
+// What OrtGetApiBase answers.
+struct ApiBase {
+  const void* const* (*get_api)(std::uint32_t version);
+  const char* (*get_version_string)();
+};
+
+// One entry of the table, on its way to the function pointer that it is assigned to.
+class Entry {
+ public:
+  explicit Entry(const void* address) : address_(const_cast<void*>(address)) {}
+  template <class Function>
+  operator Function*() const {  // NOLINT: the conversion is the point
+    return reinterpret_cast<Function*>(address_);
+  }
+
+ private:
+  void* address_;
+};
+
+// The functions in use, by position. Any thread.
+class Api {
+ public:
+  explicit Api(const void* const* table) : table_(table) {}
+
+ private:
+  Entry at(std::size_t index) const { return Entry(table_[index]); }
+  const void* const* table_;
+
+ public:
+  const char* (*const get_error_message)(const Status*) = at(2);
+  Status* (*const create_env)(LoggingLevel, const char* log_id, Env**) = at(3);
+  Status* (*const create_session)(const Env*, const char* path, const SessionOptions*, Session**) = at(7);
+  Status* (*const run)(Session*, const RunOptions*, const char* const* input_names,
+                       const Value* const* inputs, std::size_t num_inputs, const char* const* output_names,
+                       std::size_t num_outputs, Value** outputs) = at(9);
+  Status* (*const create_session_options)(SessionOptions**) = at(10);
+  Status* (*const set_execution_mode)(SessionOptions*, ExecutionMode) = at(13);
+  Status* (*const enable_mem_pattern)(SessionOptions*) = at(16);
+  Status* (*const disable_mem_pattern)(SessionOptions*) = at(17);
+  Status* (*const enable_cpu_mem_arena)(SessionOptions*) = at(18);
+  Status* (*const disable_cpu_mem_arena)(SessionOptions*) = at(19);
+  Status* (*const set_graph_level)(SessionOptions*, GraphLevel) = at(23);
+  Status* (*const set_intra_op_num_threads)(SessionOptions*, int) = at(24);
+  Status* (*const set_inter_op_num_threads)(SessionOptions*, int) = at(25);
+  Status* (*const session_input_count)(const Session*, std::size_t*) = at(30);
+  Status* (*const session_output_count)(const Session*, std::size_t*) = at(31);
+  Status* (*const session_initializer_count)(const Session*, std::size_t*) = at(32);
+  Status* (*const session_input_type)(const Session*, std::size_t, TypeInfo**) = at(33);
+  Status* (*const session_output_type)(const Session*, std::size_t, TypeInfo**) = at(34);
+  Status* (*const session_initializer_type)(const Session*, std::size_t, TypeInfo**) = at(35);
+  Status* (*const session_input_name)(const Session*, std::size_t, Allocator*, char**) = at(36);
+  Status* (*const session_output_name)(const Session*, std::size_t, Allocator*, char**) = at(37);
+  Status* (*const session_initializer_name)(const Session*, std::size_t, Allocator*, char**) = at(38);
+  Status* (*const create_run_options)(RunOptions**) = at(39);
+  Status* (*const create_tensor)(Allocator*, const std::int64_t* dims, std::size_t rank, ElementType,
+                                 Value**) = at(48);
+  Status* (*const create_tensor_with_data)(const MemoryInfo*, void* data, std::size_t size_bytes,
+                                           const std::int64_t* dims, std::size_t rank, ElementType,
+                                           Value**) = at(49);
+  Status* (*const is_tensor)(const Value*, int*) = at(50);
+  Status* (*const tensor_mutable_data)(Value*, void**) = at(51);
+  Status* (*const string_tensor_data_length)(const Value*, std::size_t*) = at(53);
+  Status* (*const string_tensor_content)(const Value*, void* text, std::size_t text_size_bytes,
+                                         std::size_t* offsets, std::size_t num_offsets) = at(54);
+  Status* (*const cast_to_tensor_type)(const TypeInfo*, const TensorTypeAndShapeInfo**) = at(55);
+  Status* (*const onnx_type)(const TypeInfo*, OnnxType*) = at(56);
+  Status* (*const tensor_element_type)(const TensorTypeAndShapeInfo*, ElementType*) = at(60);
+  Status* (*const tensor_rank)(const TensorTypeAndShapeInfo*, std::size_t*) = at(61);
+  Status* (*const tensor_dims)(const TensorTypeAndShapeInfo*, std::int64_t*, std::size_t rank) = at(62);
+  Status* (*const value_type_and_shape)(const Value*, TensorTypeAndShapeInfo**) = at(65);
+  Status* (*const create_cpu_memory_info)(AllocatorType, MemType, MemoryInfo**) = at(69);
+  Status* (*const allocator_free)(Allocator*, void*) = at(76);
+  Status* (*const default_allocator)(Allocator**) = at(78);  // owned by the library
+  void (*const release_env)(Env*) = at(92);
+  void (*const release_status)(Status*) = at(93);
+  void (*const release_memory_info)(MemoryInfo*) = at(94);
+  void (*const release_session)(Session*) = at(95);
+  void (*const release_value)(Value*) = at(96);
+  void (*const release_run_options)(RunOptions*) = at(97);
+  void (*const release_type_info)(TypeInfo*) = at(98);
+  void (*const release_tensor_type)(TensorTypeAndShapeInfo*) = at(99);
+  void (*const release_session_options)(SessionOptions*) = at(100);
+  Status* (*const session_metadata)(const Session*, ModelMetadata**) = at(111);
+  Status* (*const metadata_lookup)(const ModelMetadata*, Allocator*, const char* key, char**) = at(116);
+  void (*const release_model_metadata)(ModelMetadata*) = at(118);
+  Status* (*const metadata_keys)(const ModelMetadata*, Allocator*, char*** keys,
+                                 std::int64_t* count) = at(123);
+  Status* (*const add_session_config_entry)(SessionOptions*, const char* key, const char* value) = at(130);
+  Status* (*const add_run_config_entry)(RunOptions*, const char* key, const char* value) = at(165);
+  // Makes room for one string and answers where to write it; unlike FillStringTensor it takes any byte, NUL
+  // included.
+  Status* (*const string_element_buffer)(Value*, std::size_t index, std::size_t size_bytes, char**) = at(252);
+};
+
+}  // namespace naiad::ort

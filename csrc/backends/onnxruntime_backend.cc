@@ -1,0 +1,240 @@
+#include "backends/onnxruntime_backend.h"
+
+#include <functional>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "backends/onnx_binding.h"
+#include "backends/onnx_session.h"
+#include "backends/onnx_strings.h"
+#include "backends/onnx_value_buffer.h"
+#include "execute/execution.h"
+
+namespace naiad {
+namespace {
+
+// The session that all instances of a model share, while one of them lives.
+class SharedSession {
+ public:
+  SharedSession(std::shared_ptr<OnnxRuntime> runtime, std::string model_path, OnnxOptions options)
+      : runtime_(std::move(runtime)), model_path_(std::move(model_path)), options_(options) {}
+
+  // Blocks until it is loaded. Any thread.
+  std::shared_ptr<const OnnxSession> get() {
+    const std::lock_guard lock(mutex_);
+    std::shared_ptr<const OnnxSession> session = session_.lock();
+    if (session == nullptr) {
+      session = std::make_shared<const OnnxSession>(runtime_, model_path_, options_);
+      session_ = session;
+    }
+    return session;
+  }
+
+ private:
+  std::shared_ptr<OnnxRuntime> runtime_;
+  std::string model_path_;
+  OnnxOptions options_;
+  std::mutex mutex_;
+  std::weak_ptr<const OnnxSession> session_;  // guarded by mutex_
+};
+
+// What a file declares of an output is a promise that the library does not check: a shape is only relied on
+// once a run has kept it.
+enum class Promise : unsigned char { kUntried, kKept, kBroken };
+
+class OnnxRuntimeBackend final : public Backend {
+ public:
+  OnnxRuntimeBackend(const ModelSpec& model, std::shared_ptr<const OnnxSession> session)
+      : model_(model),
+        session_(std::move(session)),
+        runtime_(*session_->runtime()),
+        bindings_(OnnxBindings::make(model, session_->metadata())),
+        promises_(bindings_.outputs.size(), Promise::kUntried) {
+    for (const OnnxBinding& output : bindings_.outputs) output_names_.push_back(output.name.c_str());
+  }
+
+  void execute(Execution& execution) override {
+    const Clearing clearing{*this};
+    for (std::size_t i = 0; i < bindings_.inputs.size(); ++i) add_input(execution, i);
+    for (std::size_t i = 0; i < bindings_.outputs.size(); ++i) add_output(execution, i);
+    execution.inputs_ready();
+    run();
+    execution.outputs_ready();
+    for (std::size_t i = 0; i < bindings_.outputs.size(); ++i) {
+      Tensor tensor = blocks_[i].present() ? std::move(blocks_[i]) : take_output(execution, i);
+      if (bindings_.outputs[i].scalar && tensor.shape.empty()) tensor.shape = Shape{1};
+      execution.output(i, tensor);
+    }
+  }
+
+ private:
+  // Lets go of the tensors of a batch however it ends.
+  struct Clearing {
+    OnnxRuntimeBackend& backend;
+    ~Clearing() {
+      backend.input_names_.clear();
+      backend.inputs_.clear();
+      backend.input_tensors_.clear();
+      backend.owned_.clear();
+      for (ort::Value*& output : backend.outputs_) {
+        if (output != nullptr) backend.runtime_.api().release_value(std::exchange(output, nullptr));
+      }
+      backend.outputs_.clear();
+      backend.blocks_.clear();
+    }
+  };
+
+  void add_input(Execution& execution, std::size_t index) {
+    const OnnxBinding& binding = bindings_.inputs[index];
+    Tensor tensor = execution.input(index);
+    if (!tensor.present()) {
+      if (binding.has_default) return;  // the library takes the file's own value
+      throw Error(Code::kInvalidArgument,
+                  "input '" + binding.name + "' of model '" + model_.name +
+                      "' is absent, but the ONNX model has no value of its own for it");
+    }
+    input_names_.push_back(binding.name.c_str());
+    owned_.push_back(binding.element == ort::kString
+                         ? string_value_from(runtime_, tensor, binding.name)
+                         : value_over(const_cast<std::byte*>(tensor.data), tensor.size_bytes,
+                                      binding.scalar ? Shape{} : tensor.shape, binding.element));
+    inputs_.push_back(owned_.back().get());
+    input_tensors_.push_back(std::move(tensor));
+  }
+
+  // A block for the output when its shape can be told beforehand: rows are then cut from pool memory. A null
+  // value makes the library allocate.
+  void add_output(Execution& execution, std::size_t index) {
+    const OnnxBinding& binding = bindings_.outputs[index];
+    blocks_.emplace_back();
+    outputs_.push_back(nullptr);
+    if (!binding.shape_known || promises_[index] != Promise::kKept) return;
+    Shape shape = promised_shape(execution, binding);
+    const DataType dtype = model_.outputs[index].dtype;
+    const auto size_bytes = shape.size_bytes(dtype);
+    if (!size_bytes) return;
+    BufferRef block = execution.allocate(*size_bytes);
+    outputs_.back() = value_over(block->data(), *size_bytes, shape, binding.element).release();
+    blocks_.back() = {dtype, shape, block->data(), *size_bytes, std::move(block)};
+  }
+
+  void run() {
+    try {
+      run_once();
+    } catch (const Error&) {
+      // A kernel refuses a block of another shape than its own: the library says for itself where it failed.
+      if (!withdraw_blocks()) throw;
+      run_once();
+    }
+  }
+
+  void run_once() {
+    session_->run(input_names_.data(), inputs_.data(), inputs_.size(), output_names_.data(), outputs_.size(),
+                  outputs_.data());
+  }
+
+  // Leaves every output to the library, until it keeps its promise again. False when it was so already.
+  bool withdraw_blocks() {
+    bool withdrawn = false;
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      if (!blocks_[i].present()) continue;
+      runtime_.api().release_value(std::exchange(outputs_[i], nullptr));
+      blocks_[i] = {};
+      promises_[i] = Promise::kUntried;
+      withdrawn = true;
+    }
+    return withdrawn;
+  }
+
+  // Output `index` as the library allocated it, handed on without a copy.
+  Tensor take_output(Execution& execution, std::size_t index) {
+    const OnnxBinding& binding = bindings_.outputs[index];
+    auto value = OnnxRuntime::own(std::exchange(outputs_[index], nullptr), runtime_.api().release_value);
+    const Shape shape = shape_of(*value);
+    if (binding.element == ort::kString) return bytes_from(runtime_, *value, shape, execution);
+    if (binding.shape_known && promises_[index] == Promise::kUntried) {
+      promises_[index] = shape == promised_shape(execution, binding) ? Promise::kKept : Promise::kBroken;
+    }
+    const DataType dtype = model_.outputs[index].dtype;
+    const std::size_t size_bytes = shape.size_bytes(dtype).value_or(0);
+    void* data = nullptr;
+    runtime_.check(runtime_.api().tensor_mutable_data(value.get(), &data));
+    BufferRef owner = input_owner(static_cast<const std::byte*>(data));
+    if (!owner) owner = make_onnx_value_buffer(session_, std::move(value), size_bytes);
+    return {dtype, shape, static_cast<const std::byte*>(data), size_bytes, std::move(owner)};
+  }
+
+  // The owner of the input that `data` lies in: a graph whose output is an input hands our own bytes back,
+  // and the library's value does not keep them alive. Empty for other bytes.
+  BufferRef input_owner(const std::byte* data) const {
+    for (const Tensor& input : input_tensors_) {
+      const std::less<const std::byte*> before;
+      if (!before(data, input.data) && before(data, input.data + input.size_bytes)) return input.owner;
+    }
+    return {};
+  }
+
+  Shape promised_shape(const Execution& execution, const OnnxBinding& binding) const {
+    Shape shape = binding.dims;
+    if (model_.batches()) shape[0] = execution.num_rows();
+    return shape;
+  }
+
+  // A tensor of the library over bytes of ours.
+  OnnxOwned<ort::Value> value_over(std::byte* data, std::size_t size_bytes, const Shape& shape,
+                                   ort::ElementType element) const {
+    ort::Value* made = nullptr;
+    runtime_.check(runtime_.api().create_tensor_with_data(runtime_.host_memory(), data, size_bytes,
+                                                          shape.data(), shape.rank(), element, &made));
+    return OnnxRuntime::own(made, runtime_.api().release_value);
+  }
+
+  Shape shape_of(const ort::Value& value) const {
+    const ort::Api& api = runtime_.api();
+    ort::TensorTypeAndShapeInfo* made = nullptr;
+    runtime_.check(api.value_type_and_shape(&value, &made));
+    const auto type = OnnxRuntime::own(made, api.release_tensor_type);
+    std::size_t rank = 0;
+    runtime_.check(api.tensor_rank(made, &rank));
+    std::vector<std::int64_t> dims(rank);
+    runtime_.check(api.tensor_dims(made, dims.data(), rank));
+    return Shape(dims);
+  }
+
+  const ModelSpec& model_;
+  std::shared_ptr<const OnnxSession> session_;
+  const OnnxRuntime& runtime_;
+  OnnxBindings bindings_;
+  std::vector<Promise> promises_;
+  std::vector<const char*> output_names_;
+
+  // Of the batch that runs; kept between batches for their capacity.
+  std::vector<const char*> input_names_;
+  std::vector<Tensor> input_tensors_;
+  std::vector<OnnxOwned<ort::Value>> owned_;  // input values
+  std::vector<const ort::Value*> inputs_;
+  std::vector<ort::Value*> outputs_;  // owned
+  std::vector<Tensor> blocks_;        // by output; not present where the library allocates
+};
+
+void require_cpu(const InstanceSpec& instance) {
+  if (instance.device.kind == DeviceKind::kCpu) return;
+  throw Error(Code::kUnsupported, "unable to load model '" + instance.model.name +
+                                      "': onnxruntime instance '" + instance.name +
+                                      "' is KIND_GPU, which this server does not run yet, expected KIND_CPU");
+}
+
+}  // namespace
+
+BackendFactory make_onnxruntime_factory(std::shared_ptr<OnnxRuntime> runtime, std::string model_path,
+                                        const std::map<std::string, std::string>& options) {
+  auto shared =
+      std::make_shared<SharedSession>(std::move(runtime), std::move(model_path), OnnxOptions::parse(options));
+  return [shared](const InstanceSpec& instance) -> std::unique_ptr<Backend> {
+    require_cpu(instance);
+    return std::make_unique<OnnxRuntimeBackend>(instance.model, shared->get());
+  };
+}
+
+}  // namespace naiad
