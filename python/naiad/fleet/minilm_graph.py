@@ -64,8 +64,8 @@ def export_minilm(model_directory: Path) -> bytes:
     """Returns the serialised ONNX model made from that directory's ``model.safetensors`` and ``config.json``.
 
     Inputs ``input_ids`` and ``attention_mask``: INT64 [batch, sequence], sequence at most 512. Output
-    ``sentence_embedding``: FP32 [batch, 384], of length 1. Raises Unsupported when the directory holds another
-    architecture.
+    ``sentence_embedding``: FP32 [batch, 384], of length 1. Raises Unsupported when the directory holds
+    another architecture.
     """
     config = json.loads((model_directory / "config.json").read_text(encoding="utf-8"))
     for key, expected in EXPECTED_CONFIG.items():

@@ -1,4 +1,4 @@
-"""One fleet for all tests of the room. Where the extra [fleet] is not installed, the tests fail and say so."""
+"""One fleet for all tests of the room. Without the extra [fleet] the tests fail and say what to install."""
 
 from __future__ import annotations
 
