@@ -17,7 +17,8 @@ sentences = [
     "A kitten naps on the couch.",
     "Water boils at a hundred degrees.",
 ]
-tokens = tokenizer.infer({"TEXT": np.array([[sentence.encode()] for sentence in sentences], np.object_)})
+text = np.array([[sentence.encode()] for sentence in sentences], np.object_)
+tokens = tokenizer.infer({"TEXT": text})
 vectors = minilm.infer(tokens)["sentence_embedding"]
 
 print(f"{vectors[0] @ vectors[1]:5.2f}  cat and kitten")

@@ -1,4 +1,4 @@
-"""docs/quickstart.md against a live server: every command on the page runs and gives what the page shows."""
+"""docs/quickstart.md against a live server: what is asked on the page is answered as the page shows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NUMBER = re.compile(r"-?\d+\.\d+")
 
 @dataclass(frozen=True)
 class Example:
-    """A script that the page quotes: its path, its arguments with {names} to fill in, its text and its output."""
+    """A script that the page quotes: path, arguments with {names} to fill in, text and output."""
 
     path: str
     arguments: str
@@ -35,18 +35,16 @@ class Example:
     output: str
 
 
-EXAMPLES = [
-    Example(*found)
-    for found in re.findall(
-        r"<!-- example: (\S+) (.+?) -->\n```python\n(.+?)```\n\nprints\n\n```text\n(.+?)```", PAGE, re.DOTALL
-    )
-]
+QUOTED = re.compile(
+    r"<!-- example: (\S+) (.+?) -->\n```python\n(.+?)```\n\nprints\n\n```text\n(.+?)```", re.DOTALL
+)
+EXAMPLES = [Example(*found) for found in QUOTED.findall(PAGE)]
 COMMANDS = re.findall(r"```bash\n(curl [^`]+)```\n\n```json\n(.+?)```", PAGE, re.DOTALL)
 
 
 def address(url: str) -> str:
     """host:port, as Triton's clients take it."""
-    return url.rpartition("://")[2].rstrip("/")
+    return url.rpartition("://")[2].split("/")[0]
 
 
 def check_close(got: Any, shown: Any, where: str = "answer") -> None:
@@ -163,3 +161,18 @@ def test_many_clients_at_once_get_the_vectors_that_onnxruntime_gives(fleet_serve
     with ThreadPoolExecutor(len(parts)) as pool:
         for part, vectors in zip(parts, pool.map(ask, parts), strict=True):
             np.testing.assert_allclose(vectors, expected[list(part)], atol=1e-5)
+
+
+def test_the_metrics_count_the_requests_of_a_model(fleet_server: Any):
+    def successes() -> float:
+        with urllib.request.urlopen(
+            f"http://{address(fleet_server.metrics_url)}/metrics", timeout=30
+        ) as page:
+            text = page.read().decode()
+        counts = re.findall(r'^nv_inference_request_success\{.*model="minilm".*\} (\S+)$', text, re.MULTILINE)
+        return sum(float(count) for count in counts)
+
+    before = successes()
+    with tritonclient.http.InferenceServerClient(address(fleet_server.http_url)) as client:
+        embed(client, tritonclient.http, ["one"])
+    assert successes() == before + 1
