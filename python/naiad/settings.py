@@ -1,7 +1,7 @@
 """What can be set on a server, as plain frozen values. ``naiad.cli`` reads them from the command line.
 
-The defaults are Triton's where Triton has the setting. Sizes are bytes and durations seconds unless a name says
-otherwise.
+The defaults are Triton's where Triton has the setting. Sizes are bytes and durations seconds unless a
+name says otherwise.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Literal
 
 ControlMode = Literal["none", "explicit"]
 LogFormat = Literal["default", "ISO8601"]
-Compression = Literal["none", "low", "medium", "high"]
 
 SERVER_VERSION = "2.73.0"
 """The Triton release whose protocol is spoken: what clients read as the server's version."""
@@ -57,7 +56,6 @@ class GrpcSettings:
     address: str = "0.0.0.0"
     port: int = 8001
     reuse_port: bool = False
-    compression: Compression = "none"
     keepalive_time_ms: int = 7_200_000
     keepalive_timeout_ms: int = 20_000
     keepalive_permit_without_calls: bool = False

@@ -1,0 +1,57 @@
+"""Builds the part of a server that needs no network: engine, backends, model repository."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from naiad.backends.registry import Backends
+from naiad.repository.model_repository import ModelRepository
+
+from naiad.engine import Engine
+from naiad.settings import ServerSettings
+
+_POOL_SHARE = 4
+"""The tensor pool may take one part in so many of the memory."""
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Engine and repository, built for one another."""
+
+    engine: Engine
+    repository: ModelRepository
+
+    def close(self) -> None:
+        """Ends the models, then the engine. Blocks until both are done. Idempotent."""
+        self.repository.close()
+        self.engine.close()
+
+
+def build_core(settings: ServerSettings) -> Core:
+    """An engine and an empty repository; ``repository.load_all()`` fills it."""
+    engine = Engine(
+        pool_bytes=settings.core.pool_bytes or default_pool_bytes(),
+        pinned_bytes=settings.core.pinned_bytes,
+        max_tensor_bytes=settings.http.max_input_size_bytes,
+    )
+    backends = Backends(settings.repository.backend_config)
+    return Core(engine, ModelRepository(engine, backends, settings.repository))
+
+
+def default_pool_bytes() -> int:
+    """A quarter of the memory this process may use: the machine's, its control group's, its own limit."""
+    limits = [psutil.virtual_memory().total]
+    try:
+        text = _CGROUP_LIMIT.read_text().strip()
+    except OSError:
+        text = "max"
+    if text.isdecimal():
+        limits.append(int(text))
+    address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if address_space != resource.RLIM_INFINITY:
+        limits.append(address_space)
+    return min(limits) // _POOL_SHARE

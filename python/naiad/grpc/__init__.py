@@ -1,0 +1,1 @@
+"""The gRPC edge: Triton's GRPCInferenceService on grpcio's asyncio server."""

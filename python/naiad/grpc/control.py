@@ -1,0 +1,136 @@
+"""The methods of GRPCInferenceService apart from inference: messages to and from the control plane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from google.protobuf import json_format
+
+import grpc
+from naiad import protos
+from naiad.errors import InvalidArgument, NaiadError, Unsupported
+from naiad.grpc.errors import status_of
+from naiad.grpc.infer import Context
+from naiad.grpc.wire import parse
+from naiad.handlers.control import ControlPlane
+from naiad.logs import log
+
+# Takes the request message, gives the answer in the JSON form (or as a message).
+_Method = Callable[[Any], Awaitable[Any]]
+
+_SHARED_MEMORY_OFF = "Client shared memory is disabled: it is not supported by this version"
+
+
+class ControlMethods:
+    """Every unary method but ModelInfer."""
+
+    def __init__(self, control: ControlPlane) -> None:
+        self._control = control
+        self._methods: dict[str, _Method] = {
+            "ServerLive": self._server_live,
+            "ServerReady": self._server_ready,
+            "ModelReady": self._model_ready,
+            "ServerMetadata": self._server_metadata,
+            "ModelMetadata": self._model_metadata,
+            "ModelConfig": self._model_config,
+            "ModelStatistics": self._model_statistics,
+            "RepositoryIndex": self._repository_index,
+            "RepositoryModelLoad": self._repository_load,
+            "RepositoryModelUnload": self._repository_unload,
+            "TraceSetting": _refusal("the trace extension is not supported by this version"),
+            "LogSettings": _refusal("the logging extension is not supported by this version"),
+        } | {
+            f"{kind}SharedMemory{verb}": _refusal(_SHARED_MEMORY_OFF)
+            for kind in ("System", "Cuda")
+            for verb in ("Status", "Register", "Unregister")
+        }
+
+    def handlers(self) -> dict[str, Any]:
+        """Handlers by method name."""
+        kinds = protos.service_methods(protos.INFERENCE_SERVICE)
+        return {
+            name: grpc.unary_unary_rpc_method_handler(_converted(name, method, *kinds[name]))
+            for name, method in self._methods.items()
+        }
+
+    async def _server_live(self, request: Any) -> Any:
+        return {"live": True}
+
+    async def _server_ready(self, request: Any) -> Any:
+        return {"ready": self._control.ready()}
+
+    async def _model_ready(self, request: Any) -> Any:
+        try:
+            return {"ready": self._control.model_ready(request.name, request.version)}
+        except InvalidArgument:
+            raise
+        except NaiadError:
+            # As Triton: a model that is not there is not ready, which is no error.
+            return {"ready": False}
+
+    async def _server_metadata(self, request: Any) -> Any:
+        return self._control.server_metadata()
+
+    async def _model_metadata(self, request: Any) -> Any:
+        return self._control.model_metadata(request.name, request.version)
+
+    async def _model_config(self, request: Any) -> Any:
+        config = self._control.model_config(request.name, request.version)
+        return protos.ModelConfigResponse(config=config.proto)
+
+    async def _model_statistics(self, request: Any) -> Any:
+        return self._control.statistics(request.name, request.version)
+
+    async def _repository_index(self, request: Any) -> Any:
+        rows = await asyncio.to_thread(self._control.index, request.repository_name, request.ready)
+        return {"models": rows}
+
+    async def _repository_load(self, request: Any) -> Any:
+        parameters = _parameters(request)
+        await asyncio.to_thread(self._control.load, request.repository_name, request.model_name, parameters)
+        return {}
+
+    async def _repository_unload(self, request: Any) -> Any:
+        parameters = _parameters(request)
+        await asyncio.to_thread(self._control.unload, request.repository_name, request.model_name, parameters)
+        return {}
+
+
+def _parameters(request: Any) -> dict[str, Any]:
+    parameters = {}
+    for name, value in request.parameters.items():
+        choice = value.WhichOneof("parameter_choice")
+        if choice is None:
+            raise InvalidArgument(f"parameter '{name}' has no value")
+        parameters[name] = getattr(value, choice)
+    return parameters
+
+
+def _converted(name: str, method: _Method, request_kind: Any, response_kind: Any) -> Any:
+    async def answer(message: bytes, context: Context) -> bytes:
+        request = parse(request_kind, message)
+        if request is None:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, f"the message is not a valid {name} request"
+            )
+        try:
+            value = await method(request)
+        except NaiadError as error:
+            await context.abort(status_of(error), error.message)
+        except Exception:
+            log.exception("unexpected error in %s", name)
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+        if isinstance(value, dict):
+            value = json_format.ParseDict(value, response_kind())
+        return bytes(value.SerializeToString())
+
+    return answer
+
+
+def _refusal(message: str) -> _Method:
+    async def refuse(request: Any) -> Any:
+        raise Unsupported(message)
+
+    return refuse

@@ -1,0 +1,1 @@
+"""What the API does, once. HTTP and gRPC only convert."""

@@ -1,0 +1,1 @@
+"""The HTTP edge: Triton's KServe v2 routes on aiohttp."""

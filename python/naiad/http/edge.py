@@ -1,0 +1,236 @@
+"""The HTTP server: finds the endpoint, calls its handler, turns errors into answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from naiad.errors import InvalidArgument, NaiadError, Unsupported
+from naiad.handlers.control import ControlPlane
+from naiad.handlers.dataplane import DataPlane
+from naiad.http.answers import empty_answer, error_answer, json_answer
+from naiad.http.body import plain_body, read_body
+from naiad.http.coding import ACCEPTED, request_coding
+from naiad.http.errors import status_of
+from naiad.http.infer import answer_infer
+from naiad.http.routes import METHODS, Endpoint, Route, find_route
+from naiad.logs import log
+from naiad.settings import HttpSettings
+
+_Handler = Callable[[web.BaseRequest, Route], Awaitable[web.StreamResponse]]
+
+_SHARED_MEMORY_OFF = "Client shared memory is disabled: it is not supported by this version"
+# A body of a control request is a few parameters or a model configuration.
+_MAX_CONTROL_BYTES = 4 << 20
+# aiohttp logs every malformed request with a traceback; a client could fill the disk with that.
+_SILENT = logging.getLogger("naiad.http.connections")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
+class HttpEdge:
+    """Listens for HTTP on the event loop that calls ``start``."""
+
+    def __init__(self, control: ControlPlane, dataplane: DataPlane, settings: HttpSettings) -> None:
+        self._control = control
+        self._dataplane = dataplane
+        self._settings = settings
+        self._connections: _Connections | None = None
+        self._listener: asyncio.Server | None = None
+        self._handlers: dict[Endpoint, _Handler] = {
+            Endpoint.SERVER: self._server,
+            Endpoint.LIVE: self._live,
+            Endpoint.READY: self._ready,
+            Endpoint.ALL_STATISTICS: self._statistics,
+            Endpoint.MODEL: self._model,
+            Endpoint.MODEL_READY: self._model_ready,
+            Endpoint.MODEL_CONFIG: self._model_config,
+            Endpoint.MODEL_STATISTICS: self._statistics,
+            Endpoint.INFER: self._infer,
+            Endpoint.GENERATE: _refusal("the generate extension"),
+            Endpoint.INDEX: self._index,
+            Endpoint.LOAD: self._load,
+            Endpoint.UNLOAD: self._unload,
+            Endpoint.SHARED_MEMORY: self._no_shared_memory,
+            Endpoint.SHARED_MEMORY_CHANGE: self._no_shared_memory,
+            Endpoint.TRACE: _refusal("the trace extension"),
+            Endpoint.LOGGING: _refusal("the logging extension"),
+        }
+
+    async def start(self) -> None:
+        """Binds and listens. Raises OSError when the port is taken."""
+        self._connections = _Connections(
+            self._answer,
+            handler_cancellation=True,
+            auto_decompress=False,
+            access_log=None,
+            logger=_SILENT,
+        )
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._connections,
+            self._settings.address,
+            self._settings.port,
+            reuse_address=True,
+            reuse_port=self._settings.reuse_port or None,
+            backlog=1024,
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on: the one asked for, or what port 0 became."""
+        assert self._listener is not None
+        name: tuple[Any, ...] = self._listener.sockets[0].getsockname()
+        return int(name[1])
+
+    async def stop(self, timeout_s: float) -> None:
+        """Takes no new connections, finishes the answers under way, closes the connections."""
+        if self._listener is None or self._connections is None:
+            return
+        self._listener.close()
+        self._connections.pre_shutdown()
+        await self._connections.shutdown(timeout_s)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            route = find_route(request.raw_path.partition("?")[0])
+            if route is None:
+                return error_answer(404, "Not Found")
+            if request.method not in METHODS[route.endpoint]:
+                return error_answer(405, "Method Not Allowed", {"Allow": ", ".join(METHODS[route.endpoint])})
+            response = await self._handlers[route.endpoint](request, route)
+        except NaiadError as error:
+            hint = {"Accept-Encoding": ACCEPTED} if error.message == "Unsupported compression type" else None
+            response = error_answer(status_of(error), error.message, hint)
+        except (ConnectionError, web.RequestPayloadError) as error:
+            # The body broke off or its chunks are malformed: there is no next request on this connection.
+            if isinstance(error, ConnectionError):
+                raise
+            response = error_answer(400, "malformed request body")
+            response.force_close()
+        except Exception:
+            log.exception("unexpected error while answering %s", request.method)
+            response = error_answer(500, "internal error")
+        if self._control.stopping:
+            response.force_close()
+        return response
+
+    async def _infer(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        return await answer_infer(
+            self._dataplane, request, route.model, route.version, self._settings.max_input_size_bytes
+        )
+
+    async def _server(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        return json_answer(self._control.server_metadata())
+
+    async def _live(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        return empty_answer()
+
+    async def _ready(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        if self._control.ready():
+            return empty_answer()
+        # 400 is what Triton's clients expect of a server that is not ready.
+        return empty_answer(503 if self._control.stopping else 400)
+
+    async def _model(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        return json_answer(self._control.model_metadata(route.model, route.version))
+
+    async def _model_ready(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        try:
+            ready = self._control.model_ready(route.model, route.version)
+        except NaiadError as error:
+            # Not 404: a prober that knows the model's name takes 400 for "not yet".
+            return error_answer(400, error.message)
+        return empty_answer() if ready else error_answer(400, "Model version not ready")
+
+    async def _model_config(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        return json_answer(self._control.model_config(route.model, route.version).to_json())
+
+    async def _statistics(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        return json_answer(self._control.statistics(route.model, route.version))
+
+    async def _index(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        ready_only = (await self._json_body(request)).get("ready", False)
+        if not isinstance(ready_only, bool):
+            raise InvalidArgument("'ready' should be a bool")
+        return json_answer(await asyncio.to_thread(self._control.index, route.repository, ready_only))
+
+    async def _load(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        parameters = await self._parameters(request)
+        await asyncio.to_thread(self._control.load, route.repository, route.model, parameters)
+        return empty_answer()
+
+    async def _unload(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        parameters = await self._parameters(request)
+        await asyncio.to_thread(self._control.unload, route.repository, route.model, parameters)
+        return empty_answer()
+
+    async def _no_shared_memory(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        raise Unsupported(_SHARED_MEMORY_OFF)
+
+    async def _parameters(self, request: web.BaseRequest) -> dict[str, Any]:
+        parameters = (await self._json_body(request)).get("parameters", {})
+        if not isinstance(parameters, dict):
+            raise InvalidArgument("'parameters' should be an object")
+        return parameters
+
+    async def _json_body(self, request: web.BaseRequest) -> dict[str, Any]:
+        limit = min(_MAX_CONTROL_BYTES, self._settings.max_input_size_bytes)
+        coding = request_coding(request.headers.get("Content-Encoding"))
+        body = await plain_body(await read_body(request, limit), coding, limit)
+        if not body:
+            return {}
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgument("failed to parse the request JSON buffer: it is not valid JSON") from error
+        if not isinstance(value, dict):
+            raise InvalidArgument("the request JSON should be an object")
+        return value
+
+
+class _Connections(web.Server):
+    """aiohttp's server, with errors of the HTTP layer itself answered in the form of the API."""
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        connection: socket.socket | None = transport.get_extra_info("socket")
+        if connection is not None and connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(handler, transport)
+
+
+class _Connection(RequestHandler):
+    """One connection."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to bytes that are not HTTP. Closes the connection: where it stands is not known."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        reason = "internal error" if status == 500 else "malformed HTTP request"
+        answer = error_answer(status, reason)
+        answer.force_close()
+        return answer
+
+
+def _refusal(feature: str) -> _Handler:
+    async def refuse(request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        raise Unsupported(f"{feature} is not supported by this version")
+
+    return refuse

@@ -1,0 +1,1 @@
+"""The metrics edge: Prometheus text with Triton's names and labels."""
