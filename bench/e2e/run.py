@@ -23,6 +23,7 @@ from sidebyside import h2load, perf_analyzer
 from sidebyside.case import NAIAD_ONLY_MODELS, Case, select_cases
 from sidebyside.measure import Sample, Turn, run_perf_analyzer
 from sidebyside.model_repository import build_triton_identity, write_repository
+from sidebyside.placement import Placement, choose_placement
 from sidebyside.report import (
     NAIAD,
     TRITON,
@@ -66,6 +67,12 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         default=os.environ.get("NAIAD_BENCH_PERF_ANALYZER", ""),
         help="perf_analyzer, a second client for a few cases (default: NAIAD_BENCH_PERF_ANALYZER)",
     )
+    parser.add_argument(
+        "--placement",
+        choices=("pinned", "free"),
+        default="pinned",
+        help="pinned: the client has a CPU of its own (steady CPU figures); free: the kernel's choice",
+    )
     parser.add_argument("--out", type=Path, help="write the table to FILE and all figures to FILE with .json")
     options = parser.parse_args(arguments)
     options.seconds = options.seconds or (0.5 if options.quick else 1.5)
@@ -75,7 +82,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def facts(options: argparse.Namespace) -> dict[str, str]:
+def facts(options: argparse.Namespace, placement: Placement) -> dict[str, str]:
     """When, on what and with what the run was made; no paths and no machine's name."""
     here = Path(__file__).resolve().parent
 
@@ -96,6 +103,7 @@ def facts(options: argparse.Namespace) -> dict[str, str]:
         "naiad command": f"`{without_paths(options.naiad_command)}`",
         "Triton command": f"`{without_paths(options.triton_command)}`" if options.triton_command else "none",
         "CPUs": f"{len(os.sched_getaffinity(0))} ({cpu[0] if cpu else platform.machine()})",
+        "placement": str(placement),
         "load average at the start": f"{os.getloadavg()[0]:.1f}",
         "versions": ", ".join(
             [
@@ -126,20 +134,26 @@ def write_repositories(scratch: Path, labels: list[str], models: set[str]) -> di
 
 
 def start_servers(
-    stack: ExitStack, commands: dict[str, str], repositories: dict[str, Path], scratch: Path, rounds: int
+    stack: ExitStack,
+    commands: dict[str, str],
+    repositories: dict[str, Path],
+    scratch: Path,
+    rounds: int,
+    placement: Placement,
 ) -> tuple[dict[str, ServerProcess], dict[str, ServerFigures]]:
     """Start the servers `rounds` times in turns for their start-up times; the last ones stay and are idle."""
     start_s: dict[str, list[float]] = {label: [] for label in commands}
-    for _ in range(rounds - 1):
-        for label, command in commands.items():
-            with ServerProcess(label, command, repositories[label], scratch / f"{label}.log") as server:
-                start_s[label].append(server.start_s)
-    servers = {}
-    for label, command in commands.items():
-        log = scratch / f"{label}.log"
-        server = stack.enter_context(ServerProcess(label, command, repositories[label], log))
+
+    def start(label: str) -> ServerProcess:
+        with placement.starting_server():
+            server = ServerProcess(label, commands[label], repositories[label], scratch / f"{label}.log")
         start_s[label].append(server.start_s)
-        servers[label] = server
+        return server
+
+    for _ in range(rounds - 1):
+        for label in commands:
+            start(label).stop()
+    servers = {label: stack.enter_context(start(label)) for label in commands}
     used = {label: server.cpu_seconds() for label, server in servers.items()}
     time.sleep(_IDLE_S)
     figures = {}
@@ -208,11 +222,13 @@ def bench(options: argparse.Namespace, cases: list[Case], scratch: Path) -> Run:
         commands[TRITON] = options.triton_command
     else:
         print("No Triton was given (see --triton-command): naiad runs alone.", file=sys.stderr)
-    told = facts(options)
+    placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
+    told = facts(options, placement)
     repositories = write_repositories(scratch, list(commands), {case.model for case in cases})
     rows = []
     with ExitStack() as stack:
-        servers, figures = start_servers(stack, commands, repositories, scratch, options.rounds)
+        servers, figures = start_servers(stack, commands, repositories, scratch, options.rounds, placement)
+        stack.enter_context(placement.starting_client())
         for index, case in enumerate(cases):
             print(f"{index + 1}/{len(cases)} {case.name}", file=sys.stderr, flush=True)
             rows.append(measure_case(servers, case, options.seconds, options.rounds))

@@ -14,7 +14,7 @@ from sidebyside.case import Case
 from sidebyside.measure import Sample
 
 NAIAD, TRITON = "naiad", "Triton"
-_ABSOLUTE_PATH = re.compile(r"(?<![\w.}])/(?:[^\s/:'\"=,]+/)*([^\s/:'\"=,]+)")
+_ABSOLUTE_PATH = re.compile(r"(?<![^\s='\"(])/(?:[^\s/:'\"=,]+/)*([^\s/:'\"=,]+)")
 
 _HEADER = (
     "model|protocol|tensor|in flight|infer/s|p50 ms|p99 ms|server CPU us/request|RSS MB|"

@@ -95,6 +95,7 @@ def test_figures(value: float, shown: str) -> None:
             "python bench/e2e/run.py --cases identity_py/http",
             "python bench/e2e/run.py --cases identity_py/http",
         ),
+        ("run.py --cases edge_live/http/-/c8", "run.py --cases edge_live/http/-/c8"),
         ("HTTP/1.1 naiad / Triton", "HTTP/1.1 naiad / Triton"),
     ],
 )
