@@ -57,8 +57,10 @@ def build_fleet(
 
     built = _build_models(progress)
     _check_collisions(target, built, manifest)
-    new = make_manifest(recipe, built)
-    _write(target, _all_files(built, new), manifest, progress)
+    files = _all_files(built)
+    new = make_manifest(recipe, built, files)
+    files[FILE_NAME] = new.to_json()  # the last to be written: it speaks only of files that are there
+    _write(target, files, manifest, progress)
     return new.models
 
 
@@ -99,12 +101,11 @@ def _check_collisions(target: Path, built: list[BuiltModel], manifest: Manifest 
             )
 
 
-def _all_files(built: list[BuiltModel], manifest: Manifest) -> dict[str, bytes]:
-    """Path inside the fleet to content; the manifest last: it speaks only of files that are there."""
+def _all_files(built: list[BuiltModel]) -> dict[str, bytes]:
+    """Path inside the fleet to content."""
     files = {f"{model.name}/{path}": content for model in built for path, content in model.files.items()}
     files["README.md"] = make_readme(built)
     files[PICTURE] = (ROOM / PICTURE).read_bytes()
-    files[FILE_NAME] = manifest.to_json()
     return files
 
 

@@ -49,16 +49,13 @@ def read_manifest(directory: Path) -> Manifest | None:
         ) from None
 
 
-def make_manifest(recipe: str, built: list[BuiltModel]) -> Manifest:
-    """The manifest of these models."""
+def make_manifest(recipe: str, built: list[BuiltModel], files: dict[str, bytes]) -> Manifest:
+    """The manifest of these models and of all files of the fleet (path inside it to content)."""
     models = [
         FleetModel(model.name, model.backend, model.source, model.licence, model.checked, model.size_bytes)
         for model in built
     ]
-    files = {
-        f"{model.name}/{path}": digest(content) for model in built for path, content in model.files.items()
-    }
-    return Manifest(recipe, models, files)
+    return Manifest(recipe, models, {path: digest(content) for path, content in files.items()})
 
 
 def is_config(path: str) -> bool:

@@ -45,7 +45,8 @@ class TritonPythonModel:
 
 def _texts(request: Any) -> list[str] | None:
     """The request's texts, or None where one is not UTF-8."""
-    values = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy().reshape(-1)
+    tensor: Any = pb_utils.get_input_tensor_by_name(request, "TEXT")  # not optional: the server saw to it
+    values = tensor.as_numpy().reshape(-1)
     try:
         return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
     except UnicodeDecodeError:

@@ -66,11 +66,12 @@ def test_a_second_build_writes_nothing(fleet):
 
 
 @pytest.mark.parametrize("damage", ["remove", "change"])
-def test_a_damaged_file_is_mended(small, tmp_path: Path, damage: str):
+@pytest.mark.parametrize("name", ["tiny/1/model.onnx", "hello.png", "README.md"])
+def test_a_damaged_file_is_mended(small, tmp_path: Path, name: str, damage: str):
     build_fleet(tmp_path / "fleet")
     expected = tree(tmp_path / "fleet")
-    weights = tmp_path / "fleet/tiny/1/model.onnx"
-    weights.unlink() if damage == "remove" else weights.write_bytes(b"zero")
+    damaged = tmp_path / "fleet" / name
+    damaged.unlink() if damage == "remove" else damaged.write_bytes(b"zero")
     build_fleet(tmp_path / "fleet")
     assert tree(tmp_path / "fleet") == expected
 
