@@ -38,6 +38,10 @@ std::uint32_t api_version_of(std::string_view version) {
   return minor;
 }
 
+std::string refusal(const std::string& file) {
+  return "cannot use the ONNX Runtime library '" + file + "': ";
+}
+
 void replace_all(std::string& text, std::string_view what, std::string_view with) {
   for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size())) {
     text.replace(at, what.size(), with);
@@ -100,7 +104,7 @@ ort::ElementType dtype_to_onnx(DataType dtype) {
 
 std::shared_ptr<OnnxRuntime> OnnxRuntime::open(const std::string& library_path) {
   const std::string file = std::filesystem::path(library_path).filename().string();
-  const std::string what = "cannot use the ONNX Runtime library '" + file + "': ";
+  const std::string what = refusal(file);
   // Never dlclosed: the library leaves thread-local destructors and exit functions behind that would then
   // run in unmapped code, and loading it twice in a process gains nothing.
   void* library = dlopen(library_path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -114,13 +118,17 @@ std::shared_ptr<OnnxRuntime> OnnxRuntime::open(const std::string& library_path) 
   if (get_api_base == nullptr) {
     throw Error(Code::kUnavailable, what + "it does not export OrtGetApiBase");
   }
-  const ort::ApiBase* base = get_api_base();
-  const std::string version = base->get_version_string();
+  return make(*get_api_base(), file);
+}
+
+std::shared_ptr<OnnxRuntime> OnnxRuntime::make(const ort::ApiBase& base, const std::string& file) {
+  const std::string what = refusal(file);
+  const std::string version = base.get_version_string();
   const std::string needed = std::to_string(ort::kApiVersion);
   if (api_version_of(version) < ort::kApiVersion) {
     throw Error(Code::kUnsupported, what + "got version " + version + ", expected 1." + needed + " or newer");
   }
-  const void* const* table = base->get_api(ort::kApiVersion);
+  const void* const* table = base.get_api(ort::kApiVersion);
   if (table == nullptr) {
     throw Error(Code::kUnsupported, what + "version " + version + " has no API version " + needed);
   }

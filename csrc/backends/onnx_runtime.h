@@ -27,7 +27,10 @@ class OnnxRuntime {
   // cannot be loaded and Error(kUnsupported) when it is older than API version 17. Blocks until it is loaded.
   static std::shared_ptr<OnnxRuntime> open(const std::string& library_path);
 
-  // Over a table of GetApi(17); open() is the way to get one.
+  // Over what the library named `file` exports; throws as open() does. Any thread.
+  static std::shared_ptr<OnnxRuntime> make(const ort::ApiBase& base, const std::string& file);
+
+  // Over a table of GetApi(17); open() and make() are the ways to get one.
   OnnxRuntime(const void* const* table, std::string version);
   OnnxRuntime(const OnnxRuntime&) = delete;
   OnnxRuntime& operator=(const OnnxRuntime&) = delete;

@@ -43,17 +43,13 @@ enum ElementType : int {
   kBfloat16 = 16,
 };
 
-enum OnnxType : int { kTensorType = 1 };                      // ONNXType
-enum LoggingLevel : int { kLogFatal = 4 };                    // OrtLoggingLevel
-enum ExecutionMode : int { kSequential = 0, kParallel = 1 };  // ExecutionMode
-enum AllocatorType : int { kDeviceAllocator = 0 };            // OrtAllocatorType
-enum MemType : int { kMemTypeDefault = 0 };                   // OrtMemType
-enum GraphLevel : int {
-  kDisableAll = 0,
-  kBasic = 1,
-  kExtended = 2,
-  kEnableAll = 99
-};  // GraphOptimizationLevel
+// ONNXType, OrtLoggingLevel, ExecutionMode, OrtAllocatorType, OrtMemType, GraphOptimizationLevel.
+enum OnnxType : int { kTensorType = 1 };
+enum LoggingLevel : int { kLogFatal = 4 };
+enum ExecutionMode : int { kSequential = 0, kParallel = 1 };
+enum AllocatorType : int { kDeviceAllocator = 0 };
+enum MemType : int { kMemTypeDefault = 0 };
+enum GraphLevel : int { kDisableAll = 0, kBasic = 1, kExtended = 2, kEnableAll = 99 };
 
 // What OrtGetApiBase answers.
 struct ApiBase {

@@ -12,6 +12,7 @@
 
 #include "backends/onnx_runtime.h"
 #include "base/clock.h"
+#include "execute/backend.h"
 #include "execute/execution.h"
 #include "memory/tensor_pool.h"
 

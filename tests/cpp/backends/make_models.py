@@ -120,7 +120,8 @@ def main(folder: Path) -> None:
         [tensor("y", float32, ["batch", "m"])],
     )
     # An output that is an input: no node between them.
-    save(folder, "passed_through", [], [tensor("x", float32, ["batch", 2])], [tensor("x", float32, ["batch", 2])])
+    same = tensor("x", float32, ["batch", 2])
+    save(folder, "passed_through", [], [same], [same])
 
 
 if __name__ == "__main__":
