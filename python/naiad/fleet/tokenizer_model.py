@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import triton_python_backend_utils as pb_utils
 from tokenizers import Encoding, Tokenizer
+
+import triton_python_backend_utils as pb_utils
 
 
 class TritonPythonModel:
