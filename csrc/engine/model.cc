@@ -38,10 +38,11 @@ Marks marks_of(const Execution& execution, std::uint64_t end_ns) {
 Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<InstancePlan>& instances,
              TensorPool& pool, const Clock& clock)
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))), clock_(clock), scheduler_(*spec_, clock) {
+  InstanceObserver& observer = *this;
   for (const InstancePlan& plan : instances) {
     InstanceSpec instance{*spec_, pool, plan.name, plan.device};
     instances_.push_back(
-        std::make_unique<ModelInstance>(std::move(instance), factory, scheduler_, clock_, *this));
+        std::make_unique<ModelInstance>(std::move(instance), factory, scheduler_, clock_, observer));
   }
   try {
     for (auto& instance : instances_) instance->wait_loaded();

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bindings/python_object.h"
+#include "engine/engine.h"
+#include "execute/backend.h"
+#include "protocol/v2_http.h"
+
+namespace naiad {
+
+// What a naiad._core.Engine is made of. Shared by all Python objects that show its memory.
+struct Core {
+  Core(std::unique_ptr<TensorPool> pool, DecodeLimits decode_limits)
+      : bin(std::make_shared<ReferenceBin>()), engine(std::move(pool)), limits(decode_limits) {}
+
+  std::shared_ptr<ReferenceBin> bin;  // first: buffers of the engine's requests still put things in it
+  Engine engine;
+  DecodeLimits limits;
+};
+
+// The argument types of Engine.start, as opaque Python objects.
+struct BackendFactoryObject {
+  BackendFactory factory;
+};
+
+// Fills a request from in-process inputs and options. Throws Error. With the GIL.
+std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, const std::string& model,
+                                            const std::string& version, const py::dict& inputs,
+                                            const std::vector<std::string>& outputs, std::string request_id,
+                                            const py::object& parameters);
+
+// naiad._core.Result of an answered request. With the GIL.
+py::object make_result(const std::shared_ptr<Core>& core, const Request& request, Response response);
+
+// A Python value of a parameter, and back; the latter throws Error(kInvalidArgument). With the GIL.
+py::object to_python(const ParameterValue& value);
+py::dict to_python(const Parameters& parameters);
+ParameterValue parameter_from_python(const std::string& name, const py::handle& value);
+
+// A memoryview of bytes that `share` keeps alive. With the GIL.
+py::object make_memoryview(std::span<const std::byte> bytes, PoolShare share);
+
+// The factory that calls `make` on each instance's thread; see PythonInstance in _core.pyi. With the GIL.
+BackendFactory make_python_factory(py::function make);
+
+}  // namespace naiad

@@ -1,0 +1,240 @@
+#include "engine/engine.h"
+
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backends/identity.h"
+#include "bindings/arrays.h"
+#include "bindings/core.h"
+#include "bindings/errors.h"
+#include "queue/parker.h"
+
+namespace naiad {
+namespace {
+
+// naiad._core.Model. Its end may join instance threads, which need the GIL to end: so it is let go without.
+class ModelObject {
+ public:
+  explicit ModelObject(std::shared_ptr<Model> model) : model_(std::move(model)) {}
+  ModelObject(const ModelObject&) = delete;
+  ModelObject& operator=(const ModelObject&) = delete;
+  ~ModelObject() {
+    const py::gil_scoped_release release;
+    model_.reset();
+  }
+
+  const std::shared_ptr<Model>& model() const { return model_; }
+
+ private:
+  std::shared_ptr<Model> model_;
+};
+
+// A thread that waits for one request.
+class WaitingSink final : public CompletionSink {
+ public:
+  void complete(std::unique_ptr<Request> request, Response response) noexcept override {
+    request_ = std::move(request);
+    response_ = std::move(response);
+    done_.store(true, std::memory_order_release);  // pairs with the acquire in wait()
+    parker_.notify_one();
+    left_.store(true, std::memory_order_release);  // pairs with the acquire in wait(): this is not used any more
+  }
+
+  // Blocks until the request has come home.
+  void wait() {
+    while (!done_.load(std::memory_order_acquire)) {
+      const Parker::Ticket ticket = parker_.prepare();
+      if (done_.load(std::memory_order_acquire)) {
+        parker_.cancel(ticket);
+        break;
+      }
+      parker_.wait(ticket);
+    }
+    while (!left_.load(std::memory_order_acquire)) LinuxParking::relax();
+  }
+
+  const Request& request() const { return *request_; }
+  Response& response() { return response_; }
+  void drop_request() { request_.reset(); }
+
+ private:
+  Parker parker_;
+  std::atomic<bool> done_{false};
+  std::atomic<bool> left_{false};
+  std::unique_ptr<Request> request_;
+  Response response_;
+};
+
+py::tuple pair(const Tally& tally) { return py::make_tuple(tally.count, tally.total_ns); }
+
+py::dict statistics_dict(const StatisticsValues& values) {
+  static constexpr const char* kReasons[kNumFailureReasons] = {"REJECTED", "CANCELED", "BACKEND", "OTHER"};
+  py::dict failures;
+  for (std::size_t i = 0; i < kNumFailureReasons; ++i) failures[kReasons[i]] = values.failures[i];
+  py::list batches;
+  for (const auto& [size, batch] : values.batches) {
+    batches.append(py::make_tuple(size, pair(batch.compute_input), pair(batch.compute_infer), pair(batch.compute_output)));
+  }
+  py::dict dict;
+  dict["inference_count"] = values.inference_count;
+  dict["execution_count"] = values.execution_count;
+  dict["last_inference_ms"] = values.last_inference_ms;
+  dict["success"] = pair(values.success);
+  dict["fail"] = pair(values.fail);
+  dict["queue"] = pair(values.queue);
+  dict["compute_input"] = pair(values.compute_input);
+  dict["compute_infer"] = pair(values.compute_infer);
+  dict["compute_output"] = pair(values.compute_output);
+  dict["failures"] = failures;
+  dict["batches"] = batches;
+  return dict;
+}
+
+std::shared_ptr<Core> make_core(std::size_t pool_bytes, std::size_t pinned_bytes, std::size_t max_tensor_bytes) {
+  DecodeLimits limits;
+  limits.max_tensor_bytes = max_tensor_bytes;
+  auto core = std::make_unique<Core>(make_arena_pool(pool_bytes, pinned_bytes), limits);
+  // The last owner may be an array on any thread; ending models needs the GIL to be free.
+  return {core.release(), [](Core* pointer) {
+            const std::unique_ptr<Core> dropped(pointer);
+            const py::gil_scoped_acquire gil;
+            dropped->bin->empty();
+            const py::gil_scoped_release release;
+            dropped->engine.close();
+          }};
+}
+
+py::object infer(const std::shared_ptr<Core>& core, const std::string& model, const std::string& version,
+                 const py::dict& inputs, const std::vector<std::string>& outputs, std::string request_id,
+                 const py::object& parameters) {
+  auto request = make_local_request(core, model, version, inputs, outputs, std::move(request_id), parameters);
+  WaitingSink sink;
+  request->sink = &sink;
+  Status status;
+  {
+    const py::gil_scoped_release release;
+    status = core->engine.submit(request);
+    if (status.ok()) {
+      sink.wait();
+      status = sink.response().status;
+    }
+  }
+  py::object result = py::none();
+  if (status.ok()) {
+    result = make_result(core, sink.request(), std::move(sink.response()));
+    sink.drop_request();
+  }
+  request.reset();
+  core->bin->empty();
+  if (!status.ok()) raise_status(status);
+  return result;
+}
+
+}  // namespace
+
+std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, const std::string& model,
+                                            const std::string& version, const py::dict& inputs,
+                                            const std::vector<std::string>& outputs, std::string request_id,
+                                            const py::object& parameters) {
+  std::shared_ptr<Model> target;
+  if (const Status status = core->engine.find(model, version, target); !status.ok()) throw Error(status);
+  const ModelSpec& spec = target->spec();
+  auto request = std::make_unique<Request>();
+  request->model_name = request->text.emplace_back(model);
+  request->model_version = request->text.emplace_back(version);
+  request->id = std::move(request_id);
+  for (const auto& [key, value] : inputs) {
+    const std::string_view name = request->text.emplace_back(key.cast<std::string>());
+    const auto index = spec.input_index(name);
+    const DataType expected = index ? spec.inputs[*index].dtype : DataType::kInvalid;
+    const auto object = py::reinterpret_borrow<py::object>(value);
+    request->given_inputs.push_back({name, tensor_from_python(object, expected, core->engine.pool(), core->bin)});
+  }
+  for (const std::string& output : outputs) {
+    request->wanted_outputs.push_back({request->text.emplace_back(output), 0, {}});
+  }
+  if (!parameters.is_none()) {
+    for (const auto& [key, value] : parameters.cast<py::dict>()) {
+      auto name = key.cast<std::string>();
+      ParameterValue held = parameter_from_python(name, value);
+      request->parameters.push_back({std::move(name), std::move(held)});
+    }
+  }
+  if (target.use_count() == 1) {
+    const py::gil_scoped_release release;
+    target.reset();
+  }
+  return request;
+}
+
+void register_engine(py::module_& module) {
+  py::class_<BackendFactoryObject>(module, "BackendFactory");
+  module.def("identity_factory", [] { return BackendFactoryObject{make_identity_factory()}; });
+  module.def("python_factory", [](py::function make) {
+    return BackendFactoryObject{make_python_factory(std::move(make))};
+  }, py::arg("make"));
+
+  py::class_<ModelObject>(module, "Model")
+      .def_property_readonly("name", [](const ModelObject& self) { return self.model()->spec().name; })
+      .def_property_readonly("version", [](const ModelObject& self) { return self.model()->spec().version; })
+      .def_property_readonly("pending", [](const ModelObject& self) { return self.model()->num_waiting(); })
+      .def("statistics", [](const ModelObject& self) { return statistics_dict(self.model()->statistics()); });
+
+  py::class_<Core, std::shared_ptr<Core>>(module, "Engine")
+      .def(py::init(&make_core), py::kw_only(), py::arg("pool_bytes"), py::arg("pinned_bytes") = 0,
+           py::arg("max_tensor_bytes") = std::size_t{64} << 20)
+      .def("start",
+           [](const std::shared_ptr<Core>& core, const ModelSpec& spec, const BackendFactoryObject& factory,
+              const std::vector<InstancePlan>& instances) {
+             const py::gil_scoped_release release;
+             auto model = core->engine.start(spec, factory.factory, instances);
+             return std::make_unique<ModelObject>(std::move(model));
+           },
+           py::arg("spec"), py::arg("factory"), py::arg("instances"))
+      .def("publish",
+           [](const std::shared_ptr<Core>& core, const std::string& name, const std::vector<ModelObject*>& models) {
+             std::vector<std::shared_ptr<Model>> versions;
+             for (const ModelObject* model : models) versions.push_back(model->model());
+             const py::gil_scoped_release release;
+             core->engine.publish(name, std::move(versions));
+           },
+           py::arg("name"), py::arg("models"))
+      .def("forget",
+           [](const std::shared_ptr<Core>& core, const std::string& name) {
+             const py::gil_scoped_release release;
+             core->engine.forget(name);
+           },
+           py::arg("name"))
+      .def("stop",
+           [](const std::shared_ptr<Core>& core, const ModelObject& model, bool drain) {
+             const py::gil_scoped_release release;
+             core->engine.stop(*model.model(), drain);
+           },
+           py::arg("model"), py::kw_only(), py::arg("drain") = true)
+      .def("infer", &infer, py::arg("model"), py::arg("version"), py::arg("inputs"), py::kw_only(),
+           py::arg("outputs") = std::vector<std::string>{}, py::arg("request_id") = "",
+           py::arg("parameters") = py::none())
+      .def("usage",
+           [](const std::shared_ptr<Core>& core) {
+             const PoolUsage usage = core->engine.pool().usage();
+             py::dict dict;
+             dict["capacity"] = usage.capacity_bytes;
+             dict["mapped"] = usage.mapped_bytes;
+             dict["used"] = usage.used_bytes;
+             dict["pinned"] = usage.pinned_bytes;
+             return dict;
+           })
+      .def("close", [](const std::shared_ptr<Core>& core) {
+        {
+          const py::gil_scoped_release release;
+          core->engine.close();
+        }
+        core->bin->empty();
+      });
+}
+
+}  // namespace naiad

@@ -1,0 +1,48 @@
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "base/log.h"
+#include "bindings/errors.h"
+#include "memory/host_pinning.h"
+
+namespace naiad {
+namespace {
+
+pybind11::dict build_facts() {
+  pybind11::dict facts;
+  facts["version"] = NAIAD_VERSION;
+  facts["compiler"] = std::string("C++ ") + __VERSION__;
+  facts["cuda"] = gpu_count() > 0 ? std::to_string(gpu_count()) + " GPU" : gpu_absence();
+  return facts;
+}
+
+void set_log(bool info, bool warning, bool error, int verbose) {
+  LogLevel level = LogLevel::kNone;
+  if (error) level = LogLevel::kError;
+  if (warning) level = LogLevel::kWarning;
+  if (info) level = LogLevel::kInfo;
+  if (verbose > 0) level = LogLevel::kVerbose;
+  set_log_level(level);
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, module) {
+  namespace py = pybind11;
+  module.doc() = "The compiled core of naiad; see _core.pyi";
+  register_errors();
+  register_specs(module);
+  register_tensors(module);
+  register_request_view(module);
+  register_engine(module);
+  register_completion_queue(module);
+  register_onnxruntime(module);
+  module.def("build_facts", &build_facts);
+  module.def("gpu_count", &gpu_count);
+  module.def("gpu_absence", &gpu_absence);
+  module.def("set_log", &set_log, py::kw_only(), py::arg("info"), py::arg("warning"), py::arg("error"),
+             py::arg("verbose"));
+}
+
+}  // namespace naiad

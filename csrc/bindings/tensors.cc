@@ -1,0 +1,122 @@
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bindings/arrays.h"
+#include "bindings/core.h"
+#include "bindings/dlpack.h"
+#include "bindings/errors.h"
+
+namespace naiad {
+namespace {
+
+// A tensor of a response, as Python sees it.
+struct TensorObject {
+  std::string name;
+  std::shared_ptr<Core> core;  // before the tensor: its buffer goes first
+  Tensor tensor;
+
+  PoolShare share() const { return {core, tensor.owner}; }
+};
+
+// Raw bytes that a large answer is sent from.
+struct BytesView {
+  PoolShare share;
+  const std::byte* data;
+  std::size_t size_bytes;
+};
+
+// What a consumer of a DLPack capsule holds.
+struct DlpackExport {
+  dlpack::Managed managed{};
+  TensorObject source;
+  std::vector<std::int64_t> shape;
+};
+
+py::capsule export_dlpack(const TensorObject& self) {
+  if (self.tensor.dtype == DataType::kBytes) {
+    throw Error(Code::kUnsupported, "tensor '" + self.name + "' of BYTES has no DLPack form");
+  }
+  auto owned = std::make_unique<DlpackExport>();
+  owned->source = self;
+  owned->shape.assign(self.tensor.shape.begin(), self.tensor.shape.end());
+  dlpack::Managed& managed = owned->managed;
+  managed.view = {const_cast<std::byte*>(self.tensor.data),
+                  {dlpack::kCpu, 0},
+                  static_cast<std::int32_t>(owned->shape.size()),
+                  dlpack::type_of(self.tensor.dtype),
+                  owned->shape.data(),
+                  nullptr,
+                  0};
+  managed.context = owned.get();
+  managed.deleter = [](dlpack::Managed* done) {
+    const std::unique_ptr<DlpackExport> dropped(static_cast<DlpackExport*>(done->context));
+  };
+  // A capsule that was consumed has been renamed, and its consumer calls the deleter.
+  py::capsule capsule(&owned.release()->managed, dlpack::kCapsuleName, [](PyObject* object) {
+    if (PyCapsule_IsValid(object, dlpack::kCapsuleName) == 0) return;
+    auto* done = static_cast<dlpack::Managed*>(PyCapsule_GetPointer(object, dlpack::kCapsuleName));
+    done->deleter(done);
+  });
+  return capsule;
+}
+
+py::tuple shape_tuple(const Shape& shape) {
+  py::tuple dims(shape.rank());
+  for (std::size_t i = 0; i < shape.rank(); ++i) dims[i] = shape[i];
+  return dims;
+}
+
+// naiad._core.Result.
+struct ResultObject {
+  std::string id;
+  py::dict parameters;
+  py::dict outputs;
+};
+
+}  // namespace
+
+py::object make_memoryview(std::span<const std::byte> bytes, PoolShare share) {
+  const py::object view = py::cast(BytesView{std::move(share), bytes.data(), bytes.size()});
+  return py::reinterpret_steal<py::object>(PyMemoryView_FromObject(view.ptr()));
+}
+
+py::object make_result(const std::shared_ptr<Core>& core, const Request& request, Response response) {
+  ResultObject result;
+  result.id = request.id;
+  result.parameters = to_python(response.parameters);
+  for (OutputTensor& output : response.outputs) {
+    const std::string& name = request.spec->outputs[output.index].name;
+    result.outputs[py::str(name)] = py::cast(TensorObject{name, core, std::move(output.tensor)});
+  }
+  return py::cast(std::move(result));
+}
+
+void register_tensors(py::module_& module) {
+  py::class_<TensorObject>(module, "Tensor", py::buffer_protocol())
+      .def_readonly("name", &TensorObject::name)
+      .def_property_readonly("datatype",
+                             [](const TensorObject& self) { return std::string(dtype_name(self.tensor.dtype)); })
+      .def_property_readonly("shape", [](const TensorObject& self) { return shape_tuple(self.tensor.shape); })
+      .def_property_readonly("size_bytes", [](const TensorObject& self) { return self.tensor.size_bytes; })
+      .def("numpy", [](const TensorObject& self) { return array_of_tensor(self.tensor, self.share()); })
+      .def("__dlpack__", [](const TensorObject& self, const py::kwargs&) { return export_dlpack(self); })
+      .def("__dlpack_device__", [](const TensorObject&) { return py::make_tuple(dlpack::kCpu, 0); })
+      .def_buffer([](TensorObject& self) {
+        return py::buffer_info(const_cast<std::byte*>(self.tensor.data), 1, "B", 1,
+                               {static_cast<py::ssize_t>(self.tensor.size_bytes)}, {py::ssize_t{1}}, true);
+      });
+
+  py::class_<BytesView>(module, "BytesView", py::buffer_protocol()).def_buffer([](BytesView& self) {
+    return py::buffer_info(const_cast<std::byte*>(self.data), 1, "B", 1,
+                           {static_cast<py::ssize_t>(self.size_bytes)}, {py::ssize_t{1}}, true);
+  });
+
+  py::class_<ResultObject>(module, "Result")
+      .def_readonly("id", &ResultObject::id)
+      .def_readonly("parameters", &ResultObject::parameters)
+      .def_readonly("outputs", &ResultObject::outputs);
+}
+
+}  // namespace naiad
