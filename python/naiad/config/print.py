@@ -9,6 +9,8 @@ from typing import Any
 from google.protobuf import text_format
 from google.protobuf.descriptor import FieldDescriptor
 
+_LARGEST_FLOAT32 = 3.4028234663852886e38
+
 
 def to_pbtxt(message: Any) -> str:
     """Protobuf text format which ``parse_pbtxt`` reads back to an equal message."""
@@ -59,11 +61,9 @@ def _shortest_float32(value: float) -> float:
         return value
     for digits in range(6, 9):
         shorter = float(f"{value:.{digits}g}")
-        try:
-            if struct.unpack("f", struct.pack("f", shorter))[0] == value:
-                return shorter
-        except OverflowError:
-            continue  # rounded past the largest float32
+        # Rounded past the largest float32, a reader would refuse it.
+        if abs(shorter) <= _LARGEST_FLOAT32 and struct.unpack("f", struct.pack("f", shorter))[0] == value:
+            return shorter
     return value
 
 

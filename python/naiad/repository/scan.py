@@ -35,7 +35,7 @@ class ModelDirectory:
         return self.path / str(version)
 
     def filenames(self) -> tuple[str, ...]:
-        """What lies in the lowest version directory, sorted; a backend is chosen by it. Empty without versions."""
+        """What lies in the lowest version directory, sorted: it tells the backend. Empty without versions."""
         if not self.versions:
             return ()
         return tuple(sorted(entry.name for entry in self.version_path(self.versions[0]).iterdir()))
@@ -74,7 +74,7 @@ class Scan:
 
 
 def check_model_name(name: str) -> None:
-    """Raises InvalidArgument unless ``name`` can name a model: it is a path component, a label and a URL part."""
+    """Raises InvalidArgument unless ``name`` can be a directory, a label and a part of a URL all at once."""
     if not _NAME.match(name):
         raise InvalidArgument(
             f"invalid model name {name[:140]!r}: expected 1 to 128 letters, digits, '.', '_' or '-', "

@@ -1,0 +1,123 @@
+"""Fields without an effect yet: refused by name where results would change, kept where they are hints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from naiad.config import ServerOptions, complete_defaults, ignored_hints, parse_pbtxt, refuse_unsupported
+from naiad.errors import Unsupported
+
+BASE = 'name: "m" backend: "python" max_batch_size: 8 '
+QUEUE = "dynamic_batching.default_queue_policy"
+
+ROWS = [
+    ('platform: "ensemble" ensemble_scheduling { }', "ensemble_scheduling"),
+    (BASE + "sequence_batching { }", "sequence_batching"),
+    (BASE + "model_transaction_policy { decoupled: true }", "model_transaction_policy.decoupled"),
+    (BASE + "dynamic_batching { priority_levels: 2 }", "dynamic_batching.priority_levels"),
+    (BASE + "dynamic_batching { priority_queue_policy { key: 1 value { } } }", "dynamic_batching.priority_queue_policy"),
+    (BASE + "dynamic_batching { default_queue_policy { default_timeout_microseconds: 9 } }",
+     f"{QUEUE}.default_timeout_microseconds"),
+    (BASE + "dynamic_batching { default_queue_policy { allow_timeout_override: true } }",
+     f"{QUEUE}.allow_timeout_override"),
+    (BASE + "dynamic_batching { default_queue_policy { timeout_action: DELAY } }", f"{QUEUE}.timeout_action"),
+    (BASE + "dynamic_batching { preserve_ordering: true } instance_group { count: 2 }",
+     "dynamic_batching.preserve_ordering with more than one instance"),
+    (BASE + "dynamic_batching { preserve_ordering: true } instance_group [ { }, { } ]",
+     "dynamic_batching.preserve_ordering with more than one instance"),
+    (BASE + 'input { name: "x" allow_ragged_batch: true }', "input.allow_ragged_batch"),
+    (BASE + 'input { name: "x" is_shape_tensor: true }', "input.is_shape_tensor"),
+    (BASE + "batch_input { }", "batch_input"),
+    (BASE + "batch_output { }", "batch_output"),
+    (BASE + "response_cache { enable: true }", "response_cache.enable"),
+    (BASE + "model_warmup { }", "model_warmup"),
+    (BASE + "instance_group { kind: KIND_GPU }", "instance_group.kind: KIND_GPU"),
+    (BASE + "instance_group { secondary_devices { } }", "instance_group.secondary_devices"),
+    (BASE + 'instance_group { profile: "0" }', "instance_group.profile"),
+    (BASE + "instance_group { passive: true }", "instance_group.passive"),
+    (BASE + 'instance_group { host_policy: "gpu_0" }', "instance_group.host_policy"),
+    (BASE + 'model_repository_agents { agents { name: "checksum" } }', "model_repository_agents"),
+    (BASE + 'model_operations { op_library_filename: "x.so" }', "model_operations.op_library_filename"),
+    (BASE + 'cc_model_filenames { key: "8.0" value: "x" }', "cc_model_filenames"),
+    (BASE + 'runtime: "model.py"', "runtime"),
+    (BASE + "model_metrics { metric_control { } }", "model_metrics"),
+    (BASE + 'parameters { key: "TRITON_BATCH_STRATEGY_PATH" value { string_value: "x.so" } }',
+     "parameters: TRITON_BATCH_STRATEGY_PATH"),
+]  # fmt: skip
+
+
+def ready(text: str) -> Any:
+    message = parse_pbtxt(text)
+    complete_defaults(message)
+    return message
+
+
+@pytest.mark.parametrize(("text", "field"), ROWS, ids=[field for _, field in ROWS])
+def test_refused_by_name(text: str, field: str) -> None:
+    message = ready(text)
+    with pytest.raises(Unsupported) as caught:
+        refuse_unsupported(message, ServerOptions())
+    assert (
+        str(caught.value)
+        == f"model '{message.name}' can not be served: '{field}' not supported by this server"
+    )
+
+
+def test_all_fields_are_named_at_once() -> None:
+    with pytest.raises(Unsupported, match="'response_cache.enable', 'model_warmup' not supported"):
+        refuse_unsupported(ready(BASE + "model_warmup { } response_cache { enable: true }"), ServerOptions())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BASE,
+        BASE + "dynamic_batching { preferred_batch_size: 4 max_queue_delay_microseconds: 100 }",
+        BASE + "dynamic_batching { default_queue_policy { max_queue_size: 3 } }",
+        BASE + "dynamic_batching { preserve_ordering: true } instance_group { count: 1 }",
+        BASE + "instance_group { count: 4 kind: KIND_MODEL }",
+        BASE + "response_cache { enable: false } model_transaction_policy { decoupled: false }",
+        BASE + 'metric_tags { key: "team" value: "a" } parameters { key: "k" value { string_value: "v" } }',
+        BASE + 'input { name: "x" optional: true reshape { shape: [1] } } version_policy { all { } }',
+        BASE + 'output { name: "y" label_filename: "labels.txt" } default_model_filename: "serve.py"',
+        BASE + "optimization { graph { level: 1 } eager_batching: true }",
+    ],
+)
+def test_what_has_its_effect_or_is_a_hint_is_served(text: str) -> None:
+    refuse_unsupported(ready(text), ServerOptions())
+
+
+def test_a_backend_with_gpu_execution_may_ask_for_gpus() -> None:
+    message = ready(BASE + "instance_group { kind: KIND_GPU gpus: 0 }")
+    refuse_unsupported(message, ServerOptions(gpu_backends=frozenset({"python"})))
+    with pytest.raises(Unsupported, match="KIND_GPU"):
+        refuse_unsupported(message, ServerOptions(gpu_backends=frozenset({"onnxruntime"})))
+
+
+def test_rate_limiter_resources_count_only_with_the_rate_limiter() -> None:
+    message = ready(BASE + 'instance_group { rate_limiter { resources { name: "R" count: 1 } } }')
+    refuse_unsupported(message, ServerOptions())
+    assert ignored_hints(message) == ("instance_group.rate_limiter",)
+    with pytest.raises(Unsupported, match="instance_group.rate_limiter with --rate-limit"):
+        refuse_unsupported(message, ServerOptions(rate_limit=True))
+
+
+def test_hints_are_listed() -> None:
+    assert ignored_hints(ready(BASE)) == ()
+    message = ready(
+        BASE
+        + "optimization { graph { level: -1 } priority: PRIORITY_MAX cuda { graphs: true } eager_batching: true "
+        "execution_accelerators { } gather_kernel_buffer_threshold: 2 } "
+        'input { name: "x" format: FORMAT_NHWC dims: [1, 2, 3] }'
+    )
+    assert ignored_hints(message) == (
+        "optimization.graph",
+        "optimization.priority",
+        "optimization.cuda",
+        "optimization.execution_accelerators",
+        "optimization.gather_kernel_buffer_threshold",
+        "optimization.eager_batching",
+        "input.format",
+    )
