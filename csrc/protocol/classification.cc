@@ -72,7 +72,8 @@ void classify_rows(const Tensor& tensor, const TensorSpec& output, std::size_t n
   }
 }
 
-using RowClassifier = void (*)(const Tensor&, const TensorSpec&, std::size_t, std::size_t, std::size_t, std::string&);
+using RowClassifier = void (*)(const Tensor&, const TensorSpec&, std::size_t, std::size_t, std::size_t,
+                               std::string&);
 
 RowClassifier classifier_of(DataType dtype) {
   switch (dtype) {

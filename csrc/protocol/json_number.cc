@@ -69,7 +69,11 @@ std::optional<std::uint64_t> JsonNumber::to_uint64() const {
   return parse_integer<std::uint64_t>(text);
 }
 
-std::optional<float> JsonNumber::to_float() const { return parse_float<float>(*this); }
-std::optional<double> JsonNumber::to_double() const { return parse_float<double>(*this); }
+std::optional<float> JsonNumber::to_float() const {
+  return parse_float<float>(*this);
+}
+std::optional<double> JsonNumber::to_double() const {
+  return parse_float<double>(*this);
+}
 
 }  // namespace naiad

@@ -14,7 +14,9 @@ namespace {
 // Objects with more keys are checked for duplicates by sorting, when they close.
 constexpr std::size_t kFewKeys = 16;
 
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // Set high bits where a byte of `word` is a quote, a backslash or a control character; with false positives
 // for bytes >= 0x80 only (which also set their bit).
@@ -82,8 +84,12 @@ bool JsonReader::open(char bracket, bool object) {
   return true;
 }
 
-bool JsonReader::enter_object() { return open('{', true); }
-bool JsonReader::enter_array() { return open('[', false); }
+bool JsonReader::enter_object() {
+  return open('{', true);
+}
+bool JsonReader::enter_array() {
+  return open('[', false);
+}
 
 void JsonReader::close() {
   ++at_;
@@ -128,7 +134,8 @@ bool JsonReader::next_key(std::string_view& key) {
 
 bool JsonReader::note_key(std::string_view key) {
   const auto first = keys_.begin() + static_cast<std::ptrdiff_t>(levels_.back().first_key);
-  if (static_cast<std::size_t>(keys_.end() - first) < kFewKeys && std::find(first, keys_.end(), key) != keys_.end()) {
+  if (static_cast<std::size_t>(keys_.end() - first) < kFewKeys &&
+      std::find(first, keys_.end(), key) != keys_.end()) {
     return fail("duplicate key " + quoted(key));
   }
   keys_.push_back(key);
@@ -243,7 +250,8 @@ bool JsonReader::read_number(JsonNumber& number, bool allow_non_finite) {
     number.non_finite = true;
     number.integral = false;
     const std::string_view rest = text_.substr(at_);
-    if (!read_word(rest.starts_with('N') ? "NaN" : rest.starts_with("Infinity") ? "Infinity" : "Inf")) return false;
+    if (!read_word(rest.starts_with('N') ? "NaN" : rest.starts_with("Infinity") ? "Infinity" : "Inf"))
+      return false;
     number.text = text_.substr(start, at_ - start);
     return true;
   }
@@ -293,7 +301,9 @@ bool JsonReader::skip_value(bool allow_non_finite) {
   do {
     // Before a value here: at the start, or behind a key or a comma.
     const Kind kind = peek();
-    if (kind == Kind::kObject ? !enter_object() : kind == Kind::kArray ? !enter_array() : !read_scalar(allow_non_finite)) {
+    if (kind == Kind::kObject  ? !enter_object()
+        : kind == Kind::kArray ? !enter_array()
+                               : !read_scalar(allow_non_finite)) {
       return false;
     }
     while (levels_.size() > outside) {

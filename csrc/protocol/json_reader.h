@@ -14,9 +14,9 @@ namespace naiad {
 
 // Pulls values out of a JSON text (RFC 8259, strict: UTF-8 checked, no duplicate keys in any object, no
 // trailing commas, no lone surrogates) without building a tree and without recursion. The tokens NaN, Inf and
-// Infinity, which Triton's clients send, are numbers that only a caller who asks for them accepts. Strings are
-// views of the text; one that holds an escape is copied to `unescaped`. The first failure sticks: every later
-// call returns false. Not thread-safe.
+// Infinity, which Triton's clients send, are numbers that only a caller who asks for them accepts. Strings
+// are views of the text; one that holds an escape is copied to `unescaped`. The first failure sticks: every
+// later call returns false. Not thread-safe.
 class JsonReader {
  public:
   enum class Kind : unsigned char { kObject, kArray, kString, kNumber, kBool, kNull, kOther };
@@ -64,8 +64,8 @@ class JsonReader {
 
   bool fail(std::string what);
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' ||
-                                  text_[at_] == '\t')) {
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) {
       ++at_;
     }
   }

@@ -83,7 +83,8 @@ std::optional<T> convert(const JsonNumber& number) {
     return number.to_uint64();
   } else {
     const auto wide = number.to_int64();
-    if (!wide || *wide < std::numeric_limits<T>::min() || *wide > std::numeric_limits<T>::max()) return std::nullopt;
+    if (!wide || *wide < std::numeric_limits<T>::min() || *wide > std::numeric_limits<T>::max())
+      return std::nullopt;
     return static_cast<T>(*wide);
   }
 }
@@ -141,7 +142,8 @@ Status read_strings(JsonReader& reader, TensorPool& pool, const DecodeLimits& li
     if (!first_pass.measure_string(length)) return first_pass.status();
     const auto total = checked_add(size_bytes, length + sizeof(std::uint32_t));
     if (!total || *total > limits.max_tensor_bytes || length > std::numeric_limits<std::uint32_t>::max()) {
-      return too_large(input, total.value_or(std::numeric_limits<std::size_t>::max()), limits.max_tensor_bytes);
+      return too_large(input, total.value_or(std::numeric_limits<std::size_t>::max()),
+                       limits.max_tensor_bytes);
     }
     size_bytes = *total;
     return {};
@@ -207,7 +209,8 @@ Status read_json_tensor(JsonReader& reader, TensorPool& pool, const DecodeLimits
   if (dtype == DataType::kBytes) return read_strings(reader, pool, limits, count, input);
   const auto size_bytes = input.tensor.shape.size_bytes(dtype);
   if (!size_bytes || *size_bytes > limits.max_tensor_bytes) {
-    return too_large(input, size_bytes.value_or(std::numeric_limits<std::size_t>::max()), limits.max_tensor_bytes);
+    return too_large(input, size_bytes.value_or(std::numeric_limits<std::size_t>::max()),
+                     limits.max_tensor_bytes);
   }
   if (Status status = allocate(pool, *size_bytes, input); !status.ok()) return status;
   return read_fixed_size(reader, count, input);

@@ -60,7 +60,8 @@ Status append_strings(std::string& text, std::string_view output_name, const Ten
   return {};
 }
 
-Status append_elements(std::string& text, std::string_view output_name, const Tensor& tensor, std::size_t count) {
+Status append_elements(std::string& text, std::string_view output_name, const Tensor& tensor,
+                       std::size_t count) {
   switch (tensor.dtype) {
     case DataType::kBool:
       append_bools(text, tensor.data, count);
@@ -100,9 +101,11 @@ Status append_elements(std::string& text, std::string_view output_name, const Te
     case DataType::kFp16:
     case DataType::kBf16:
     case DataType::kInvalid:
-      return {Code::kInvalidArgument, "sending " + std::string(dtype_name(tensor.dtype)) +
-                                          " data via JSON is not supported. Please use the binary data format "
-                                          "for output " + quoted(output_name)};
+      return {Code::kInvalidArgument,
+              "sending " + std::string(dtype_name(tensor.dtype)) +
+                  " data via JSON is not supported. Please use the binary data format "
+                  "for output " +
+                  quoted(output_name)};
   }
   return {};
 }

@@ -14,7 +14,9 @@ char* copy_word(char* out, std::string_view word) {
   return out + word.size();
 }
 
-constexpr bool needs_escape(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
+constexpr bool needs_escape(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
+}
 
 void append_escaped(std::string& text, char c) {
   switch (c) {
@@ -70,7 +72,8 @@ bool append_json_string(std::string& text, std::string_view value) {
   std::size_t at = 0;
   while (at < value.size()) {
     const auto* rest = value.data() + at;
-    const auto plain = static_cast<std::size_t>(std::find_if(rest, value.data() + value.size(), needs_escape) - rest);
+    const auto plain =
+        static_cast<std::size_t>(std::find_if(rest, value.data() + value.size(), needs_escape) - rest);
     text.append(rest, plain);
     at += plain;
     if (at < value.size()) append_escaped(text, value[at++]);

@@ -34,13 +34,15 @@ Status make_form(const Request& request, const OutputTensor& output, OutputForm&
   form.spec = &request.spec->outputs[output.index];
   form.name = form.spec->name;
   if (!is_consistent(output.tensor)) {
-    return {Code::kInternal, "output " + quoted(form.name) + ": its " + std::to_string(output.tensor.size_bytes) +
-                                 " bytes do not match datatype " + std::string(dtype_name(output.tensor.dtype)) +
-                                 " and shape " + output.tensor.shape.to_string()};
+    return {Code::kInternal, "output " + quoted(form.name) + ": its " +
+                                 std::to_string(output.tensor.size_bytes) + " bytes do not match datatype " +
+                                 std::string(dtype_name(output.tensor.dtype)) + " and shape " +
+                                 output.tensor.shape.to_string()};
   }
   form.tensor = output.tensor;
   const WantedOutput* wanted = find_wanted(request, form.name);
-  form.binary = wanted == nullptr ? request.binary_by_default : wanted->binary.value_or(request.binary_by_default);
+  form.binary =
+      wanted == nullptr ? request.binary_by_default : wanted->binary.value_or(request.binary_by_default);
   if (wanted == nullptr || wanted->num_classes == 0) return {};
   Classes classes;
   Status status = classify(output.tensor, *form.spec, wanted->num_classes, request.spec->batches(), classes);

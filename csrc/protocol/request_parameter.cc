@@ -62,8 +62,8 @@ Status check_distinct(std::vector<std::string_view> names, std::string_view what
 }  // namespace
 
 Status parameter_type_error(std::string_view name) {
-  return {Code::kInvalidArgument, "parameter " + quoted(name) +
-                                      " has invalid type. It should be either 'int', 'bool', or 'string'."};
+  return {Code::kInvalidArgument,
+          "parameter " + quoted(name) + " has invalid type. It should be either 'int', 'bool', or 'string'."};
 }
 
 Status set_request_parameter(std::string_view name, ParameterValue value, Request& request) {
@@ -76,8 +76,9 @@ Status set_request_parameter(std::string_view name, ParameterValue value, Reques
   if (name == "triton_enable_empty_final_response") {
     if (!std::holds_alternative<bool>(value)) return wrong_type(name, "'bool'");
   } else if (name.starts_with("triton_")) {
-    return {Code::kInvalidArgument,
-            "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified."};
+    return {
+        Code::kInvalidArgument,
+        "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified."};
   }
   for (Parameter& parameter : request.parameters) {
     if (parameter.name == name) {
@@ -104,7 +105,8 @@ Status set_num_classes(const ParameterValue& value, WantedOutput& output) {
 }
 
 bool is_shared_memory_parameter(std::string_view name) {
-  return name == "shared_memory_region" || name == "shared_memory_offset" || name == "shared_memory_byte_size";
+  return name == "shared_memory_region" || name == "shared_memory_offset" ||
+         name == "shared_memory_byte_size";
 }
 
 Status shared_memory_disabled() {

@@ -60,12 +60,14 @@ Status check_tensor_bytes(std::string_view input_name, std::string_view model_na
   }
   const auto expected = tensor.shape.size_bytes(tensor.dtype);
   if (!expected) {
-    return {Code::kInvalidArgument, "shape " + tensor.shape.to_string() + " of " + of(input_name, model_name) +
+    return {Code::kInvalidArgument, "shape " + tensor.shape.to_string() + " of " +
+                                        of(input_name, model_name) +
                                         " causes total byte size to exceed the maximum size"};
   }
   if (*expected == tensor.size_bytes) return {};
-  return {Code::kInvalidArgument, "input byte size mismatch for " + of(input_name, model_name) + ". Expected " +
-                                      std::to_string(*expected) + ", got " + std::to_string(tensor.size_bytes)};
+  return {Code::kInvalidArgument, "input byte size mismatch for " + of(input_name, model_name) +
+                                      ". Expected " + std::to_string(*expected) + ", got " +
+                                      std::to_string(tensor.size_bytes)};
 }
 
 }  // namespace naiad

@@ -7,7 +7,9 @@
 namespace naiad {
 namespace {
 
-constexpr bool is_continuation(unsigned char c) { return (c & 0xC0) == 0x80; }
+constexpr bool is_continuation(unsigned char c) {
+  return (c & 0xC0) == 0x80;
+}
 
 // Bytes of the well-formed sequence at `s` with `left` bytes to go; 0 when there is none. The ranges of the
 // second byte are those of table 3-7 of the Unicode standard.

@@ -17,7 +17,9 @@
 namespace naiad {
 namespace {
 
-Status invalid(std::string message) { return {Code::kInvalidArgument, std::move(message)}; }
+Status invalid(std::string message) {
+  return {Code::kInvalidArgument, std::move(message)};
+}
 
 // What an entry of "inputs" has said so far; its keys come in any order.
 struct InputEntry {
@@ -143,13 +145,15 @@ Status V2HttpDecoder::read_parameter_value(std::string_view name, ParameterValue
   } else if (const auto real = number.to_double(); real && !number.integral) {
     value = *real;
   } else {
-    return invalid("parameter " + quoted(name) + " is out of range: " + std::string(number.text.substr(0, 64)));
+    return invalid("parameter " + quoted(name) +
+                   " is out of range: " + std::string(number.text.substr(0, 64)));
   }
   return {};
 }
 
 Status V2HttpDecoder::read_parameters() {
-  if (reader_.peek() != JsonReader::Kind::kObject) return invalid("unable to parse 'parameters': expected an object");
+  if (reader_.peek() != JsonReader::Kind::kObject)
+    return invalid("unable to parse 'parameters': expected an object");
   if (!reader_.enter_object()) return reader_.status();
   std::string_view key;
   while (reader_.next_key(key)) {
@@ -161,7 +165,8 @@ Status V2HttpDecoder::read_parameters() {
 }
 
 Status V2HttpDecoder::read_inputs() {
-  if (reader_.peek() != JsonReader::Kind::kArray) return invalid("unable to parse 'inputs': expected an array");
+  if (reader_.peek() != JsonReader::Kind::kArray)
+    return invalid("unable to parse 'inputs': expected an array");
   if (!reader_.enter_array()) return reader_.status();
   while (reader_.next_element()) {
     if (Status status = read_input(); !status.ok()) return status;
@@ -206,12 +211,14 @@ Status V2HttpDecoder::read_input_field(std::string_view key, InputEntry& entry) 
 }
 
 Status V2HttpDecoder::read_shape(InputEntry& entry) {
-  if (reader_.peek() != JsonReader::Kind::kArray) return invalid("unable to parse 'shape': expected an array");
+  if (reader_.peek() != JsonReader::Kind::kArray)
+    return invalid("unable to parse 'shape': expected an array");
   if (!reader_.enter_array()) return reader_.status();
   entry.has_shape = true;
   Shape& shape = entry.input.tensor.shape;
   while (reader_.next_element()) {
-    if (reader_.peek() != JsonReader::Kind::kNumber) return invalid("unable to parse 'shape': expected integers");
+    if (reader_.peek() != JsonReader::Kind::kNumber)
+      return invalid("unable to parse 'shape': expected integers");
     JsonNumber number;
     if (!reader_.read_number(number)) return reader_.status();
     const auto dim = number.to_int64();
@@ -238,7 +245,8 @@ Status V2HttpDecoder::read_data(InputEntry& entry) {
 }
 
 Status V2HttpDecoder::read_input_parameters(InputEntry& entry) {
-  if (reader_.peek() != JsonReader::Kind::kObject) return invalid("unable to parse 'parameters': expected an object");
+  if (reader_.peek() != JsonReader::Kind::kObject)
+    return invalid("unable to parse 'parameters': expected an object");
   if (!reader_.enter_object()) return reader_.status();
   std::string_view key;
   while (reader_.next_key(key)) {
@@ -298,7 +306,8 @@ Status V2HttpDecoder::finish_binary_input(InputEntry& entry) {
 }
 
 Status V2HttpDecoder::read_outputs() {
-  if (reader_.peek() != JsonReader::Kind::kArray) return invalid("unable to parse 'outputs': expected an array");
+  if (reader_.peek() != JsonReader::Kind::kArray)
+    return invalid("unable to parse 'outputs': expected an array");
   if (!reader_.enter_array()) return reader_.status();
   while (reader_.next_element()) {
     if (Status status = read_output(); !status.ok()) return status;
@@ -336,7 +345,8 @@ Status V2HttpDecoder::read_output() {
 }
 
 Status V2HttpDecoder::read_output_parameters(WantedOutput& output) {
-  if (reader_.peek() != JsonReader::Kind::kObject) return invalid("unable to parse 'parameters': expected an object");
+  if (reader_.peek() != JsonReader::Kind::kObject)
+    return invalid("unable to parse 'parameters': expected an object");
   if (!reader_.enter_object()) return reader_.status();
   std::string_view key;
   while (reader_.next_key(key)) {
@@ -348,7 +358,8 @@ Status V2HttpDecoder::read_output_parameters(WantedOutput& output) {
     } else if (key == "binary_data") {
       bool binary = false;
       if (reader_.peek() != JsonReader::Kind::kBool) {
-        return invalid("unable to parse 'binary_data' of output " + quoted(output.name) + ": expected true or false");
+        return invalid("unable to parse 'binary_data' of output " + quoted(output.name) +
+                       ": expected true or false");
       }
       if (!reader_.read_bool(binary)) return reader_.status();
       output.binary = binary;
@@ -368,12 +379,14 @@ Status raw_shape(const ModelSpec& spec, const TensorSpec& input, std::size_t bod
   for (const std::int64_t dim : input.dims) {
     if (dim < 0) {
       if (dynamic) {
-        return invalid("raw binary request: input " + quoted(input.name) + " has more than one dynamic dimension");
+        return invalid("raw binary request: input " + quoted(input.name) +
+                       " has more than one dynamic dimension");
       }
       dynamic = shape.rank();
     } else {
       const auto product = checked_mul(fixed, static_cast<std::size_t>(dim));
-      if (!product) return invalid("raw binary request: shape of input " + quoted(input.name) + " is too large");
+      if (!product)
+        return invalid("raw binary request: shape of input " + quoted(input.name) + " is too large");
       fixed = *product;
     }
     shape.push_back(dim);
@@ -381,8 +394,8 @@ Status raw_shape(const ModelSpec& spec, const TensorSpec& input, std::size_t bod
   const std::size_t expected = input.dtype == DataType::kBytes ? 1 : body_bytes;
   if (fixed == 0 ? expected != 0 : dynamic ? expected % fixed != 0 : expected != fixed) {
     return invalid("raw binary request: " + std::to_string(body_bytes) + " bytes do not fit input " +
-                   quoted(input.name) + " of datatype " + std::string(dtype_name(input.dtype)) + " and shape " +
-                   shape.to_string());
+                   quoted(input.name) + " of datatype " + std::string(dtype_name(input.dtype)) +
+                   " and shape " + shape.to_string());
   }
   if (dynamic) shape[*dynamic] = fixed == 0 ? 0 : static_cast<std::int64_t>(expected / fixed);
   return {};
@@ -391,7 +404,8 @@ Status raw_shape(const ModelSpec& spec, const TensorSpec& input, std::size_t bod
 // The raw form of a BYTES input: the body is its one element.
 Status set_raw_string(std::span<const std::byte> body, TensorPool& pool, Tensor& tensor) {
   std::uint32_t length = 0;
-  if (body.size() > std::numeric_limits<std::uint32_t>::max()) return invalid("raw binary request: body is too large");
+  if (body.size() > std::numeric_limits<std::uint32_t>::max())
+    return invalid("raw binary request: body is too large");
   length = static_cast<std::uint32_t>(body.size());
   tensor.size_bytes = sizeof length + body.size();
   tensor.owner = pool.try_allocate(tensor.size_bytes);
@@ -402,7 +416,8 @@ Status set_raw_string(std::span<const std::byte> body, TensorPool& pool, Tensor&
   return {};
 }
 
-Status decode_raw(std::span<const std::byte> body, const ModelSpec* spec, TensorPool& pool, Request& request) {
+Status decode_raw(std::span<const std::byte> body, const ModelSpec* spec, TensorPool& pool,
+                  Request& request) {
   if (spec == nullptr) return {Code::kInternal, "a raw binary request needs the model's specification"};
   if (spec->inputs.size() != 1) {
     return invalid("raw binary request: model " + quoted(spec->name) + " has " +

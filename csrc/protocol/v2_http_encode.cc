@@ -19,7 +19,8 @@ Status append_name(std::string& text, std::string_view what, std::string_view na
 }
 
 Status append_parameter(std::string& text, const Parameter& parameter) {
-  if (Status status = append_name(text, "a response parameter's name", parameter.name); !status.ok()) return status;
+  if (Status status = append_name(text, "a response parameter's name", parameter.name); !status.ok())
+    return status;
   text += ':';
   return std::visit(
       [&](const auto& value) -> Status {
@@ -85,8 +86,8 @@ Status append_output(std::string& text, const OutputForm& form) {
 
 }  // namespace
 
-Status encode_v2_http(const Request& request, const Response& response, TensorPool& /*pool*/, WireMessage& message,
-                      V2HttpHead& head) {
+Status encode_v2_http(const Request& request, const Response& response, TensorPool& /*pool*/,
+                      WireMessage& message, V2HttpHead& head) {
   if (!response.status.ok()) return response.status;
   std::vector<OutputForm> forms;
   if (Status status = make_output_forms(request, response, forms); !status.ok()) return status;

@@ -1,9 +1,10 @@
+#include "protocol/classification.h"
+
 #include <doctest/doctest.h>
 
 #include <cstdint>
 #include <limits>
 
-#include "protocol/classification.h"
 #include "protocol/codec_kit.h"
 #include "protocol/tensor_bytes.h"
 
@@ -11,14 +12,15 @@ using namespace naiad;
 
 namespace {
 
-std::vector<std::string> classes_of(DataType dtype, Shape shape, const std::string& bytes, std::uint32_t count,
-                                    bool batched, Shape& out) {
+std::vector<std::string> classes_of(DataType dtype, Shape shape, const std::string& bytes,
+                                    std::uint32_t count, bool batched, Shape& out) {
   TensorSpec spec;
   spec.name = "Y";
   spec.labels = {"apple", "pickle", "cherry"};
   const auto view = std::as_bytes(std::span(bytes));
   Classes classes;
-  REQUIRE(classify({dtype, std::move(shape), view.data(), view.size(), {}}, spec, count, batched, classes).ok());
+  REQUIRE(
+      classify({dtype, std::move(shape), view.data(), view.size(), {}}, spec, count, batched, classes).ok());
   out = classes.shape;
   std::vector<std::string> found;
   BytesElements elements(std::as_bytes(std::span(classes.bytes)));
@@ -61,7 +63,8 @@ TEST_CASE("every numeric datatype has classes") {
   CHECK(top(DataType::kInt16, bytes_of<std::int16_t>({1, -1})) == "1:0:apple");
   CHECK(top(DataType::kUint32, bytes_of<std::uint32_t>({1, 4000000000U})) == "4000000000:1:pickle");
   CHECK(top(DataType::kInt64, bytes_of<std::int64_t>({-1, -2})) == "-1:0:apple");
-  CHECK(top(DataType::kUint64, bytes_of<std::uint64_t>({0, 18446744073709551615ULL})) == "18446744073709551615:1:pickle");
+  CHECK(top(DataType::kUint64, bytes_of<std::uint64_t>({0, 18446744073709551615ULL})) ==
+        "18446744073709551615:1:pickle");
   CHECK(top(DataType::kFp64, bytes_of<double>({0.25, 0.5})) == "0.500000:1:pickle");
   CHECK(top(DataType::kFp16, bytes_of<std::uint16_t>({0x3C00, 0xC000})) == "1.000000:0:apple");
   CHECK(top(DataType::kFp16, bytes_of<std::uint16_t>({0x0001, 0x7C00})) == "inf:1:pickle");
@@ -72,6 +75,8 @@ TEST_CASE("strings and booleans have no classes") {
   TensorSpec spec;
   spec.name = "Y";
   Classes classes;
-  CHECK(classify({DataType::kBytes, {1}, nullptr, 0, {}}, spec, 1, false, classes).code() == Code::kInvalidArgument);
-  CHECK(classify({DataType::kBool, {0}, nullptr, 0, {}}, spec, 1, false, classes).code() == Code::kInvalidArgument);
+  CHECK(classify({DataType::kBytes, {1}, nullptr, 0, {}}, spec, 1, false, classes).code() ==
+        Code::kInvalidArgument);
+  CHECK(classify({DataType::kBool, {0}, nullptr, 0, {}}, spec, 1, false, classes).code() ==
+        Code::kInvalidArgument);
 }

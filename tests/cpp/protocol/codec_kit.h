@@ -37,8 +37,8 @@ inline Decoded decode_http(std::string_view body, std::optional<std::size_t> hea
   decoded.request->model_name = "m";
   decoded.request->body = body_of(body);
   const BufferRef& owner = decoded.request->body;
-  decoded.status =
-      decode_v2_http({owner->data(), owner->size_bytes()}, header_length, spec, *decoded.pool, limits, *decoded.request);
+  decoded.status = decode_v2_http({owner->data(), owner->size_bytes()}, header_length, spec, *decoded.pool,
+                                  limits, *decoded.request);
   return decoded;
 }
 
@@ -46,7 +46,8 @@ inline Decoded decode_grpc(std::string_view message, const DecodeLimits& limits 
   Decoded decoded;
   decoded.request->body = body_of(message);
   const BufferRef& owner = decoded.request->body;
-  decoded.status = decode_v2_grpc({owner->data(), owner->size_bytes()}, *decoded.pool, limits, *decoded.request);
+  decoded.status =
+      decode_v2_grpc({owner->data(), owner->size_bytes()}, *decoded.pool, limits, *decoded.request);
   return decoded;
 }
 
@@ -96,7 +97,8 @@ struct Answer {
     spec->outputs.push_back(output);
     storage.push_back(std::make_unique<std::string>(std::move(bytes)));
     const auto view = std::as_bytes(std::span(*storage.back()));
-    response.outputs.push_back({spec->outputs.size() - 1, {dtype, std::move(shape), view.data(), view.size(), {}}});
+    response.outputs.push_back(
+        {spec->outputs.size() - 1, {dtype, std::move(shape), view.data(), view.size(), {}}});
   }
   void want(std::string_view name, std::optional<bool> binary = std::nullopt, std::uint32_t num_classes = 0) {
     request->wanted_outputs.push_back({name, num_classes, binary});

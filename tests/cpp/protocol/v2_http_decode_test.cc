@@ -12,7 +12,8 @@ namespace {
 
 // A request with one input "A" of the datatype, shape and data.
 std::string one_input(const std::string& datatype, const std::string& shape, const std::string& data) {
-  return R"({"inputs":[{"name":"A","datatype":")" + datatype + R"(","shape":)" + shape + R"(,"data":)" + data + "}]}";
+  return R"({"inputs":[{"name":"A","datatype":")" + datatype + R"(","shape":)" + shape + R"(,"data":)" +
+         data + "}]}";
 }
 
 template <typename T>
@@ -50,15 +51,18 @@ TEST_CASE("every datatype is read from JSON at its limits") {
   check_values<std::uint64_t>("UINT64", "[0,-0,18446744073709551615]", {0, 0, 18446744073709551615ULL});
   check_values<std::int8_t>("INT8", "[-128,0,127]", {-128, 0, 127});
   check_values<std::int16_t>("INT16", "[-32768,0,32767]", {-32768, 0, 32767});
-  check_values<std::int32_t>("INT32", "[-2147483648,0,2147483647]", {std::numeric_limits<std::int32_t>::min(), 0, 2147483647});
-  check_values<std::int64_t>("INT64", "[-9223372036854775808,0,9223372036854775807]",
-                             {std::numeric_limits<std::int64_t>::min(), 0, std::numeric_limits<std::int64_t>::max()});
+  check_values<std::int32_t>("INT32", "[-2147483648,0,2147483647]",
+                             {std::numeric_limits<std::int32_t>::min(), 0, 2147483647});
+  check_values<std::int64_t>(
+      "INT64", "[-9223372036854775808,0,9223372036854775807]",
+      {std::numeric_limits<std::int64_t>::min(), 0, std::numeric_limits<std::int64_t>::max()});
   check_values<float>("FP32", "[0.5,-1.25,1099511627776.0,7]", {0.5F, -1.25F, 0x1p40F, 7.0F});
   check_values<double>("FP64", "[0.1,-1e300,5e-324,1E+2]", {0.1, -1e300, 5e-324, 100.0});
 }
 
 TEST_CASE("strings become the wire form with their escapes resolved") {
-  const Decoded d = decode_http(one_input("BYTES", "[2,2]", R"([["","plain"],["h\u00e9llo \"q\" \\ \n","\uD83D\uDE00\u0000"]])"));
+  const Decoded d = decode_http(
+      one_input("BYTES", "[2,2]", R"([["","plain"],["h\u00e9llo \"q\" \\ \n","\uD83D\uDE00\u0000"]])"));
   REQUIRE_MESSAGE(d.status.ok(), d.status.message());
   CHECK(text_of(d.input().tensor.bytes()) ==
         wire_strings({"", "plain", "h\xc3\xa9llo \"q\" \\ \n", std::string("\xF0\x9F\x98\x80\0", 5)}));
@@ -151,7 +155,8 @@ TEST_CASE("reserved parameters become fields, the others are the model's") {
   CHECK(*find_parameter(r.parameters, "u") == ParameterValue(std::uint64_t{18446744073709551615ULL}));
   CHECK(*find_parameter(r.parameters, "d") == ParameterValue(0.5));
   CHECK(*find_parameter(r.parameters, "b") == ParameterValue(false));
-  CHECK(decode_http(R"({"parameters":{"sequence_id":"e333c95a"},"inputs":[]})").request->sequence_name == "e333c95a");
+  CHECK(decode_http(R"({"parameters":{"sequence_id":"e333c95a"},"inputs":[]})").request->sequence_name ==
+        "e333c95a");
 }
 
 TEST_CASE("refusals use the words that Triton's clients know") {
@@ -160,8 +165,9 @@ TEST_CASE("refusals use the words that Triton's clients know") {
         "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified.");
   CHECK(message(R"({"parameters":{"x":[1]},"inputs":[]})") ==
         "parameter 'x' has invalid type. It should be either 'int', 'bool', or 'string'.");
-  CHECK(message(one_input("FP16", "[1]", "[1]")).find("receiving FP16 data via JSON is not supported. Please use "
-                                                     "the binary data format for input") == 0);
+  CHECK(message(one_input("FP16", "[1]", "[1]"))
+            .find("receiving FP16 data via JSON is not supported. Please use "
+                  "the binary data format for input") == 0);
   const Decoded shm = decode_http(
       R"({"inputs":[{"name":"A","shape":[1],"datatype":"INT8","parameters":{"shared_memory_region":"r"}}]})");
   CHECK(shm.status.code() == Code::kUnsupported);

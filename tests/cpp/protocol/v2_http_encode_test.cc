@@ -14,8 +14,9 @@ TEST_CASE("a JSON response has Triton's members in Triton's order") {
   answer.add("OUTPUT0", DataType::kInt32, {1, 2}, bytes_of<std::int32_t>({4, 6}));
   const Encoded encoded = encode_http(answer);
   REQUIRE(encoded.status.ok());
-  CHECK(encoded.bytes ==
-        R"({"id":"42","model_name":"add","model_version":"1","outputs":[{"name":"OUTPUT0","datatype":"INT32","shape":[1,2],"data":[4,6]}]})");
+  CHECK(
+      encoded.bytes ==
+      R"({"id":"42","model_name":"add","model_version":"1","outputs":[{"name":"OUTPUT0","datatype":"INT32","shape":[1,2],"data":[4,6]}]})");
   CHECK_FALSE(encoded.head.json_size_bytes.has_value());
 }
 
@@ -32,16 +33,21 @@ TEST_CASE("every datatype is written as JSON") {
   CHECK(data(DataType::kUint8, 2, bytes_of<std::uint8_t>({0, 255})) == "[0,255]");
   CHECK(data(DataType::kUint16, 1, bytes_of<std::uint16_t>({65535})) == "[65535]");
   CHECK(data(DataType::kUint32, 1, bytes_of<std::uint32_t>({4294967295U})) == "[4294967295]");
-  CHECK(data(DataType::kUint64, 1, bytes_of<std::uint64_t>({18446744073709551615ULL})) == "[18446744073709551615]");
+  CHECK(data(DataType::kUint64, 1, bytes_of<std::uint64_t>({18446744073709551615ULL})) ==
+        "[18446744073709551615]");
   CHECK(data(DataType::kInt8, 1, bytes_of<std::int8_t>({-128})) == "[-128]");
   CHECK(data(DataType::kInt16, 1, bytes_of<std::int16_t>({-32768})) == "[-32768]");
   CHECK(data(DataType::kInt32, 1, bytes_of<std::int32_t>({-7})) == "[-7]");
-  CHECK(data(DataType::kInt64, 1, bytes_of<std::int64_t>({std::numeric_limits<std::int64_t>::min()})) == "[-9223372036854775808]");
-  CHECK(data(DataType::kFp32, 4, bytes_of<float>({0.5F, 0x1p40F, 0.1F, -0.0F})) == "[0.5,1099511627776.0,0.10000000149011612,-0.0]");
+  CHECK(data(DataType::kInt64, 1, bytes_of<std::int64_t>({std::numeric_limits<std::int64_t>::min()})) ==
+        "[-9223372036854775808]");
+  CHECK(data(DataType::kFp32, 4, bytes_of<float>({0.5F, 0x1p40F, 0.1F, -0.0F})) ==
+        "[0.5,1099511627776.0,0.10000000149011612,-0.0]");
   CHECK(data(DataType::kFp64, 3, bytes_of<double>({0.1, -1e300, 5e-324})) == "[0.1,-1e+300,5e-324]");
   const float inf = std::numeric_limits<float>::infinity();
-  CHECK(data(DataType::kFp32, 3, bytes_of<float>({std::numeric_limits<float>::quiet_NaN(), inf, -inf})) == "[NaN,Infinity,-Infinity]");
-  CHECK(data(DataType::kBytes, 3, wire_strings({"", "a\"\\\n\x01", "h\xc3\xa9"})) == "[\"\",\"a\\\"\\\\\\n\\u0001\",\"h\xc3\xa9\"]");
+  CHECK(data(DataType::kFp32, 3, bytes_of<float>({std::numeric_limits<float>::quiet_NaN(), inf, -inf})) ==
+        "[NaN,Infinity,-Infinity]");
+  CHECK(data(DataType::kBytes, 3, wire_strings({"", "a\"\\\n\x01", "h\xc3\xa9"})) ==
+        "[\"\",\"a\\\"\\\\\\n\\u0001\",\"h\xc3\xa9\"]");
   CHECK(data(DataType::kFp32, 0, "") == "[]");
 }
 
@@ -51,7 +57,8 @@ TEST_CASE("half types and bytes that are not text have no JSON form") {
     answer.add("Y", dtype, {1}, "ab");
     const Encoded encoded = encode_http(answer);
     CHECK(encoded.status.code() == Code::kInvalidArgument);
-    CHECK(encoded.status.message().find("sending " + std::string(dtype_name(dtype)) + " data via JSON is not supported") == 0);
+    CHECK(encoded.status.message().find("sending " + std::string(dtype_name(dtype)) +
+                                        " data via JSON is not supported") == 0);
   }
   Answer answer;
   answer.add("Y", DataType::kBytes, {1}, wire_strings({"\xff\xfe"}));
@@ -89,8 +96,9 @@ TEST_CASE("a binary output of no bytes leaves the response plain JSON") {
 TEST_CASE("response parameters are written between version and outputs") {
   Answer answer;
   answer.response.parameters = {{"b", true}, {"i", std::int64_t{-1}}, {"d", 0.25}, {"s", std::string("x\"")}};
-  CHECK(encode_http(answer).bytes ==
-        R"({"model_name":"m","model_version":"1","parameters":{"b":true,"i":-1,"d":0.25,"s":"x\""},"outputs":[]})");
+  CHECK(
+      encode_http(answer).bytes ==
+      R"({"model_name":"m","model_version":"1","parameters":{"b":true,"i":-1,"d":0.25,"s":"x\""},"outputs":[]})");
 }
 
 TEST_CASE("a backend's inconsistent output is refused, not read") {
@@ -109,9 +117,11 @@ TEST_CASE("classes are written as value:index[:label]") {
   Answer answer;
   answer.add("Y", DataType::kFp32, {4}, bytes_of<float>({1.1F, 3.3F, 0.5F, 2.4F}));
   answer.want("Y", std::nullopt, 2);
-  CHECK(encode_http(answer).bytes.ends_with(R"("datatype":"BYTES","shape":[2],"data":["3.300000:1","2.400000:3"]}]})"));
+  CHECK(encode_http(answer).bytes.ends_with(
+      R"("datatype":"BYTES","shape":[2],"data":["3.300000:1","2.400000:3"]}]})"));
   answer.spec->outputs[0].labels = {"a", "b"};
   CHECK(encode_http(answer).bytes.ends_with(R"("data":["3.300000:1:b","2.400000:3"]}]})"));
   answer.request->wanted_outputs[0].binary = true;
-  CHECK(encode_http(answer).bytes.ends_with(R"({"binary_data_size":30}}]})" + wire_strings({"3.300000:1:b", "2.400000:3"})));
+  CHECK(encode_http(answer).bytes.ends_with(R"({"binary_data_size":30}}]})" +
+                                            wire_strings({"3.300000:1:b", "2.400000:3"})));
 }
