@@ -57,7 +57,8 @@ def main(folder: Path) -> None:
     """Writes all models into `folder`."""
     node = helper.make_node
     int32, float32 = TensorProto.INT32, TensorProto.FLOAT
-    for name, dims in {"simple": ["batch", 16], "simple_unbatched": [16]}.items():
+    add_and_subtract: dict[str, Dims] = {"simple": ["batch", 16], "simple_unbatched": [16]}
+    for name, dims in add_and_subtract.items():
         save(
             folder,
             name,
