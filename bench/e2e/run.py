@@ -38,7 +38,8 @@ from sidebyside.request_body import WrongAnswerError
 from sidebyside.server_process import ServerError, ServerProcess
 
 _NAIAD_COMMAND = (
-    "naiad serve --model-repository={repo} --http-port={http} --grpc-port={grpc} --metrics-port={metrics}"
+    "python -m naiad serve --model-repository={repo} --http-port={http} --grpc-port={grpc} "
+    "--metrics-port={metrics}"
 )
 _NO_ONNXRUNTIME = "is not measured: it has no onnxruntime backend here"
 _UNSTABLE = "gave perf_analyzer no stable figure"

@@ -1,8 +1,9 @@
 """Which CPUs the servers and the client may run on.
 
-Left to itself the kernel puts a client and the thread that answers it now on one CPU, now on two, and a wake-up
-costs several times more in the second case: the CPU time of the same request was seen to differ threefold from
-turn to turn. With the client on a CPU of its own it stays within some percent, on a busy machine too.
+Left to itself the kernel puts a client and the thread that answers it now on one CPU, now on two, and a
+wake-up costs several times more in the second case: the CPU time of the same request was seen to differ
+threefold from turn to turn. With the client on a CPU of its own it stays within some percent, on a busy
+machine too.
 """
 
 from __future__ import annotations

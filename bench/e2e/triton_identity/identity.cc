@@ -1,13 +1,14 @@
-// The native identity that Triton serves in the side-by-side bench: OUTPUT0 is a copy of INPUT0, with the shape and type
-// of the request. One memcpy per input buffer straight into the buffer that Triton's edge gave for the output, no state,
-// no allocation of its own per request, statistics reported per request and per batch as Triton's own backends do.
+// The native identity that Triton serves in the side-by-side bench: OUTPUT0 is a copy of INPUT0, with the
+// shape and type of the request. One memcpy per input buffer straight into the buffer that Triton's edge gave
+// for the output, no state, no allocation of its own per request, statistics reported per request and per
+// batch as Triton's own backends do.
 //
 // The models of the bench have max_batch_size > 0, so shape[0] of an input is its number of rows.
 
-#include "triton_backend_abi.h"
-
 #include <chrono>
 #include <cstring>
+
+#include "triton_backend_abi.h"
 
 namespace {
 
@@ -21,8 +22,10 @@ void drop(TRITONSERVER_Error* error) {
   if (error != nullptr) TRITONSERVER_ErrorDelete(error);
 }
 
-// Copies the only input of `request` into OUTPUT0 of `response`; adds its rows to `num_rows`. The error is the caller's.
-TRITONSERVER_Error* copy_input(TRITONBACKEND_Request* request, TRITONBACKEND_Response* response, uint64_t& num_rows) {
+// Copies the only input of `request` into OUTPUT0 of `response`; adds its rows to `num_rows`. The error is
+// the caller's.
+TRITONSERVER_Error* copy_input(TRITONBACKEND_Request* request, TRITONBACKEND_Response* response,
+                               uint64_t& num_rows) {
   TRITONBACKEND_Input* input = nullptr;
   if (auto* error = TRITONBACKEND_RequestInputByIndex(request, 0, &input)) return error;
 
@@ -38,13 +41,16 @@ TRITONSERVER_Error* copy_input(TRITONBACKEND_Request* request, TRITONBACKEND_Res
   if (num_dims == 0) return TRITONSERVER_ErrorNew(kErrorInternal, "input 0 has no batch dimension");
 
   TRITONBACKEND_Output* output = nullptr;
-  if (auto* error = TRITONBACKEND_ResponseOutput(response, &output, "OUTPUT0", datatype, shape, num_dims)) return error;
+  if (auto* error = TRITONBACKEND_ResponseOutput(response, &output, "OUTPUT0", datatype, shape, num_dims))
+    return error;
 
   void* target = nullptr;
   TRITONSERVER_MemoryType target_memory = kMemoryCpu;
   int64_t target_device = 0;
-  if (auto* error = TRITONBACKEND_OutputBuffer(output, &target, size_bytes, &target_memory, &target_device)) return error;
-  if (target_memory == kMemoryGpu) return TRITONSERVER_ErrorNew(kErrorInternal, "output buffer is in GPU memory");
+  if (auto* error = TRITONBACKEND_OutputBuffer(output, &target, size_bytes, &target_memory, &target_device))
+    return error;
+  if (target_memory == kMemoryGpu)
+    return TRITONSERVER_ErrorNew(kErrorInternal, "output buffer is in GPU memory");
 
   uint64_t offset = 0;
   for (uint32_t index = 0; index < num_buffers; ++index) {
@@ -52,10 +58,12 @@ TRITONSERVER_Error* copy_input(TRITONBACKEND_Request* request, TRITONBACKEND_Res
     uint64_t source_bytes = 0;
     TRITONSERVER_MemoryType source_memory = kMemoryCpu;
     int64_t source_device = 0;
-    if (auto* error = TRITONBACKEND_InputBuffer(input, index, &source, &source_bytes, &source_memory, &source_device)) {
+    if (auto* error =
+            TRITONBACKEND_InputBuffer(input, index, &source, &source_bytes, &source_memory, &source_device)) {
       return error;
     }
-    if (source_memory == kMemoryGpu) return TRITONSERVER_ErrorNew(kErrorInternal, "input buffer is in GPU memory");
+    if (source_memory == kMemoryGpu)
+      return TRITONSERVER_ErrorNew(kErrorInternal, "input buffer is in GPU memory");
     if (source_bytes > size_bytes - offset) {
       return TRITONSERVER_ErrorNew(kErrorInternal, "input buffers are larger than the input");
     }
@@ -77,8 +85,8 @@ void serve(TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Request* request
   const bool success = error == nullptr;
   if (response != nullptr) drop(TRITONBACKEND_ResponseSend(response, kResponseFinal, error));
   drop(error);
-  drop(TRITONBACKEND_ModelInstanceReportStatistics(instance, request, success, exec_start_ns, compute_start_ns,
-                                                   compute_end_ns, now_ns()));
+  drop(TRITONBACKEND_ModelInstanceReportStatistics(instance, request, success, exec_start_ns,
+                                                   compute_start_ns, compute_end_ns, now_ns()));
   drop(TRITONBACKEND_RequestRelease(request, kReleaseAll));
 }
 
@@ -91,7 +99,8 @@ NAIAD_EXPORTED TRITONSERVER_Error* TRITONBACKEND_Initialize(TRITONBACKEND_Backen
   uint32_t minor = 0;
   if (auto* error = TRITONBACKEND_ApiVersion(&major, &minor)) return error;
   if (major != kApiMajor || minor < kApiMinor) {
-    return TRITONSERVER_ErrorNew(kErrorUnsupported, "the identity backend needs Triton's backend API 1.9 or a later 1.x");
+    return TRITONSERVER_ErrorNew(kErrorUnsupported,
+                                 "the identity backend needs Triton's backend API 1.9 or a later 1.x");
   }
   return nullptr;
 }
@@ -101,7 +110,8 @@ NAIAD_EXPORTED TRITONSERVER_Error* TRITONBACKEND_ModelInstanceExecute(TRITONBACK
                                                                       const uint32_t num_requests) {
   const uint64_t exec_start_ns = now_ns();
   uint64_t num_rows = 0;
-  for (uint32_t index = 0; index < num_requests; ++index) serve(instance, requests[index], exec_start_ns, num_rows);
+  for (uint32_t index = 0; index < num_requests; ++index)
+    serve(instance, requests[index], exec_start_ns, num_rows);
   const uint64_t exec_end_ns = now_ns();
   if (num_rows > 0) {
     drop(TRITONBACKEND_ModelInstanceReportBatchStatistics(instance, num_rows, exec_start_ns, exec_start_ns,

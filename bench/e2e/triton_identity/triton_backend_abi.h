@@ -1,9 +1,10 @@
 #pragma once
 
-// The part of Triton's backend C ABI that a minimal backend calls, written down by hand so that the bench needs no Triton
-// headers. The names, argument orders and enum values are facts of the public interface: tritonbackend.h (API 1.19) and
-// tritonserver.h in the `include/triton/core` folder of github.com/triton-inference-server/core. The symbols come from
-// libtritonserver.so, which has loaded the backend before it is called.
+// The part of Triton's backend C ABI that a minimal backend calls, written down by hand so that the bench
+// needs no Triton headers. The names, argument orders and enum values are facts of the public interface:
+// tritonbackend.h (API 1.19) and tritonserver.h in the `include/triton/core` folder of
+// github.com/triton-inference-server/core. The symbols come from libtritonserver.so, which has loaded the
+// backend before it is called.
 
 #include <cstdint>
 
@@ -36,29 +37,28 @@ TRITONSERVER_Error* TRITONBACKEND_InputProperties(TRITONBACKEND_Input* input, co
                                                   uint32_t* dims_count, uint64_t* byte_size,
                                                   uint32_t* buffer_count);
 TRITONSERVER_Error* TRITONBACKEND_InputBuffer(TRITONBACKEND_Input* input, uint32_t index, const void** buffer,
-                                              uint64_t* buffer_byte_size, TRITONSERVER_MemoryType* memory_type,
-                                              int64_t* memory_type_id);
+                                              uint64_t* buffer_byte_size,
+                                              TRITONSERVER_MemoryType* memory_type, int64_t* memory_type_id);
 
-TRITONSERVER_Error* TRITONBACKEND_ResponseNew(TRITONBACKEND_Response** response, TRITONBACKEND_Request* request);
-TRITONSERVER_Error* TRITONBACKEND_ResponseOutput(TRITONBACKEND_Response* response, TRITONBACKEND_Output** output,
-                                                 const char* name, TRITONSERVER_DataType datatype,
-                                                 const int64_t* shape, uint32_t dims_count);
+TRITONSERVER_Error* TRITONBACKEND_ResponseNew(TRITONBACKEND_Response** response,
+                                              TRITONBACKEND_Request* request);
+TRITONSERVER_Error* TRITONBACKEND_ResponseOutput(TRITONBACKEND_Response* response,
+                                                 TRITONBACKEND_Output** output, const char* name,
+                                                 TRITONSERVER_DataType datatype, const int64_t* shape,
+                                                 uint32_t dims_count);
 TRITONSERVER_Error* TRITONBACKEND_OutputBuffer(TRITONBACKEND_Output* output, void** buffer,
-                                               uint64_t buffer_byte_size, TRITONSERVER_MemoryType* memory_type,
-                                               int64_t* memory_type_id);
+                                               uint64_t buffer_byte_size,
+                                               TRITONSERVER_MemoryType* memory_type, int64_t* memory_type_id);
 // Takes ownership of the response; `error` stays the caller's.
 TRITONSERVER_Error* TRITONBACKEND_ResponseSend(TRITONBACKEND_Response* response, uint32_t send_flags,
                                                TRITONSERVER_Error* error);
 
-TRITONSERVER_Error* TRITONBACKEND_ModelInstanceReportStatistics(TRITONBACKEND_ModelInstance* instance,
-                                                                TRITONBACKEND_Request* request, bool success,
-                                                                uint64_t exec_start_ns, uint64_t compute_start_ns,
-                                                                uint64_t compute_end_ns, uint64_t exec_end_ns);
-TRITONSERVER_Error* TRITONBACKEND_ModelInstanceReportBatchStatistics(TRITONBACKEND_ModelInstance* instance,
-                                                                     uint64_t batch_size, uint64_t exec_start_ns,
-                                                                     uint64_t compute_start_ns,
-                                                                     uint64_t compute_end_ns,
-                                                                     uint64_t exec_end_ns);
+TRITONSERVER_Error* TRITONBACKEND_ModelInstanceReportStatistics(
+    TRITONBACKEND_ModelInstance* instance, TRITONBACKEND_Request* request, bool success,
+    uint64_t exec_start_ns, uint64_t compute_start_ns, uint64_t compute_end_ns, uint64_t exec_end_ns);
+TRITONSERVER_Error* TRITONBACKEND_ModelInstanceReportBatchStatistics(
+    TRITONBACKEND_ModelInstance* instance, uint64_t batch_size, uint64_t exec_start_ns,
+    uint64_t compute_start_ns, uint64_t compute_end_ns, uint64_t exec_end_ns);
 
 }  // extern "C"
 
