@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from naiad.backends.registry import Backends
-from naiad.repository.model_repository import ModelRepository
 
+from naiad.backends.registry import BackendRegistry
 from naiad.engine import Engine
+from naiad.repository.model_repository import ModelRepository
 from naiad.settings import ServerSettings
 
 _POOL_SHARE = 4
@@ -38,7 +38,7 @@ def build_core(settings: ServerSettings) -> Core:
         pinned_bytes=settings.core.pinned_bytes,
         max_tensor_bytes=settings.http.max_input_size_bytes,
     )
-    backends = Backends(settings.repository.backend_config)
+    backends = BackendRegistry(settings.repository.backend_config)
     return Core(engine, ModelRepository(engine, backends, settings.repository))
 
 

@@ -1,7 +1,7 @@
 """Log lines in Triton's form: ``I1124 02:49:12.702262 21865 server.py:321] "message"``.
 
-The message is written as a JSON string, so that no client can forge a line with a newline in a name. Tables are
-the exception: they follow the quoted line as they are.
+The message is written as a JSON string, so that no client can forge a line with a newline in a name. Tables
+are the exception: they follow the quoted line as they are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Sequence
 
 from naiad.settings import LogFormat, LogSettings
 
@@ -77,7 +78,7 @@ def configure(settings: LogSettings) -> None:
     log.propagate = False
 
 
-def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A table as Triton draws it at start."""
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"

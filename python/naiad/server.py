@@ -61,8 +61,10 @@ class NetworkServer:
     async def start(self) -> None:
         """Loads the models, then opens the ports. Raises OSError for a port, NaiadError for a model."""
         self._core = await asyncio.to_thread(build_core, self._settings)
-        await asyncio.to_thread(self._core.repository.load_all)
-        self._log_models(self._core)
+        try:
+            await asyncio.to_thread(self._core.repository.load_all)
+        finally:
+            await asyncio.to_thread(self._log_models, self._core)
         self._control = ControlPlane(self._core.repository, self._settings)
         self._dataplane = DataPlane(self._core.engine)
         self._dataplane.open()

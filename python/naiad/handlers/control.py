@@ -1,8 +1,8 @@
 """What the API does apart from inference: health, metadata, configuration, statistics, the repository.
 
 Answers are plain values in the JSON form of the HTTP API, whose names are also the field names of the gRPC
-messages. Methods that may take long (``load``, ``unload``, ``index``) block and belong on a thread of their own;
-the others do not wait. All may be called from any thread.
+messages. Methods that may take long (``load``, ``unload``, ``index``) block and belong on a thread of their
+own; the others do not wait. All may be called from any thread.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Metric families under their exact names.
 
-prometheus_client's own counter family is renamed to ``..._total`` when it is written; Triton's counters have no
-such suffix, and its dashboards ask for the names as they are. So families are ``Metric`` objects whose samples
-carry their names, and ``exposition`` writes those names.
+prometheus_client's own counter family is renamed to ``..._total`` when it is written; Triton's counters
+have no such suffix, and its dashboards ask for the names as they are. So families are ``Metric`` objects
+whose samples carry their names, and ``exposition`` writes those names.
 """
 
 from __future__ import annotations

@@ -1,0 +1,42 @@
+"""The commands."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from naiad.cli.serve import serve
+
+app = typer.Typer(
+    name="naiad",
+    help="A multi-framework, multi-model inference server that speaks Triton's protocols.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+fleet_app = typer.Typer(help="The example fleet: real models to try the server with.", no_args_is_help=True)
+app.add_typer(fleet_app, name="fleet")
+app.command("serve")(serve)
+
+
+@fleet_app.command("build")
+def fleet_build(
+    directory: Annotated[Path, typer.Argument(help="The model repository to make.", metavar="DIR")],
+) -> None:
+    """Fetch and export the example models into a model repository."""
+    from naiad.fleet.build import build_fleet
+
+    build_fleet(directory, progress=typer.echo)
+
+
+@app.command("version")
+def version() -> None:
+    """Show what is installed and how the core was built."""
+    from naiad.engine import build_facts
+
+    typer.echo(f"naiad {metadata.version('naiad')}")
+    for name, fact in sorted(build_facts().items()):
+        typer.echo(f"  {name}: {fact}")

@@ -1,0 +1,255 @@
+"""``naiad serve``: Triton's flags, as far as they act."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from naiad.cli.values import backend_config as parse_backend_config
+from naiad.cli.values import boolean
+from naiad.cli.values import metrics_config as parse_metrics_config
+from naiad.settings import (
+    CoreSettings,
+    GrpcSettings,
+    HttpSettings,
+    LogSettings,
+    MetricsSettings,
+    RepositorySettings,
+    ServerSettings,
+)
+
+_MODELS = "Models"
+_HTTP = "HTTP"
+_GRPC = "gRPC"
+_METRICS = "Metrics"
+_LOG = "Log"
+_SERVER = "Server"
+
+_HTTP_DEFAULTS = HttpSettings()
+_GRPC_DEFAULTS = GrpcSettings()
+_METRICS_DEFAULTS = MetricsSettings()
+_CORE_DEFAULTS = CoreSettings()
+
+
+class ControlMode(StrEnum):
+    """How models come and go."""
+
+    none = "none"
+    explicit = "explicit"
+    poll = "poll"
+
+
+class LogFormat(StrEnum):
+    """The form of log lines."""
+
+    default = "default"
+    ISO8601 = "ISO8601"
+
+
+def _flag(name: str, panel: str, help_text: str, **more: Any) -> Any:
+    return typer.Option(name, rich_help_panel=panel, help=help_text, show_default=True, **more)
+
+
+def _switch(name: str, panel: str, help_text: str) -> Any:
+    return _flag(name, panel, help_text, parser=boolean, metavar="BOOL")
+
+
+def _port(name: str, panel: str, help_text: str) -> Any:
+    return _flag(name, panel, help_text, min=0, max=65535)
+
+
+def serve(
+    model_repository: Annotated[
+        list[Path],
+        typer.Option(
+            "--model-repository",
+            "--model-store",
+            rich_help_panel=_MODELS,
+            help="Directory with the models; may be given more than once.",
+            metavar="DIR",
+        ),
+    ],
+    model_control_mode: Annotated[
+        ControlMode,
+        _flag("--model-control-mode", _MODELS, "none: all models at start; explicit: by request."),
+    ] = ControlMode.none,
+    load_model: Annotated[
+        list[str] | None,
+        _flag(
+            "--load-model",
+            _MODELS,
+            "Model to load at start in explicit mode; * is all. Repeatable.",
+            metavar="NAME",
+        ),
+    ] = None,
+    exit_on_error: Annotated[
+        bool, _switch("--exit-on-error", _MODELS, "Do not start when a model fails to load.")
+    ] = True,
+    strict_readiness: Annotated[
+        bool, _switch("--strict-readiness", _MODELS, "Ready only when every model is ready.")
+    ] = True,
+    disable_auto_complete_config: Annotated[
+        bool, _switch("--disable-auto-complete-config", _MODELS, "Take configurations as they are written.")
+    ] = False,
+    model_load_thread_count: Annotated[
+        int, _flag("--model-load-thread-count", _MODELS, "Models that load at the same time.", min=1)
+    ] = 4,
+    backend_config: Annotated[
+        list[str] | None,
+        _flag("--backend-config", _MODELS, "Setting of a backend. Repeatable.", metavar="NAME,KEY=VALUE"),
+    ] = None,
+    allow_http: Annotated[bool, _switch("--allow-http", _HTTP, "Serve HTTP.")] = True,
+    http_address: Annotated[str, _flag("--http-address", _HTTP, "Address to listen on.")] = "0.0.0.0",
+    http_port: Annotated[int, _port("--http-port", _HTTP, "Port to listen on; 0 takes a free one.")] = 8000,
+    reuse_http_port: Annotated[
+        bool, _switch("--reuse-http-port", _HTTP, "Let several servers listen on the port.")
+    ] = False,
+    http_max_input_size: Annotated[
+        int, _flag("--http-max-input-size", _HTTP, "Largest request body in bytes, inflated too.", min=1)
+    ] = _HTTP_DEFAULTS.max_input_size_bytes,
+    allow_grpc: Annotated[bool, _switch("--allow-grpc", _GRPC, "Serve gRPC.")] = True,
+    grpc_address: Annotated[str, _flag("--grpc-address", _GRPC, "Address to listen on.")] = "0.0.0.0",
+    grpc_port: Annotated[int, _port("--grpc-port", _GRPC, "Port to listen on; 0 takes a free one.")] = 8001,
+    reuse_grpc_port: Annotated[
+        bool, _switch("--reuse-grpc-port", _GRPC, "Let several servers listen on the port.")
+    ] = False,
+    grpc_keepalive_time: Annotated[
+        int, _flag("--grpc-keepalive-time", _GRPC, "Milliseconds between pings of an idle connection.", min=1)
+    ] = _GRPC_DEFAULTS.keepalive_time_ms,
+    grpc_keepalive_timeout: Annotated[
+        int, _flag("--grpc-keepalive-timeout", _GRPC, "Milliseconds to wait for the answer to a ping.", min=1)
+    ] = _GRPC_DEFAULTS.keepalive_timeout_ms,
+    grpc_keepalive_permit_without_calls: Annotated[
+        bool, _switch("--grpc-keepalive-permit-without-calls", _GRPC, "Ping while there are no calls.")
+    ] = False,
+    grpc_http2_max_pings_without_data: Annotated[
+        int, _flag("--grpc-http2-max-pings-without-data", _GRPC, "Pings in a row without data.", min=0)
+    ] = _GRPC_DEFAULTS.http2_max_pings_without_data,
+    grpc_http2_min_recv_ping_interval_without_data: Annotated[
+        int,
+        _flag(
+            "--grpc-http2-min-recv-ping-interval-without-data",
+            _GRPC,
+            "Milliseconds that a client should leave between pings.",
+            min=0,
+        ),
+    ] = _GRPC_DEFAULTS.http2_min_recv_ping_interval_without_data_ms,
+    grpc_http2_max_ping_strikes: Annotated[
+        int,
+        _flag("--grpc-http2-max-ping-strikes", _GRPC, "Pings too early before a client is cut off.", min=0),
+    ] = _GRPC_DEFAULTS.http2_max_ping_strikes,
+    grpc_max_connection_age: Annotated[
+        int,
+        _flag("--grpc-max-connection-age", _GRPC, "Milliseconds a connection may live; 0: no end.", min=0),
+    ] = 0,
+    grpc_max_connection_age_grace: Annotated[
+        int,
+        _flag("--grpc-max-connection-age-grace", _GRPC, "Milliseconds for its last calls; 0: no end.", min=0),
+    ] = 0,
+    allow_metrics: Annotated[bool, _switch("--allow-metrics", _METRICS, "Serve metrics.")] = True,
+    allow_gpu_metrics: Annotated[bool, _switch("--allow-gpu-metrics", _METRICS, "Show GPUs.")] = True,
+    allow_cpu_metrics: Annotated[
+        bool, _switch("--allow-cpu-metrics", _METRICS, "Show CPU and memory.")
+    ] = True,
+    metrics_address: Annotated[
+        str | None, _flag("--metrics-address", _METRICS, "Address to listen on. [default: as --http-address]")
+    ] = None,
+    metrics_port: Annotated[
+        int, _port("--metrics-port", _METRICS, "Port to listen on; 0 takes a free one.")
+    ] = 8002,
+    metrics_interval_ms: Annotated[
+        int, _flag("--metrics-interval-ms", _METRICS, "How old a reading of the CPU may be.", min=1)
+    ] = _METRICS_DEFAULTS.interval_ms,
+    metrics_config: Annotated[
+        list[str] | None,
+        _flag("--metrics-config", _METRICS, "counter_latencies=BOOL. Repeatable.", metavar="KEY=VALUE"),
+    ] = None,
+    log_verbose: Annotated[int, _flag("--log-verbose", _LOG, "Level of detail.", min=0)] = 0,
+    log_info: Annotated[bool, _switch("--log-info", _LOG, "Log what happens.")] = True,
+    log_warning: Annotated[bool, _switch("--log-warning", _LOG, "Log warnings.")] = True,
+    log_error: Annotated[bool, _switch("--log-error", _LOG, "Log errors.")] = True,
+    log_format: Annotated[LogFormat, _flag("--log-format", _LOG, "Form of the time.")] = LogFormat.default,
+    log_file: Annotated[
+        str, _flag("--log-file", _LOG, "File to log to instead of standard error.", metavar="FILE")
+    ] = "",
+    server_id: Annotated[str, _flag("--id", _SERVER, "Name of the server in its metadata.")] = "triton",
+    exit_timeout_secs: Annotated[
+        int, _flag("--exit-timeout-secs", _SERVER, "Time for requests in flight when stopping.", min=0)
+    ] = 30,
+    pinned_memory_pool_byte_size: Annotated[
+        int, _flag("--pinned-memory-pool-byte-size", _SERVER, "Tensor memory pinned for GPUs.", min=0)
+    ] = _CORE_DEFAULTS.pinned_bytes,
+    tensor_pool_byte_size: Annotated[
+        int,
+        _flag(
+            "--tensor-pool-byte-size", _SERVER, "Bound of tensor memory; 0: a quarter of all memory.", min=0
+        ),
+    ] = 0,
+) -> None:
+    """Serve the models of a repository over HTTP, gRPC and metrics.
+
+    Flags are Triton's; further flags of Triton that do not act in this version are refused by name.
+    """
+    if model_control_mode is ControlMode.poll:
+        raise typer.BadParameter("poll is not supported by this version", param_hint="--model-control-mode")
+    if load_model and model_control_mode is not ControlMode.explicit:
+        raise typer.BadParameter("needs --model-control-mode=explicit", param_hint="--load-model")
+    settings = ServerSettings(
+        repository=RepositorySettings(
+            model_repositories=tuple(model_repository),
+            control_mode="explicit" if model_control_mode is ControlMode.explicit else "none",
+            load_models=tuple(load_model or ()),
+            exit_on_error=exit_on_error,
+            strict_readiness=strict_readiness,
+            auto_complete=not disable_auto_complete_config,
+            backend_config=parse_backend_config(backend_config or ()),
+            load_threads=model_load_thread_count,
+        ),
+        server_id=server_id,
+        exit_timeout_s=float(exit_timeout_secs),
+        http=HttpSettings(
+            enabled=allow_http,
+            address=http_address,
+            port=http_port,
+            reuse_port=reuse_http_port,
+            max_input_size_bytes=http_max_input_size,
+        ),
+        grpc=GrpcSettings(
+            enabled=allow_grpc,
+            address=grpc_address,
+            port=grpc_port,
+            reuse_port=reuse_grpc_port,
+            keepalive_time_ms=grpc_keepalive_time,
+            keepalive_timeout_ms=grpc_keepalive_timeout,
+            keepalive_permit_without_calls=grpc_keepalive_permit_without_calls,
+            http2_max_pings_without_data=grpc_http2_max_pings_without_data,
+            http2_min_recv_ping_interval_without_data_ms=grpc_http2_min_recv_ping_interval_without_data,
+            http2_max_ping_strikes=grpc_http2_max_ping_strikes,
+            max_connection_age_ms=grpc_max_connection_age,
+            max_connection_age_grace_ms=grpc_max_connection_age_grace,
+        ),
+        metrics=MetricsSettings(
+            enabled=allow_metrics,
+            address=metrics_address if metrics_address is not None else http_address,
+            port=metrics_port,
+            gpu=allow_gpu_metrics,
+            cpu=allow_cpu_metrics,
+            interval_ms=metrics_interval_ms,
+            counter_latencies=parse_metrics_config(metrics_config or ()),
+        ),
+        log=LogSettings(
+            info=log_info,
+            warning=log_warning,
+            error=log_error,
+            verbose=log_verbose,
+            format="ISO8601" if log_format is LogFormat.ISO8601 else "default",
+            file=Path(log_file) if log_file else None,
+        ),
+        core=CoreSettings(pool_bytes=tensor_pool_byte_size, pinned_bytes=pinned_memory_pool_byte_size),
+    )
+    from naiad.server import serve as run_server
+
+    raise typer.Exit(run_server(settings))

@@ -1,0 +1,56 @@
+"""Values of options: from the text of a flag to what the settings hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from naiad.cli.triton_flags import FALSE_WORDS, TRUE_WORDS
+
+
+def boolean(text: str | bool) -> bool:
+    """true, 1, on, false, 0, off in any case."""
+    if isinstance(text, bool):
+        return text
+    word = text.lower()
+    if word in TRUE_WORDS:
+        return True
+    if word in FALSE_WORDS:
+        return False
+    raise typer.BadParameter(f"'{text}' should be true or false")
+
+
+def backend_config(entries: Sequence[str]) -> dict[str, dict[str, str]]:
+    """``name,key=value`` or ``key=value`` (for all backends, under "")."""
+    config: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        head, equals, value = entry.partition("=")
+        name, comma, key = head.partition(",")
+        if not comma:
+            name, key = "", head
+        if not equals or not key:
+            raise typer.BadParameter(
+                f"'{entry}' should be <backend>,<key>=<value>", param_hint="--backend-config"
+            )
+        config.setdefault(name, {})[key] = value
+    return config
+
+
+def metrics_config(entries: Sequence[str]) -> bool:
+    """Whether the cumulative latencies are shown. What else Triton has here is refused by name."""
+    latencies = True
+    for entry in entries:
+        key, _, value = entry.partition("=")
+        if key == "counter_latencies":
+            latencies = boolean(value)
+        elif key in ("summary_latencies", "histogram_latencies"):
+            if boolean(value):
+                raise typer.BadParameter(
+                    f"{key} is not supported by this version", param_hint="--metrics-config"
+                )
+        elif key == "summary_quantiles":
+            raise typer.BadParameter(f"{key} is not supported by this version", param_hint="--metrics-config")
+        else:
+            raise typer.BadParameter(f"unknown setting '{key}'", param_hint="--metrics-config")
+    return latencies

@@ -1,0 +1,109 @@
+"""From flags to settings."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from naiad import server
+from naiad.cli import main
+from naiad.settings import ServerSettings
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
+    """The settings that a server would have been started with."""
+    taken: list[ServerSettings] = []
+
+    def serve(settings: ServerSettings) -> int:
+        taken.append(settings)
+        return 0
+
+    monkeypatch.setattr(server, "serve", serve)
+    return taken
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["naiad", "serve", *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    return exit_.value.code
+
+
+def test_the_defaults_are_tritons(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]) -> None:
+    assert run(monkeypatch, "--model-repository=/m") == 0
+    (settings,) = parsed
+    assert settings.repository.model_repositories == (Path("/m"),)
+    assert (settings.http.port, settings.grpc.port, settings.metrics.port) == (8000, 8001, 8002)
+    assert settings.http.max_input_size_bytes == 64 << 20
+    assert settings.exit_timeout_s == 30
+    assert settings.repository.control_mode == "none"
+    assert settings.repository.strict_readiness and settings.repository.exit_on_error
+    assert settings.core.pinned_bytes == 268435456
+
+
+def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]) -> None:
+    code = run(
+        monkeypatch,
+        "--model-store", "/a", "--model-repository=/b",
+        "--model-control-mode=explicit", "--load-model=x", "--load-model", "*",
+        "--allow-grpc=false", "--exit-on-error", "0", "--disable-auto-complete-config",
+        "--http-port", "0", "--http-address=::1",
+        "--backend-config=onnxruntime,default-max-batch-size=8", "--backend-config=common=1",
+        "--metrics-config=counter_latencies=false", "--log-format=ISO8601", "--id=me",
+    )  # fmt: skip
+    assert code == 0
+    (settings,) = parsed
+    assert settings.repository.model_repositories == (Path("/a"), Path("/b"))
+    assert settings.repository.load_models == ("x", "*")
+    assert not settings.grpc.enabled
+    assert not settings.repository.exit_on_error
+    assert not settings.repository.auto_complete
+    assert settings.http.port == 0
+    assert settings.metrics.address == "::1"
+    assert settings.repository.backend_config == {
+        "onnxruntime": {"default-max-batch-size": "8"},
+        "": {"common": "1"},
+    }
+    assert not settings.metrics.counter_latencies
+    assert settings.log.format == "ISO8601"
+    assert settings.server_id == "me"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "--model-repository"),
+        (("--model-repository=/m", "--model-control-mode=poll"), "poll is not supported"),
+        (("--model-repository=/m", "--load-model=x"), "explicit"),
+        (("--model-repository=/m", "--allow-http=maybe"), "true or false"),
+        (("--model-repository=/m", "--metrics-config=summary_latencies=true"), "not supported"),
+        (("--model-repository=/m", "--backend-config=nonsense"), "<backend>,<key>=<value>"),
+        (("--model-repository=/m", "--http-port=70000"), "--http-port"),
+        (("--model-repository=/m", "--rate-limit=execution_count"), "--rate-limit is not supported"),
+        (("--model-repository=/m", "--no-such-flag"), "--no-such-flag"),
+    ],
+)
+def test_what_cannot_act_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    parsed: list[ServerSettings],
+    arguments: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(monkeypatch, *arguments) == 2
+    assert words in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err)
+    assert parsed == []
+
+
+def test_help_names_the_flags_in_groups(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(monkeypatch, "--help") == 0
+    text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    for words in ("Models", "HTTP", "gRPC", "Metrics", "--model-repository", "--model-store", "67108864"):
+        assert words in text
