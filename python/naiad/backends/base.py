@@ -1,0 +1,134 @@
+"""The contract between naiad and what runs models: the plug-in point.
+
+A backend is a class, found by its name: the built-in ones, and those that installed packages offer under the
+entry-point group ``naiad.backends``::
+
+    [project.entry-points."naiad.backends"]
+    mine = "my_package.backend:MyBackend"
+
+A model whose configuration says ``backend: "mine"`` is then run by ``MyBackend``. There are two ways to write
+one:
+
+- ``InstanceBackend``, in Python alone: make an object per instance which is called once per batch.
+- ``Backend``, for code that makes its own ``BackendFactory`` of the core.
+
+``Backend`` objects are made once per server and may be called from several loading threads at once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from naiad.config import ModelConfig, is_inside
+from naiad.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from naiad.engine import BackendFactory, PythonInstance
+
+ENTRY_POINT_GROUP = "naiad.backends"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Where one version of a model lies."""
+
+    name: str
+    version: int
+    directory: Path
+    """The model's directory, absolute: ``<repository>/<name>``."""
+    root: Path
+    """The repository, symbolic links resolved. Nothing outside of it is read."""
+
+    @property
+    def version_directory(self) -> Path:
+        """``<repository>/<name>/<version>``."""
+        return self.directory / str(self.version)
+
+    def find(self, config: ModelConfig, default_filename: str) -> Path:
+        """The model's file: ``default_model_filename`` of the configuration, or the backend's own default.
+
+        Raises InvalidArgument, naming the file relative to the repository, when it is not there or a link
+        leads out of the repository.
+        """
+        filename = config.default_model_filename or default_filename
+        place = f"'{self.name}/{self.version}/{filename}'"
+        path = self.version_directory / filename
+        if not is_inside(filename) or not path.resolve().is_relative_to(self.root):
+            raise InvalidArgument(f"model '{self.name}': file {place} is outside of the model repository")
+        if not path.exists():
+            raise InvalidArgument(f"model '{self.name}': there is no file {place}")
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class InstancePlace:
+    """Which instance is to be made, and where it runs."""
+
+    name: str
+    """``<group name>_<i>``, as logs show it."""
+    device_kind: str
+    """"CPU" or "GPU"."""
+    device_id: int
+
+
+class Backend(ABC):
+    """What runs the models of one framework."""
+
+    name: ClassVar[str]
+    """The word in ``backend: "..."``."""
+    default_filename: ClassVar[str] = ""
+    """The file looked for in a version directory when the configuration names none; "" when there is none."""
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        """``options``: what ``--backend-config=<name>,<key>=<value>`` gave, on top of what is for all
+        backends.
+        """
+        self.options = dict(options)
+
+    def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
+        """The configuration with what the model itself knows filled in: inputs, outputs, batching.
+
+        What the configuration says already must stay. Raises ConfigError where the two contradict each other.
+        Called before ``factory``, once per version, unless auto-completion is off. Any loading thread.
+        """
+        del files
+        return config
+
+    def runs_on_gpu(self) -> bool:
+        """Whether instances of KIND_GPU act. If not, such models are refused, and KIND_AUTO means the CPU."""
+        return False
+
+    @abstractmethod
+    def factory(self, config: ModelConfig, files: ModelFiles) -> BackendFactory:
+        """What the core makes the instances of this version from. Any loading thread.
+
+        Raises errors of ``naiad.errors`` when the model cannot be run; their text becomes the model's
+        ``reason``.
+        """
+
+
+class InstanceBackend(Backend):
+    """A backend written in Python alone."""
+
+    @abstractmethod
+    def make_instance(self, config: ModelConfig, files: ModelFiles, place: InstancePlace) -> PythonInstance:
+        """Loads the model for one instance.
+
+        The object's ``execute(requests)`` is called with every batch: a list of ``RequestView``, each of
+        which it answers with ``output`` (once per output tensor) or ``fail``; what has no answer when it
+        returns fails, and so does the whole batch when it raises. ``finalize()`` ends it. All of these calls
+        come from the thread of that instance, one at a time, and hold the GIL.
+        """
+
+    def factory(self, config: ModelConfig, files: ModelFiles) -> BackendFactory:
+        """A factory that calls ``make_instance`` on the thread of each instance."""
+        from naiad.engine import python_factory
+
+        def make(name: str, device_kind: str, device_id: int) -> PythonInstance:
+            return self.make_instance(config, files, InstancePlace(name, device_kind, device_id))
+
+        return python_factory(make)

@@ -1,0 +1,165 @@
+"""The ``python`` backend: model.py files written for Triton, in the server's own process."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from naiad.backends.base import InstanceBackend, InstancePlace, ModelFiles
+from naiad.backends.python.instance import PythonModelInstance
+from naiad.backends.python.model_config import ModelConfig as CompletionConfig
+from naiad.backends.python.model_modules import ModelModules
+from naiad.config import ModelConfig, from_dict
+from naiad.errors import BackendError, ConfigError, InvalidArgument, NaiadError, Unsupported
+
+if TYPE_CHECKING:
+    from naiad.engine import BackendFactory
+
+_log = logging.getLogger("naiad.backends.python")
+
+_YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+
+
+class PythonBackend(InstanceBackend):
+    """Runs ``TritonPythonModel`` classes. One object per instance, each on the thread of its instance.
+
+    Parameters of a configuration: ``READ_ONLY_INPUTS`` ("yes": inputs are read-only views of the request; the
+    default, "no": a model may write to them, for which they are copied where others see the memory too).
+    ``FORCE_CPU_ONLY_INPUT_TENSORS``: inputs are in CPU memory in any case. ``EXECUTION_ENV_PATH`` is refused.
+    The server options ``shm-*`` and ``stub-timeout-seconds`` concern Triton's model processes; here are none.
+    """
+
+    name: ClassVar[str] = "python"
+    default_filename: ClassVar[str] = "model.py"
+
+    def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
+        """Calls the model's ``auto_complete_config``, where it has one."""
+        modules = _modules(files)
+        try:
+            model_class = _model_class(modules.load(_model_file(config, files)), files)
+            complete = getattr(model_class, "auto_complete_config", None)
+            if complete is None:
+                return config
+            completed = complete(CompletionConfig(config.to_json()))
+            if not isinstance(completed, CompletionConfig):
+                raise ConfigError(
+                    f"model '{files.name}': auto_complete_config must return the ModelConfig, "
+                    f"got {type(completed).__name__}"
+                )
+            return ModelConfig(from_dict(completed.as_dict()))
+        except NaiadError:
+            raise
+        except Exception as error:
+            raise _load_failure(files, "auto_complete_config", error) from None
+        finally:
+            modules.close()
+
+    def factory(self, config: ModelConfig, files: ModelFiles) -> BackendFactory:
+        """Refuses what is not served; the model's file is read when an instance is made."""
+        _refuse_unserved(config, files)
+        _read_only_inputs(config, files)
+        _model_file(config, files)
+        return super().factory(config, files)
+
+    def make_instance(
+        self, config: ModelConfig, files: ModelFiles, place: InstancePlace
+    ) -> PythonModelInstance:
+        """Imports model.py and initializes one model object."""
+        modules = _modules(files)
+        try:
+            model_class = _model_class(modules.load(_model_file(config, files)), files)
+            model = model_class()
+            execute = getattr(model, "execute", None)
+            if not callable(execute):
+                raise InvalidArgument(f"model '{files.name}': TritonPythonModel has no execute function")
+            if inspect.iscoroutinefunction(execute):
+                raise Unsupported(
+                    f"model '{files.name}': 'async def execute' is not supported by this version of naiad"
+                )
+            initialize = getattr(model, "initialize", None)
+            if initialize is not None:
+                initialize(initialize_args(config, files, place))
+        except NaiadError:
+            modules.close()
+            raise
+        except Exception as error:
+            modules.close()
+            raise _load_failure(files, "initialize", error) from None
+        outputs = [output.name for output in config.outputs]
+        return _Instance(modules, place.name, model, outputs, not _read_only_inputs(config, files))
+
+
+class _Instance(PythonModelInstance):
+    """An instance that forgets its modules at the end."""
+
+    def __init__(
+        self, modules: ModelModules, name: str, model: Any, output_names: list[str], copy_inputs: bool
+    ) -> None:
+        super().__init__(name, model, output_names, copy_inputs=copy_inputs)
+        self._modules = modules
+
+    def finalize(self) -> None:
+        super().finalize()
+        self._modules.close()
+
+
+def initialize_args(config: ModelConfig, files: ModelFiles, place: InstancePlace) -> dict[str, str]:
+    """What ``initialize`` gets: strings alone, under the keys that Triton has."""
+    return {
+        "model_config": json.dumps(config.to_json(), separators=(",", ":")),
+        "model_instance_kind": place.device_kind,
+        "model_instance_name": place.name,
+        "model_instance_device_id": str(place.device_id),
+        "model_repository": str(files.directory),
+        "model_version": str(files.version),
+        "model_name": files.name,
+    }
+
+
+def _modules(files: ModelFiles) -> ModelModules:
+    return ModelModules([files.version_directory, files.directory])
+
+
+def _model_file(config: ModelConfig, files: ModelFiles) -> Path:
+    return files.find(config, PythonBackend.default_filename)
+
+
+def _model_class(module: ModuleType, files: ModelFiles) -> Any:
+    model_class = getattr(module, "TritonPythonModel", None)
+    if model_class is None:
+        raise InvalidArgument(f"model '{files.name}': its Python file has no class TritonPythonModel")
+    return model_class
+
+
+def _load_failure(files: ModelFiles, stage: str, error: Exception) -> BackendError:
+    _log.error("model '%s' version %d failed to load (%s)", files.name, files.version, stage, exc_info=error)
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        text = f"{text} ({Path(error.filename or '').name}, line {error.lineno})"
+    return BackendError(f"{type(error).__name__}: {text}")
+
+
+def _refuse_unserved(config: ModelConfig, files: ModelFiles) -> None:
+    if config.decoupled:
+        raise Unsupported(
+            f"model '{files.name}': decoupled models are not supported by this version of naiad"
+        )
+    if "EXECUTION_ENV_PATH" in config.parameters:
+        raise Unsupported(
+            f"model '{files.name}': parameter EXECUTION_ENV_PATH is not supported by this version of naiad"
+        )
+
+
+def _read_only_inputs(config: ModelConfig, files: ModelFiles) -> bool:
+    word = config.parameters.get("READ_ONLY_INPUTS", "no")
+    chosen = _YES_NO.get(word.lower())
+    if chosen is None:
+        raise ConfigError(
+            f"model '{files.name}': parameter READ_ONLY_INPUTS must be 'yes' or 'no', got '{word}'",
+            field="parameters",
+        )
+    return chosen

@@ -1,0 +1,114 @@
+"""Tensors from and to DLPack, BF16 included, which numpy does not know.
+
+numpy makes and takes the capsules. A BF16 tensor crosses numpy as UINT16, its bits: the type code in the
+capsule's DLTensor is what differs, so it is rewritten there. Layout:
+https://dmlc.github.io/dlpack/latest/c_api.html
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naiad.backends.python.failure import TritonModelException
+from naiad.errors import InvalidArgument, Unsupported
+
+CPU_DEVICE = (1, 0)
+"""(kDLCPU, device id)"""
+
+_UINT = 1
+_BFLOAT = 4
+
+_capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_capsule_pointer.restype = ctypes.c_void_p
+_capsule_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+
+
+class _DLTensor(ctypes.Structure):
+    """The head of an unversioned DLManagedTensor."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("type_code", ctypes.c_uint8),
+        ("type_bits", ctypes.c_uint8),
+        ("type_lanes", ctypes.c_uint16),
+    ]
+
+
+class _Writable:
+    """An array's memory under a numpy face that is not read-only: numpy exports no other to DLPack."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
+        self.__array_interface__ = dict(array.__array_interface__, data=(array.ctypes.data, False))
+
+
+class _Capsule:
+    """What ``np.from_dlpack`` wants around a capsule of the CPU."""
+
+    def __init__(self, capsule: object) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **_: Any) -> object:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return CPU_DEVICE
+
+
+def to_capsule(array: NDArray[Any], datatype: str) -> Any:
+    """A DLPack capsule over the array's memory, without a copy. ``datatype`` is the wire name.
+
+    The protocol cannot say that memory must not be written to: who takes it must not write to an input
+    tensor.
+    """
+    if datatype == "BYTES":
+        raise TritonModelException("DLPack does not have support for string tensors.")
+    if not array.flags.writeable:
+        array = np.asarray(_Writable(array)) if array.size else array.copy()
+    capsule = array.__dlpack__()
+    if datatype == "BF16":
+        _head(capsule).type_code = _BFLOAT
+    return capsule
+
+
+def from_dlpack(source: Any) -> tuple[NDArray[Any], str | None]:
+    """(array without a copy, "BF16" or None for what the array's own dtype says) of a capsule, or of an
+    object with ``__dlpack__``.
+
+    Raises Unsupported for a tensor in the memory of another device than the CPU.
+    """
+    if hasattr(source, "__dlpack__"):
+        if hasattr(source, "__dlpack_device__"):
+            _require_cpu(int(source.__dlpack_device__()[0]))
+        source = source.__dlpack__()
+    try:
+        head = _head(source)
+    except ValueError:
+        raise InvalidArgument(
+            "expected a DLPack capsule that was not used before, or an object with __dlpack__"
+        ) from None
+    _require_cpu(head.device_type)
+    is_bfloat = head.type_code == _BFLOAT and head.type_bits == 16 and head.type_lanes == 1
+    if is_bfloat:
+        head.type_code = _UINT
+    array: NDArray[Any] = np.from_dlpack(_Capsule(source))  # type: ignore[arg-type]
+    return array, "BF16" if is_bfloat else None
+
+
+def _head(capsule: object) -> _DLTensor:
+    address = _capsule_pointer(capsule, b"dltensor")
+    return _DLTensor.from_address(address or 0)
+
+
+def _require_cpu(device_type: int) -> None:
+    if device_type != CPU_DEVICE[0]:
+        raise Unsupported(
+            "tensors in GPU memory are not taken from Python models; move the tensor to the CPU first"
+        )

@@ -1,0 +1,62 @@
+"""``pb_utils.TritonError`` and ``TritonModelException``."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class TritonErrorCode(IntEnum):
+    """What kind of failure: TRITONSERVER_Error_Code."""
+
+    UNKNOWN = 0
+    INTERNAL = 1
+    NOT_FOUND = 2
+    INVALID_ARG = 3
+    UNAVAILABLE = 4
+    UNSUPPORTED = 5
+    ALREADY_EXISTS = 6
+    CANCELLED = 7
+
+
+ERROR_CODES: dict[int, str] = {
+    TritonErrorCode.UNKNOWN: "UNKNOWN",
+    TritonErrorCode.INTERNAL: "INTERNAL",
+    TritonErrorCode.NOT_FOUND: "NOT_FOUND",
+    TritonErrorCode.INVALID_ARG: "INVALID_ARGUMENT",
+    TritonErrorCode.UNAVAILABLE: "UNAVAILABLE",
+    TritonErrorCode.UNSUPPORTED: "UNSUPPORTED",
+    TritonErrorCode.ALREADY_EXISTS: "ALREADY_EXISTS",
+    TritonErrorCode.CANCELLED: "CANCELLED",
+}
+"""Triton's code -> the code in naiad.errors."""
+
+
+class TritonError:
+    """A failure that a model reports for one request, in the ``error`` of an InferenceResponse."""
+
+    UNKNOWN = TritonErrorCode.UNKNOWN
+    INTERNAL = TritonErrorCode.INTERNAL
+    NOT_FOUND = TritonErrorCode.NOT_FOUND
+    INVALID_ARG = TritonErrorCode.INVALID_ARG
+    UNAVAILABLE = TritonErrorCode.UNAVAILABLE
+    UNSUPPORTED = TritonErrorCode.UNSUPPORTED
+    ALREADY_EXISTS = TritonErrorCode.ALREADY_EXISTS
+    CANCELLED = TritonErrorCode.CANCELLED
+
+    __slots__ = ("_code", "_message")
+
+    def __init__(self, message: str, code: int = TritonErrorCode.INTERNAL) -> None:
+        if not isinstance(message, str):
+            raise TypeError(f"TritonError: message must be a str, got {type(message).__name__}")
+        self._message = message
+        self._code = TritonErrorCode(code)
+
+    def message(self) -> str:
+        return self._message
+
+    def code(self) -> TritonErrorCode:
+        return self._code
+
+
+class TritonModelException(Exception):
+    """What a model raises when it cannot go on: the whole batch fails with its text."""

@@ -1,0 +1,221 @@
+"""``pb_utils.InferenceRequest``: what a model makes for other models, and what it receives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from naiad.backends.python.later import refuse
+from naiad.backends.python.tensor import Tensor
+
+if TYPE_CHECKING:
+    from naiad.engine import RequestView
+
+SEQUENCE_START = 1
+SEQUENCE_END = 2
+
+
+class MemoryType(IntEnum):
+    """Where response tensors should lie."""
+
+    TRITONSERVER_MEMORY_GPU = 0
+    TRITONSERVER_MEMORY_CPU = 1
+
+
+class PreferredMemory:
+    """Where a model would like the response tensors of a request that it makes."""
+
+    __slots__ = ("device_id", "memory_type")
+
+    def __init__(self, preferred_memory_type: int, preferred_device_id: int = 0) -> None:
+        self.memory_type = MemoryType(preferred_memory_type)
+        self.device_id = preferred_device_id
+
+
+class InferenceRequest:
+    """A request that a model makes for another model. Sending it is not served yet: ``exec`` says so."""
+
+    __slots__ = (
+        "_correlation_id",
+        "_flags",
+        "_inputs",
+        "_model_name",
+        "_model_version",
+        "_outputs",
+        "_parameters",
+        "_preferred_memory",
+        "_request_id",
+        "_timeout",
+    )
+
+    def __init__(
+        self,
+        request_id: str = "",
+        correlation_id: int | str = 0,
+        inputs: Sequence[Tensor] = (),
+        requested_output_names: Sequence[str] = (),
+        model_name: str = "",
+        model_version: int = -1,
+        flags: int = 0,
+        timeout: int = 0,
+        preferred_memory: PreferredMemory | None = None,
+        trace: Any = None,
+        parameters: Mapping[str, bool | int | str] | None = None,
+    ) -> None:
+        """``timeout`` in microseconds, 0 for none."""
+        del trace
+        for tensor in inputs:
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"InferenceRequest: inputs must be Tensors, got {type(tensor).__name__}")
+        self._request_id = request_id
+        self._correlation_id = correlation_id
+        self._inputs = list(inputs)
+        self._outputs = list(requested_output_names)
+        self._model_name = model_name
+        self._model_version = model_version
+        self._flags = flags
+        self._timeout = timeout
+        self._preferred_memory = preferred_memory
+        self._parameters = dict(parameters or {})
+
+    def inputs(self) -> list[Tensor]:
+        return list(self._inputs)
+
+    def request_id(self) -> str:
+        return self._request_id
+
+    def correlation_id(self) -> int | str:
+        """The sequence's id, a number or a text; 0 outside of sequences."""
+        return self._correlation_id
+
+    def flags(self) -> int:
+        """TRITONSERVER_REQUEST_FLAG_SEQUENCE_START (1) and _END (2), or-ed."""
+        return self._flags
+
+    def set_flags(self, flags: int) -> None:
+        self._flags = flags
+
+    def timeout(self) -> int:
+        """Microseconds; 0 for none."""
+        return self._timeout
+
+    def parameters(self) -> str:
+        """The request's own parameters as a JSON object."""
+        return json.dumps(self._parameters, separators=(",", ":"))
+
+    def requested_output_names(self) -> set[str]:
+        return set(self._outputs)
+
+    def preferred_memory(self) -> PreferredMemory | None:
+        return self._preferred_memory
+
+    def model_name(self) -> str:
+        return self._model_name
+
+    def model_version(self) -> int:
+        return self._model_version
+
+    def is_cancelled(self) -> bool:
+        """Whether the client has gone or taken the request back. A model may then stop working on it."""
+        return False
+
+    def trace(self) -> NoReturn:
+        refuse("InferenceRequest.trace")
+
+    def get_response_sender(self) -> NoReturn:
+        refuse("InferenceRequest.get_response_sender (decoupled models)")
+
+    def set_release_flags(self, flags: int) -> NoReturn:
+        del flags
+        refuse("InferenceRequest.set_release_flags (rescheduled requests)")
+
+    def exec(self, decoupled: bool = False) -> NoReturn:
+        del decoupled
+        refuse("InferenceRequest.exec (business logic scripting)")
+
+    async def async_exec(self, decoupled: bool = False) -> NoReturn:
+        del decoupled
+        refuse("InferenceRequest.async_exec (business logic scripting)")
+
+
+class ReceivedRequest(InferenceRequest):
+    """A request that the server hands to a model. It reads what the model asks for, when it asks.
+
+    Valid until ``execute`` returns; tensors taken from it stay valid as long as they live.
+    """
+
+    __slots__ = ("_all_outputs", "_copies", "_tensors", "_view")
+
+    def __init__(self, view: RequestView, all_outputs: Collection[str], copies: bool) -> None:
+        """``all_outputs``: what a request that names no outputs asks for. ``copies``: the model may write to
+        its inputs, so what is not the request's alone is copied when the model reads it.
+        """
+        self._view = view
+        self._all_outputs = all_outputs
+        self._copies = copies
+        self._tensors: list[Tensor] | None = None
+
+    def input(self, name: str) -> Tensor | None:
+        """The input tensor of that name, or None when the request has none."""
+        for tensor in self._tensors or self._read():
+            if tensor._name == name:
+                return tensor
+        return None
+
+    def inputs(self) -> list[Tensor]:
+        return list(self._tensors or self._read())
+
+    def request_id(self) -> str:
+        return self._view.id
+
+    def correlation_id(self) -> int | str:
+        return self._view.sequence_name or self._view.sequence_id
+
+    def flags(self) -> int:
+        return (SEQUENCE_START if self._view.sequence_start else 0) | (
+            SEQUENCE_END if self._view.sequence_end else 0
+        )
+
+    def set_flags(self, flags: int) -> NoReturn:
+        del flags
+        refuse("InferenceRequest.set_flags on a received request")
+
+    def timeout(self) -> int:
+        return self._view.timeout_us
+
+    def parameters(self) -> str:
+        return json.dumps(self._view.parameters, separators=(",", ":"))
+
+    def requested_output_names(self) -> set[str]:
+        return set(self._view.requested_outputs or self._all_outputs)
+
+    def preferred_memory(self) -> PreferredMemory | None:
+        return None
+
+    def model_name(self) -> NoReturn:
+        refuse("InferenceRequest.model_name on a received request")
+
+    def model_version(self) -> NoReturn:
+        refuse("InferenceRequest.model_version on a received request")
+
+    def is_cancelled(self) -> bool:
+        return self._view.cancelled
+
+    def _read(self) -> list[Tensor]:
+        of, copies = Tensor.of, self._copies
+        self._tensors = [
+            of(name, datatype, array, shared=copies) for name, datatype, array in self._view.inputs()
+        ]
+        return self._tensors
+
+
+def get_input_tensor_by_name(inference_request: InferenceRequest, name: str) -> Tensor | None:
+    """The input tensor of that name, or None: an optional input that the request does not have."""
+    if isinstance(inference_request, ReceivedRequest):
+        return inference_request.input(name)
+    for tensor in inference_request._inputs:
+        if tensor._name == name:
+            return tensor
+    return None

@@ -1,0 +1,105 @@
+"""One ``TritonPythonModel`` object, and what calls it once per batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from naiad.backends.python.failure import ERROR_CODES
+from naiad.backends.python.inference_request import ReceivedRequest
+from naiad.backends.python.inference_response import InferenceResponse
+from naiad.errors import BackendError, NaiadError
+
+if TYPE_CHECKING:
+    from naiad.engine import RequestView
+
+_log = logging.getLogger("naiad.backends.python")
+
+
+class PythonModelInstance:
+    """Runs a model's ``execute``. The thread of the instance, with the GIL."""
+
+    def __init__(
+        self, name: str, model: Any, output_names: Sequence[str], *, copy_inputs: bool = True
+    ) -> None:
+        """``model`` has been initialized. ``output_names``: of the configuration. ``copy_inputs``: the model
+        may write to its inputs.
+        """
+        self._name = name
+        self._model = model
+        self._execute = model.execute
+        self._outputs = dict.fromkeys(output_names)
+        self._copy_inputs = copy_inputs
+        self._told_unknown: set[str] = set()
+
+    def execute(self, requests: list[RequestView]) -> None:
+        """Answers every request, or raises BackendError for the whole batch."""
+        outputs, copies = self._outputs, self._copy_inputs
+        received = [ReceivedRequest(view, outputs, copies) for view in requests]
+        try:
+            responses = self._execute(received)
+        except Exception as error:
+            _log.error("model '%s' failed", self._name, exc_info=error)
+            raise self._failure(f"{type(error).__name__}: {error}") from None
+        self._check(responses, len(requests))
+        for view, response in zip(requests, responses, strict=True):
+            if response._error is not None:
+                view.fail(ERROR_CODES[response._error._code], response._error._message)
+            else:
+                self._answer(view, response)
+
+    def finalize(self) -> None:
+        """Calls the model's ``finalize``, where it has one."""
+        finalize = getattr(self._model, "finalize", None)
+        del self._execute, self._model
+        if finalize is not None:
+            try:
+                finalize()
+            except Exception as error:
+                _log.error("model '%s' failed in finalize", self._name, exc_info=error)
+
+    def _answer(self, view: RequestView, response: InferenceResponse) -> None:
+        wanted = view.requested_outputs or self._outputs
+        try:
+            for tensor in response._tensors:
+                name = tensor._name
+                if name in wanted:
+                    view.output(name, tensor._datatype, tensor._array)
+                elif name not in self._outputs:
+                    self._tell_unknown(name)
+            if response._parameters is not None:
+                for key, value in response._parameters.items():
+                    view.parameter(key, value)
+        except NaiadError as error:
+            # What the model gave does not fit its own configuration: no fault of the client.
+            view.fail("INTERNAL", self._text(str(error)))
+
+    def _check(self, responses: Any, num_requests: int) -> None:
+        if not isinstance(responses, list):
+            raise self._failure(f"Expected a list in the execute return, found type '{type(responses)}'.")
+        if len(responses) != num_requests:
+            raise self._failure(
+                "Number of InferenceResponse objects do not match the number of InferenceRequest objects. "
+                f"InferenceRequest(s) size is:{num_requests}, and InferenceResponse(s) size "
+                f"is:{len(responses)}"
+            )
+        for response in responses:
+            if not isinstance(response, InferenceResponse):
+                raise self._failure(
+                    "Expected an 'InferenceResponse' object in the execute function return list, found type "
+                    f"'{type(response)}'."
+                )
+
+    def _tell_unknown(self, name: str) -> None:
+        if name not in self._told_unknown:
+            self._told_unknown.add(name)
+            _log.warning(
+                "model '%s': output '%s' is not in the configuration and is left out", self._name, name
+            )
+
+    def _text(self, reason: str) -> str:
+        return f"Failed to process the request(s) for model '{self._name}', message: {reason}"
+
+    def _failure(self, reason: str) -> BackendError:
+        return BackendError(self._text(reason))

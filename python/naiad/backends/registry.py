@@ -1,0 +1,85 @@
+"""Backends by name: the built-in ones, and those of installed packages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from importlib import import_module, metadata
+from typing import Any
+
+from naiad.backends.base import ENTRY_POINT_GROUP, Backend
+from naiad.errors import InvalidArgument, Unsupported
+
+_BUILT_IN = {
+    "identity": ("naiad.backends.identity", "IdentityBackend"),
+    "onnxruntime": ("naiad.backends.onnxruntime", "OnnxRuntimeBackend"),
+    "python": ("naiad.backends.python.backend", "PythonBackend"),
+}
+"""Name -> module and class: imported when a model first asks for it."""
+
+
+class BackendRegistry:
+    """Makes each backend once, when it is first asked for. Any thread."""
+
+    def __init__(
+        self,
+        options: Mapping[str, Mapping[str, str]] | None = None,
+        *,
+        backends: Mapping[str, Callable[[Mapping[str, str]], Backend]] | None = None,
+    ) -> None:
+        """``options``: of each backend by its name, those under "" are for all. ``backends``: further ones,
+        which go before all others.
+        """
+        self._options = dict(options or {})
+        self._given = dict(backends or {})
+        self._made: dict[str, Backend] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Backend:
+        """The backend of that name. Raises Unsupported when there is none or its package is broken."""
+        with self._lock:
+            made = self._made.get(name)
+            if made is None:
+                made = self._made[name] = self._make(name)
+            return made
+
+    def names(self) -> list[str]:
+        """All that could be asked for, sorted."""
+        return sorted({*self._given, *_BUILT_IN, *metadata.entry_points(group=ENTRY_POINT_GROUP).names})
+
+    def on_gpu(self) -> frozenset[str]:
+        """Those with instances that act on a GPU. One that cannot be made here is none of them."""
+        found = []
+        for name in self.names():
+            try:
+                if self.get(name).runs_on_gpu():
+                    found.append(name)
+            except Unsupported:
+                continue
+        return frozenset(found)
+
+    def _make(self, name: str) -> Backend:
+        make = self._find(name)
+        backend = make({**self._options.get("", {}), **self._options.get(name, {})})
+        if not isinstance(backend, Backend):
+            raise Unsupported(
+                f"backend '{name}' is no naiad.backends.base.Backend, got {type(backend).__name__}"
+            )
+        return backend
+
+    def _find(self, name: str) -> Callable[[Mapping[str, str]], Any]:
+        if name in self._given:
+            return self._given[name]
+        if name in _BUILT_IN:
+            module, attribute = _BUILT_IN[name]
+            built_in: Callable[[Mapping[str, str]], Any] = getattr(import_module(module), attribute)
+            return built_in
+        for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
+            try:
+                loaded: Callable[[Mapping[str, str]], Any] = entry_point.load()
+            except (ImportError, AttributeError) as error:
+                raise Unsupported(f"backend '{name}' cannot be imported: {error}") from error
+            return loaded
+        if not name:
+            raise InvalidArgument("the configuration names no backend")
+        raise Unsupported(f"there is no backend '{name}'; there are: {', '.join(self.names())}")

@@ -1,0 +1,119 @@
+"""Loads the versions of one model: from its directory to models that run and are not yet visible."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from naiad.backends.base import ModelFiles
+from naiad.backends.registry import BackendRegistry
+from naiad.config import (
+    BackendCompletion,
+    ModelConfig,
+    ServerOptions,
+    ignored_hints,
+    parse_json,
+    resolve,
+)
+from naiad.engine import Engine, Model
+from naiad.protos import ModelConfig as ConfigMessage
+from naiad.repository.labels import read_labels
+from naiad.repository.scan import ModelDirectory
+from naiad.repository.served import LoadedVersion
+from naiad.repository.specs import instance_specs, model_spec
+from naiad.repository.version_policy import missing_versions, select_versions
+
+_log = logging.getLogger("naiad.repository")
+
+
+class LoadFailed(Exception):
+    """Loading failed: which version, and why. Stays inside of the repository."""
+
+    def __init__(self, version: int | None, error: Exception) -> None:
+        super().__init__(str(error))
+        self.version = version
+        self.error = error
+
+
+class ModelLoader:
+    """Starts model versions in the engine. Any thread; several models at a time."""
+
+    def __init__(
+        self, engine: Engine, backends: BackendRegistry, *, auto_complete: bool = True, num_gpus: int = 0
+    ) -> None:
+        self._engine = engine
+        self._backends = backends
+        self._auto_complete = auto_complete
+        self._num_gpus = num_gpus
+        self._options = ServerOptions(gpu_backends=backends.on_gpu() if num_gpus else frozenset())
+
+    def load(self, directory: ModelDirectory, config_json: str | None) -> list[LoadedVersion]:
+        """All versions that the policy chooses, ascending; or none: what was started is stopped again when
+        one fails.
+
+        ``config_json`` takes the place of config.pbtxt. Raises LoadFailed.
+        """
+        message = self._read_config(directory, config_json)
+        versions = self._select(directory, message)
+        started: list[tuple[int, ModelConfig, Model, float, dict[str, tuple[str, ...]]]] = []
+        try:
+            for version in versions:
+                start_time_s = time.monotonic()
+                config, labels, model = self._start(directory, version, message)
+                started.append((version, config, model, time.monotonic() - start_time_s, labels))
+        except LoadFailed:
+            for _, _, model, _, _ in started:
+                self._engine.stop(model, drain=False)
+            raise
+        return [
+            LoadedVersion(directory.name, version, config, model, duration_s, list(versions), labels)
+            for version, config, model, duration_s, labels in started
+        ]
+
+    def _read_config(self, directory: ModelDirectory, config_json: str | None) -> Any | None:
+        try:
+            return directory.read_config() if config_json is None else parse_json(config_json)
+        except Exception as error:
+            raise LoadFailed(None, error) from error
+
+    def _select(self, directory: ModelDirectory, message: Any | None) -> tuple[int, ...]:
+        policy = ModelConfig(message if message is not None else ConfigMessage()).version_policy
+        try:
+            for version in missing_versions(policy, directory.versions):
+                _log.warning(
+                    "model '%s' has no version %d, which its version policy names", directory.name, version
+                )
+            return select_versions(policy, directory.versions, model_name=directory.name)
+        except Exception as error:
+            raise LoadFailed(None, error) from error
+
+    def _start(
+        self, directory: ModelDirectory, version: int, message: Any | None
+    ) -> tuple[ModelConfig, dict[str, tuple[str, ...]], Model]:
+        files = ModelFiles(directory.name, version, directory.path, directory.root)
+        try:
+            config = resolve(
+                message,
+                model_name=directory.name,
+                filenames=directory.filenames(),
+                complete=self._completion(files) if self._auto_complete else None,
+                options=self._options,
+                num_gpus=self._num_gpus,
+            )
+            for field in ignored_hints(config.proto):
+                _log.info("model '%s': '%s' is kept and has no effect", directory.name, field)
+            labels = read_labels(directory, config)
+            factory = self._backends.get(config.backend).factory(config, files)
+            model = self._engine.start(model_spec(config, version, labels), factory, instance_specs(config))
+        except Exception as error:
+            raise LoadFailed(version, error) from error
+        return config, labels, model
+
+    def _completion(self, files: ModelFiles) -> Callable[[str], BackendCompletion | None]:
+        def of_backend(name: str) -> BackendCompletion | None:
+            backend = self._backends.get(name)
+            return lambda config: backend.auto_complete(config, files)
+
+        return of_backend

@@ -1,0 +1,38 @@
+"""What the repository knows of models and their versions, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from naiad.config import ModelConfig
+from naiad.engine import Model
+
+State = Literal["", "READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
+"""Of a version; "" is a model that nobody asked to load."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedVersion:
+    """A version that is served. Any thread."""
+
+    name: str
+    version: int
+    config: ModelConfig
+    model: Model
+    load_duration_s: float
+    versions: list[int]
+    """All versions of the model that are served with this one, ascending."""
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Output name -> the labels of its classes."""
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """One row of the repository index."""
+
+    name: str
+    version: str
+    """"" when no version is known."""
+    state: State
+    reason: str
