@@ -1,4 +1,4 @@
-"""config.pbtxt files as users write them, and the same files damaged: never another error than the typed ones."""
+"""config.pbtxt files as users write them, and the same files damaged: only typed errors."""
 
 from __future__ import annotations
 

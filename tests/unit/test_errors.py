@@ -44,7 +44,7 @@ def test_the_tree_is_the_one_drawn() -> None:
         (errors.BackendError, errors.Internal),
     ]:
         assert kind.__bases__ == (base,)
-        assert kind.code == base.code
+        assert kind("x").code == base("x").code
 
 
 @pytest.mark.parametrize(

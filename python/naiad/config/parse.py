@@ -15,6 +15,8 @@ MAX_CONFIG_BYTES = 4 << 20
 """No real configuration comes near it; protobuf's text parser needs some 50 times the size of the text."""
 
 _PLACE = re.compile(r"\A(\d+):(\d+) ?: ?")
+_STRING_OR_COMMENT = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""")
+_ESCAPE = re.compile(r"""\\(?:[abfnrtv\\'"xuU]|[0-3][0-7]{2}|[0-7]{1,2}(?![0-7])|(?P<wrong>.))""")
 
 
 def parse_pbtxt(text: str | bytes, *, file: str | None = None) -> Any:
@@ -29,6 +31,7 @@ def parse_pbtxt(text: str | bytes, *, file: str | None = None) -> Any:
         raise ConfigError(
             f"configuration has {len(text)} characters, at most {MAX_CONFIG_BYTES} are read", file=file
         )
+    _check_escapes(text, file)
     message = protos.ModelConfig()
     try:
         text_format.Parse(text, message, descriptor_pool=protos.pool)
@@ -74,6 +77,23 @@ def from_dict(tree: object, *, file: str | None = None) -> Any:
     except (json_format.ParseError, RecursionError) as error:
         raise ConfigError(str(error), file=file) from None
     return message
+
+
+def _check_escapes(text: str, file: str | None) -> None:
+    """protobuf for Python takes an unknown escape for two characters and warns; in C++ it refuses."""
+    for token in _STRING_OR_COMMENT.finditer(text):
+        if token[0].startswith("#"):
+            continue
+        for escape in _ESCAPE.finditer(token[0]):
+            if escape["wrong"] is not None:
+                start = token.start() + escape.start()
+                line_start = text.rfind("\n", 0, start) + 1
+                raise ConfigError(
+                    f"Invalid escape sequence in string: {escape[0]!r}",
+                    file=file,
+                    line=text.count("\n", 0, start) + 1,
+                    column=start - line_start + 1,
+                )
 
 
 def _decode(text: bytes, file: str | None) -> str:

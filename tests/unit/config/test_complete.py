@@ -1,4 +1,4 @@
-"""Defaults: the backend by files and names, batching and tensors by what a backend found, instances by devices."""
+"""Defaults: the backend by files, batching and tensors by what a backend found, instances by devices."""
 
 from __future__ import annotations
 

@@ -18,14 +18,18 @@ from naiad.errors import ConfigError
         ("input { dims: 1 dims: 2 }", "input { dims: [ 1, 2 ] }"),
         ("input { dims: -1 }", "input { dims: [ -1 ] }"),
         ("max_batch_size: 8;name: 'm',", "name: \"m\"\n# a comment\nmax_batch_size: 0x8 # another"),
-        ("parameters { key: 'a' value: { string_value: 'b' } }", "parameters { key: 'a', value { string_value: 'b' } }"),
-        ("parameters: { key: 'a' value < string_value: 'b' > }", "parameters [ { key: 'a' value { string_value: 'b' } } ]"),
+        ("parameters { key: 'a' value: { string_value: 'b' } }",
+         "parameters { key: 'a', value { string_value: 'b' } }"),
+        ("parameters: { key: 'a' value < string_value: 'b' > }",
+         "parameters [ { key: 'a' value { string_value: 'b' } } ]"),
         ("input { data_type: TYPE_FP32 }", "input { data_type: 11 }"),
         ("dynamic_batching { }", "dynamic_batching: {}"),
-        ("version_policy: { specific: { versions: [1,3] } }", "version_policy { specific { versions: 1 versions: 3 } }"),
+        ("version_policy: { specific: { versions: [1,3] } }",
+         "version_policy { specific { versions: 1 versions: 3 } }"),
         ("response_cache { enable: true }", "response_cache { enable: True }"),
         ("name: 'a' 'b'", "name: 'ab'"),
         ("name: '\\u00fc'", "name: 'ü'"),
+        (r"name: '\x41\102\\\'\t\0'", 'name: "AB\\\\\'\\t\\000"'),
     ],
 )  # fmt: skip
 def test_two_spellings_of_one_configuration(one: str, other: str) -> None:
@@ -43,6 +47,10 @@ def test_two_spellings_of_one_configuration(one: str, other: str) -> None:
         ("max_batch_size: 4294967296", "1:17", "out of range"),
         ("input { data_type: TYPE_FP8 }", "1:20", "TYPE_FP8"),
         ('name: "m', "1:7", "ending quote"),
+        ('# "\\q"\nname: "a\\n\\q"', "2:11", "escape"),
+        ("name: '\\N{BULLET}'", "1:8", "escape"),
+        ("name: '\\777'", "1:8", "escape"),
+        ("name: '\\?'", "1:8", "escape"),
         ("input {", "1:7", "Expected"),
         ('dynamic_batching {}\nsequence_batching {}', "2:1", "oneof"),
     ],
@@ -71,7 +79,8 @@ def test_a_huge_text_is_refused_before_it_is_parsed() -> None:
 
 def test_json_takes_what_load_overrides_send() -> None:
     message = parse_json(
-        '{"backend":"onnxruntime","max_batch_size":8,"input":[{"name":"x","data_type":"TYPE_FP32","dims":["-1",4]}],'
+        '{"backend":"onnxruntime","max_batch_size":8,'
+        '"input":[{"name":"x","data_type":"TYPE_FP32","dims":["-1",4]}],'
         '"parameters":{"a":{"string_value":"b"}},"instance_group":[{"kind":"KIND_CPU","count":2}]}'
     )
     assert to_pbtxt(message) == to_pbtxt(

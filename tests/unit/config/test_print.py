@@ -21,8 +21,8 @@ from naiad.config import (
     to_pbtxt,
 )
 
-# GET /v2/models/{m}/config of Triton 2.51 (CPU) for these texts, each in a directory with 1/model.py. Changed by
-# hand: the dims of an initial state are numbers, and max_inflight_requests, which is newer, is there.
+# GET /v2/models/{m}/config of Triton 2.51 (CPU) for these texts, each in a directory with 1/model.py. Changed
+# by hand: the dims of an initial state are numbers, and max_inflight_requests, which is newer, is there.
 ANSWERS: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "triton_answers.json").read_text())
 
 
@@ -81,7 +81,7 @@ SCALARS = {
     "bool": st.booleans(),
     "float": st.floats(width=32, allow_nan=False),
     "double": st.floats(allow_nan=False),
-    "string": st.text(st.characters(exclude_categories=("Cs",)), max_size=8),
+    "string": st.text(st.characters(codec="utf-8"), max_size=8),
 }
 
 

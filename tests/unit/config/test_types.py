@@ -19,7 +19,8 @@ from naiad.config import (
 )
 
 TEXT = """
-name: "m" platform: "onnxruntime_onnx" backend: "onnxruntime" max_batch_size: 8 default_model_filename: "model.onnx"
+name: "m" platform: "onnxruntime_onnx" backend: "onnxruntime" max_batch_size: 8
+default_model_filename: "model.onnx"
 input [ { name: "ids" data_type: TYPE_INT64 dims: -1 },
         { name: "text" data_type: TYPE_STRING dims: 1 reshape { } optional: true allow_ragged_batch: true } ]
 output { name: "p" data_type: TYPE_FP32 dims: [2, 3] label_filename: "labels.txt" }

@@ -17,7 +17,8 @@ ROWS = [
     (BASE + "sequence_batching { }", "sequence_batching"),
     (BASE + "model_transaction_policy { decoupled: true }", "model_transaction_policy.decoupled"),
     (BASE + "dynamic_batching { priority_levels: 2 }", "dynamic_batching.priority_levels"),
-    (BASE + "dynamic_batching { priority_queue_policy { key: 1 value { } } }", "dynamic_batching.priority_queue_policy"),
+    (BASE + "dynamic_batching { priority_queue_policy { key: 1 value { } } }",
+     "dynamic_batching.priority_queue_policy"),
     (BASE + "dynamic_batching { default_queue_policy { default_timeout_microseconds: 9 } }",
      f"{QUEUE}.default_timeout_microseconds"),
     (BASE + "dynamic_batching { default_queue_policy { allow_timeout_override: true } }",
@@ -107,9 +108,8 @@ def test_rate_limiter_resources_count_only_with_the_rate_limiter() -> None:
 def test_hints_are_listed() -> None:
     assert ignored_hints(ready(BASE)) == ()
     message = ready(
-        BASE
-        + "optimization { graph { level: -1 } priority: PRIORITY_MAX cuda { graphs: true } eager_batching: true "
-        "execution_accelerators { } gather_kernel_buffer_threshold: 2 } "
+        BASE + "optimization { graph { level: -1 } priority: PRIORITY_MAX cuda { graphs: true } "
+        "eager_batching: true execution_accelerators { } gather_kernel_buffer_threshold: 2 } "
         'input { name: "x" format: FORMAT_NHWC dims: [1, 2, 3] }'
     )
     assert ignored_hints(message) == (

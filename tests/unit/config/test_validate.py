@@ -1,4 +1,4 @@
-"""Every refusal: the words of Triton 2.51 (asked with these texts) or of its documents, and the field named."""
+"""Every refusal: the words of Triton 2.51 (asked with these texts) or of its documents, and the field."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ REFUSED = [
      "unexpected 'platform' and 'backend' pair, got:mine, pytorch"),
     ('platform: "ensemble" backend: "python"', "backend",
      "Ensemble model 'm' must have platform type 'ensemble' and empty backend type"),
-    ('backend: "python" max_batch_size: -1', "max_batch_size", "'max_batch_size' must be non-negative value for m"),
+    ('backend: "python" max_batch_size: -1', "max_batch_size",
+     "'max_batch_size' must be non-negative value for m"),
     (BATCHING + "version_policy { specific { versions: 0 } }", "version_policy.specific.versions",
      "version must be an integral value > 0, got 0 in the version policy of model 'm'"),
     # tensors
@@ -61,7 +62,8 @@ REFUSED = [
     (BATCHING + 'output { name: "P" data_type: TYPE_INT32 }', "output[1].dims",
      "model output 'P' must specify 'dims' for m"),
     (BATCHING + OUT, "output[1].name", "model output 'O' is specified more than once for m"),
-    (BATCHING + f"input {{ {A} dims: 4 }}", "input[1].name", "model input 'A' is specified more than once for m"),
+    (BATCHING + f"input {{ {A} dims: 4 }}", "input[1].name",
+     "model input 'A' is specified more than once for m"),
     (with_input(A + "dims: 4 reshape { shape: [2, 3] }"), "input[0].reshape",
      "model input 'A' has different size for dims and reshape for m"),
     (with_input(A + "dims: 4 reshape { }"), "input[0].reshape",
@@ -73,9 +75,11 @@ REFUSED = [
     (with_input(A + "dims: -1 reshape { shape: [-1, -1] }"), "input[0].reshape",
      "model input 'A' has different number of variable-size dimensions for dims and reshape for m"),
     (with_input(A + "dims: 4 reshape { shape: [0, 4] }"), "input[0].reshape",
-     "model input 'A' reshape dimensions must be integer >= 1, or -1 to indicate a variable-size dimension for m"),
+     "model input 'A' reshape dimensions must be integer >= 1, or -1 to indicate a variable-size dimension "
+     "for m"),
     (with_input(A + "dims: 1 reshape { }", 0), "input[0].reshape",
-     "model input 'A' cannot have empty reshape for non-batching model as scalar tensors are not supported for m"),
+     "model input 'A' cannot have empty reshape for non-batching model as scalar tensors are not supported "
+     "for m"),
     (with_input(A + "dims: [4, 4] format: FORMAT_NCHW"), "input[0].format",
      "model input NHWC/NCHW require 3 dims for m"),
     (with_input(A + "dims: 4 is_shape_tensor: true"), "input[0].is_shape_tensor",
@@ -85,7 +89,8 @@ REFUSED = [
     # tensors of a batch
     (BATCHING + 'batch_input { data_type: TYPE_INT64 source_input: "A" }', "batch_input[0].data_type",
      "batch input data type must be TYPE_INT32 or TYPE_FP32 for m"),
-    (BATCHING + 'batch_input { data_type: TYPE_INT32 source_input: ["A", "A"] }', "batch_input[0].source_input",
+    (BATCHING + 'batch_input { data_type: TYPE_INT32 source_input: ["A", "A"] }',
+     "batch_input[0].source_input",
      "batch input kind 'BATCH_ELEMENT_COUNT' expects 1 source input, got 2 for m"),
     (BATCHING + 'batch_input { data_type: TYPE_FP32 source_input: "Q" }', "batch_input[0].source_input",
      "unknown source input name 'Q' for m"),
@@ -114,15 +119,20 @@ REFUSED = [
      "default_timeout_microseconds: 5 } }", "dynamic_batching.default_queue_policy.timeout_action",
      "Queue policy can not have DELAY as timeout action when 'preserve_ordering' is true for m"),
     # sequences
-    (control(START), CONTROL_FIELD, f"sequence batching must specify either {ANY} for CONTROL_SEQUENCE_START for m"),
+    (control(START), CONTROL_FIELD,
+     f"sequence batching must specify either {ANY} for CONTROL_SEQUENCE_START for m"),
     (control(START + " int32_false_true: [0, 1, 2]"), CONTROL_FIELD,
-     "sequence batching control 'int32_false_true' must have exactly 2 entries for CONTROL_SEQUENCE_START for m"),
+     "sequence batching control 'int32_false_true' must have exactly 2 entries for CONTROL_SEQUENCE_START "
+     "for m"),
     (control(START + " int32_false_true: [0, 1] bool_false_true: [false, true]"), CONTROL_FIELD,
-     "sequence batching specifies more than one from 'int32_false_true', 'fp32_false_true' and 'bool_false_true' "
+     "sequence batching specifies more than one from 'int32_false_true', 'fp32_false_true' and "
+     "'bool_false_true' "
      "for CONTROL_SEQUENCE_START for m"),
-    (control(START + " int32_false_true: [0, 1] } control { " + START + " int32_false_true: [0, 1]"), CONTROL_FIELD,
+    (control(START + " int32_false_true: [0, 1] } control { " + START + " int32_false_true: [0, 1]"),
+     CONTROL_FIELD,
      "sequence batching specifies multiple CONTROL_SEQUENCE_START tensors for m"),
-    (control(CORRID + " int32_false_true: [0, 1]"), CONTROL_FIELD,
+    (control(CORRID + " int32_false_true: [0, 1]"),
+     CONTROL_FIELD,
      f"sequence batching must not specify either {ANY} for CONTROL_SEQUENCE_CORRID for m"),
     (control(CORRID + " data_type: TYPE_FP32"), CONTROL_FIELD,
      "unexpected data type for control CONTROL_SEQUENCE_CORRID for m. Allowed data types are TYPE_UINT64, "
@@ -141,7 +151,8 @@ REFUSED = [
      "response cache."),
     (BATCHING + "response_cache { enable: true } model_transaction_policy { decoupled: true }",
      "response_cache.enable",
-     "Response Cache does not currently support model m with 'decoupled' transaction policy. Please disable the "
+     "Response Cache does not currently support model m with 'decoupled' transaction policy. Please disable "
+     "the "
      "response cache."),
     ('platform: "ensemble"', "ensemble_scheduling",
      "ensemble scheduling must be set for ensemble m whose platform is ensemble"),
@@ -155,7 +166,8 @@ REFUSED = [
      "instance group should not be specified for ensemble 'm'"),
     (f'platform: "ensemble" model_warmup {{ }} ensemble_scheduling {{ {STEP} }}', "model_warmup",
      "model warmup cannot be specified for ensemble 'm'"),
-    (BATCHING + 'model_warmup { batch_size: 1 inputs { key: "A" value { dims: 4 } } }', "model_warmup[0].inputs",
+    (BATCHING + 'model_warmup { batch_size: 1 inputs { key: "A" value { dims: 4 } } }',
+     "model_warmup[0].inputs",
      "warmup setting expects input 'A' to have input_data_type set"),
     (BATCHING + "instance_group { kind: KIND_CPU gpus: 0 }", "instance_group[0].gpus",
      "instance group m_0 of model m has kind KIND_CPU but specifies one or more GPUs"),
@@ -172,8 +184,10 @@ REFUSED = [
     (BATCHING + 'cc_model_filenames { key: "8.0" value: "/etc/passwd" }', "cc_model_filenames",
      "'cc_model_filenames' must name a file inside the directory of model 'm'"),
     (BATCHING + 'output { name: "P" data_type: TYPE_INT32 dims: 1 label_filename: "a/../../b" }',
-     "output[1].label_filename", "'output[1].label_filename' must name a file inside the directory of model 'm'"),
-    (BATCHING + 'runtime: "../model.py"', "runtime", "'runtime' must name a file inside the directory of model 'm'"),
+     "output[1].label_filename", "'output[1].label_filename' must name a file inside the directory of model "
+     "'m'"),
+    (BATCHING + 'runtime: "../model.py"', "runtime",
+     "'runtime' must name a file inside the directory of model 'm'"),
 ]  # fmt: skip
 
 

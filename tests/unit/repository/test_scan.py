@@ -156,7 +156,9 @@ def test_reading_the_configuration(tmp_path: Path) -> None:
     make(tmp_path, "folder", "1").joinpath("config.pbtxt").mkdir()
     models = scan([tmp_path]).models
     assert models["n"].read_config() is None
-    assert models["ok"].read_config().backend == "python"
+    config = models["ok"].read_config()
+    assert config is not None
+    assert config.backend == "python"
     with pytest.raises(ConfigError, match=r"^m/config\.pbtxt:2:1: "):
         models["m"].read_config()
     with pytest.raises(ConfigError, match=r"^folder/config\.pbtxt: can not be read: Is a directory$"):
