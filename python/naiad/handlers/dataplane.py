@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from naiad.engine import CompletionQueue, Engine, GrpcAnswer, HttpAnswer, LocalAnswer
+from naiad.engine import (
+    CompletionQueue,
+    Engine,
+    GrpcAnswer,
+    HttpAnswer,
+    LocalAnswer,
+    ParameterValue,
+    Result,
+)
 from naiad.errors import Stopping
 
 _Answer = HttpAnswer | GrpcAnswer | LocalAnswer
@@ -34,8 +43,9 @@ class DataPlane:
         self._loop.add_reader(self._queue.fileno(), self._drain)
 
     def close(self) -> None:
-        """Stops listening. Who still waits is told that the server is stopping."""
+        """Delivers what is finished and stops listening. Who still waits is told that the server stops."""
         if self._loop is not None:
+            self._drain()
             self._loop.remove_reader(self._queue.fileno())
             self._loop = None
         for tag, future in self._waiting.items():
@@ -93,6 +103,26 @@ class DataPlane:
         answer = await self._answer(tag)
         assert isinstance(answer, GrpcAnswer)
         return answer.message
+
+    async def infer_local(
+        self,
+        model: str,
+        version: str,
+        inputs: Mapping[str, Any],
+        *,
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, ParameterValue] | None = None,
+    ) -> Result:
+        """One request of this process, of arrays. They are not copied: leave them alone until the answer."""
+        tag = self._next_tag()
+        self._queue.submit_local(
+            tag, model, version, inputs, outputs=outputs, request_id=request_id, parameters=parameters
+        )
+        answer = await self._answer(tag)
+        assert isinstance(answer, LocalAnswer)
+        assert answer.result is not None
+        return answer.result
 
     def _next_tag(self) -> int:
         self._last_tag += 1
