@@ -5,6 +5,8 @@ The names here are documented in _core.pyi. Every failure they raise is a class 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from naiad._core import (
     BackendFactory,
     CompletionQueue,
@@ -16,8 +18,6 @@ from naiad._core import (
     Model,
     ModelSpec,
     OnnxRuntime,
-    ParameterValue,
-    PythonInstance,
     RequestView,
     Result,
     Tensor,
@@ -29,6 +29,12 @@ from naiad._core import (
     python_factory,
     set_log,
 )
+
+if TYPE_CHECKING:
+    # A type alone: the compiled module has no such object.
+    from naiad._core import PythonInstance as PythonInstance
+
+ParameterValue = bool | int | float | str
 
 __all__ = [
     "BackendFactory",
@@ -42,7 +48,6 @@ __all__ = [
     "ModelSpec",
     "OnnxRuntime",
     "ParameterValue",
-    "PythonInstance",
     "RequestView",
     "Result",
     "Tensor",
