@@ -68,7 +68,7 @@ inline TensorSpec spec_of(const std::string& name, DataType dtype, Shape dims) {
 inline ModelSpec model_of(std::uint32_t max_batch_size, std::vector<TensorSpec> inputs,
                           std::vector<TensorSpec> outputs) {
   ModelSpec model;
-  model.name = "m";
+  model.name = std::string("m");  // GCC 12 sees an overlap in the assignment of a literal (its bug 105651)
   model.max_batch_size = max_batch_size;
   model.inputs = std::move(inputs);
   model.outputs = std::move(outputs);
