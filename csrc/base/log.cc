@@ -49,12 +49,12 @@ void append_escaped(std::string& out, std::string_view text) {
   }
 }
 
-void write_line(LogLevel level, std::string_view text, const std::source_location& where) {
+void write_line(LogLevel level, std::string_view text, const LogPlace& where) {
   if (!log_enabled(level)) return;
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
   const auto time_us = std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count();
-  std::string line = format_log_line(level, static_cast<std::uint64_t>(time_us), getpid(), where.file_name(),
-                                     where.line(), text);
+  std::string line =
+      format_log_line(level, static_cast<std::uint64_t>(time_us), getpid(), where.file, where.line, text);
   line += '\n';
   // A log line that cannot be written has nowhere to be reported.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
@@ -70,16 +70,16 @@ bool log_enabled(LogLevel level) {
   return level != LogLevel::kNone && level >= least_level.load(std::memory_order_relaxed);
 }
 
-void log_verbose(std::string_view text, const std::source_location& where) {
+void log_verbose(std::string_view text, const LogPlace& where) {
   write_line(LogLevel::kVerbose, text, where);
 }
-void log_info(std::string_view text, const std::source_location& where) {
+void log_info(std::string_view text, const LogPlace& where) {
   write_line(LogLevel::kInfo, text, where);
 }
-void log_warning(std::string_view text, const std::source_location& where) {
+void log_warning(std::string_view text, const LogPlace& where) {
   write_line(LogLevel::kWarning, text, where);
 }
-void log_error(std::string_view text, const std::source_location& where) {
+void log_error(std::string_view text, const LogPlace& where) {
   write_line(LogLevel::kError, text, where);
 }
 

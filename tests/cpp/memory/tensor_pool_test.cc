@@ -6,10 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -236,6 +239,29 @@ TEST_CASE("pool: where pinning fails, the pool goes on without") {
   }
   CHECK(pinned.empty());
 }
+
+#ifndef NDEBUG
+TEST_CASE("pool: a debug build says which blocks never came back") {
+  // Never destroyed: an owner that outlives the pool.
+  alignas(BufferRef) static std::array<std::byte, sizeof(BufferRef)> forgotten;
+  std::array<int, 2> ends{};
+  REQUIRE(pipe(ends.data()) == 0);
+  auto pool = make_arena_pool(kMiB);
+  std::construct_at(reinterpret_cast<BufferRef*>(forgotten.data()), pool->try_allocate(100));
+  const int saved = dup(STDERR_FILENO);
+  dup2(ends[1], STDERR_FILENO);
+  pool.reset();
+  dup2(saved, STDERR_FILENO);
+  close(saved);
+  close(ends[1]);
+  std::array<char, 512> text{};
+  const ssize_t size = read(ends[0], text.data(), text.size());
+  close(ends[0]);
+  REQUIRE(size > 0);
+  const std::string_view line(text.data(), static_cast<std::size_t>(size));
+  CHECK(line.find("1 blocks of 128 bytes are out") != std::string_view::npos);
+}
+#endif
 
 }  // namespace
 }  // namespace naiad
