@@ -9,6 +9,12 @@
 namespace naiad {
 namespace {
 
+// The end of the digits that start at `at`.
+const char* skip_digits(const char* at, const char* end) {
+  while (at != end && *at >= '0' && *at <= '9') ++at;
+  return at;
+}
+
 template <typename T>
 std::optional<T> parse_integer(std::string_view text) {
   T value{};
@@ -57,6 +63,31 @@ std::optional<T> parse_float(const JsonNumber& number) {
 }
 
 }  // namespace
+
+JsonNumber scan_json_number(std::string_view text) {
+  const char* const end = text.data() + text.size();
+  const char* at = text.data();
+  if (at != end && *at == '-') ++at;
+  const char* const digits = at;
+  at = skip_digits(at, end);
+  if (at == digits || (*digits == '0' && at - digits > 1)) return {};
+  bool integral = true;
+  if (at != end && *at == '.') {
+    integral = false;
+    const char* const fraction = ++at;
+    at = skip_digits(at, end);
+    if (at == fraction) return {};
+  }
+  if (at != end && (*at == 'e' || *at == 'E')) {
+    integral = false;
+    ++at;
+    if (at != end && (*at == '+' || *at == '-')) ++at;
+    const char* const exponent = at;
+    at = skip_digits(at, end);
+    if (at == exponent) return {};
+  }
+  return {text.substr(0, static_cast<std::size_t>(at - text.data())), integral, false};
+}
 
 std::optional<std::int64_t> JsonNumber::to_int64() const {
   if (!integral) return std::nullopt;

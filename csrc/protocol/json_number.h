@@ -20,4 +20,8 @@ struct JsonNumber {
   std::optional<double> to_double() const;
 };
 
+// The number that `text` begins with, by the grammar of RFC 8259; its text is empty when there is none. Any
+// thread.
+JsonNumber scan_json_number(std::string_view text);
+
 }  // namespace naiad

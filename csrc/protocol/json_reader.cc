@@ -14,6 +14,9 @@ namespace {
 // Objects with more keys are checked for duplicates by sorting, when they close.
 constexpr std::size_t kFewKeys = 16;
 
+// The most strings that are copied for their escapes: a copy costs far more memory than it takes in the text.
+constexpr std::size_t kMaxUnescaped = 65536;
+
 constexpr bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
@@ -43,30 +46,6 @@ Status JsonReader::status() const {
   if (!failed_) return {};
   return {Code::kInvalidArgument,
           "failed to parse the request JSON buffer: " + failure_ + " at " + std::to_string(failed_at_)};
-}
-
-JsonReader::Kind JsonReader::peek() {
-  skip_space();
-  if (failed_ || at_ == text_.size()) return Kind::kOther;
-  switch (text_[at_]) {
-    case '{':
-      return Kind::kObject;
-    case '[':
-      return Kind::kArray;
-    case '"':
-      return Kind::kString;
-    case 't':
-    case 'f':
-      return Kind::kBool;
-    case 'n':
-      return Kind::kNull;
-    case '-':
-    case 'N':
-    case 'I':
-      return Kind::kNumber;
-    default:
-      return is_digit(text_[at_]) ? Kind::kNumber : Kind::kOther;
-  }
 }
 
 bool JsonReader::open(char bracket, bool object) {
@@ -192,6 +171,7 @@ bool JsonReader::read_string(std::string_view& value) {
   if (!escaped) return true;
   const auto size = unescaped_size(value);
   if (!size) return fail("malformed escape in a string");
+  if (unescaped_.size() == kMaxUnescaped) return fail("too many strings with escapes");
   std::string& copy = unescaped_.emplace_back(*size, '\0');
   unescape(value, copy.data());
   value = copy;
@@ -235,12 +215,6 @@ bool JsonReader::read_bool(bool& value) {
   return read_word(value ? "true" : "false");
 }
 
-bool JsonReader::take_digits() {
-  const std::size_t start = at_;
-  while (at_ < text_.size() && is_digit(text_[at_])) ++at_;
-  return at_ != start;
-}
-
 bool JsonReader::read_number(JsonNumber& number, bool allow_non_finite) {
   if (peek() != Kind::kNumber) return fail("expected a number");
   const std::size_t start = at_;
@@ -255,23 +229,9 @@ bool JsonReader::read_number(JsonNumber& number, bool allow_non_finite) {
     number.text = text_.substr(start, at_ - start);
     return true;
   }
-  number.non_finite = false;
-  number.integral = true;
-  const std::size_t digits = at_;
-  if (!take_digits()) return fail("invalid number");
-  if (text_[digits] == '0' && at_ - digits > 1) return fail("number with a leading zero");
-  if (at_ < text_.size() && text_[at_] == '.') {
-    ++at_;
-    number.integral = false;
-    if (!take_digits()) return fail("invalid number");
-  }
-  if (at_ < text_.size() && (text_[at_] == 'e' || text_[at_] == 'E')) {
-    ++at_;
-    number.integral = false;
-    if (at_ < text_.size() && (text_[at_] == '+' || text_[at_] == '-')) ++at_;
-    if (!take_digits()) return fail("invalid number");
-  }
-  number.text = text_.substr(start, at_ - start);
+  number = scan_json_number(text_.substr(start));
+  if (number.text.empty()) return fail("invalid number");
+  at_ = start + number.text.size();
   return true;
 }
 

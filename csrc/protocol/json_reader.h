@@ -30,7 +30,10 @@ class JsonReader {
   }
 
   // What the next value is, by its first character.
-  Kind peek();
+  Kind peek() {
+    skip_space();
+    return failed_ || at_ == text_.size() ? Kind::kOther : kind_of(text_[at_]);
+  }
 
   bool enter_object();
   // The next key of the open object; false behind the last one (which closes it) or on failure.
@@ -63,11 +66,34 @@ class JsonReader {
   };
 
   bool fail(std::string what);
-  void skip_space() {
-    while (at_ < text_.size() &&
-           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) {
-      ++at_;
+  static constexpr Kind kind_of(char first) {
+    switch (first) {
+      case '{':
+        return Kind::kObject;
+      case '[':
+        return Kind::kArray;
+      case '"':
+        return Kind::kString;
+      case 't':
+      case 'f':
+        return Kind::kBool;
+      case 'n':
+        return Kind::kNull;
+      case '-':
+      case 'N':
+      case 'I':
+        return Kind::kNumber;
+      default:
+        return first >= '0' && first <= '9' ? Kind::kNumber : Kind::kOther;
     }
+  }
+  void skip_space() {
+    std::size_t at = at_;
+    while (at < text_.size() &&
+           (text_[at] == ' ' || text_[at] == '\n' || text_[at] == '\r' || text_[at] == '\t')) {
+      ++at;
+    }
+    at_ = at;
   }
   bool open(char bracket, bool object);
   void close();
@@ -76,7 +102,6 @@ class JsonReader {
   bool check_keys();
   bool read_word(std::string_view word);
   bool read_scalar(bool allow_non_finite);
-  bool take_digits();
   // The raw characters between the quotes of the string at at_, and whether they hold an escape.
   bool scan_string(std::string_view& raw, bool& escaped);
 

@@ -86,10 +86,6 @@ Status set_request_parameter(std::string_view name, ParameterValue value, Reques
       return {};
     }
   }
-  if (request.parameters.size() == kMaxParameters) {
-    return {Code::kInvalidArgument,
-            "the request has more than " + std::to_string(kMaxParameters) + " parameters"};
-  }
   request.parameters.push_back({std::string(name), std::move(value)});
   return {};
 }
@@ -112,6 +108,11 @@ bool is_shared_memory_parameter(std::string_view name) {
 Status shared_memory_disabled() {
   return {Code::kUnsupported,
           "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."};
+}
+
+Status too_many(std::string_view what, std::size_t limit) {
+  return {Code::kInvalidArgument,
+          "the request has more than " + std::to_string(limit) + " " + std::string(what)};
 }
 
 Status check_distinct_names(const Request& request) {

@@ -134,6 +134,7 @@ class V2GrpcDecoder {
   TensorPool& pool_;
   const DecodeLimits& limits_;
   Request& request_;
+  std::size_t num_parameters_ = 0;
   std::size_t num_raw_contents_ = 0;
   std::optional<std::size_t> typed_input_;  // the first input that has typed contents
 };
@@ -222,6 +223,7 @@ Status V2GrpcDecoder::set_raw_contents(Bytes contents, GivenInput& input) {
 }
 
 Status V2GrpcDecoder::read_request_parameter(Bytes entry) {
+  if (++num_parameters_ > kMaxParameters) return too_many("parameters", kMaxParameters);
   std::string_view name;
   ParameterValue value;
   if (Status status = read_parameter(entry, name, value); !status.ok()) return status;
@@ -229,6 +231,7 @@ Status V2GrpcDecoder::read_request_parameter(Bytes entry) {
 }
 
 Status V2GrpcDecoder::read_input(Bytes message) {
+  if (request_.given_inputs.size() == kMaxTensors) return too_many("inputs", kMaxTensors);
   GivenInput input;
   ProtoReader reader(message);
   while (reader.next()) {
@@ -276,6 +279,7 @@ Status V2GrpcDecoder::read_input_field(ProtoReader& reader, GivenInput& input) {
 }
 
 Status V2GrpcDecoder::read_output(Bytes message) {
+  if (request_.wanted_outputs.size() == kMaxTensors) return too_many("requested outputs", kMaxTensors);
   WantedOutput output;
   ProtoReader reader(message);
   while (reader.next()) {

@@ -156,7 +156,9 @@ Status V2HttpDecoder::read_parameters() {
     return invalid("unable to parse 'parameters': expected an object");
   if (!reader_.enter_object()) return reader_.status();
   std::string_view key;
+  std::size_t count = 0;
   while (reader_.next_key(key)) {
+    if (++count > kMaxParameters) return too_many("parameters", kMaxParameters);
     ParameterValue value;
     if (Status status = read_parameter_value(key, value); !status.ok()) return status;
     if (Status status = set_request_parameter(key, std::move(value), request_); !status.ok()) return status;
@@ -169,6 +171,7 @@ Status V2HttpDecoder::read_inputs() {
     return invalid("unable to parse 'inputs': expected an array");
   if (!reader_.enter_array()) return reader_.status();
   while (reader_.next_element()) {
+    if (request_.given_inputs.size() == kMaxTensors) return too_many("inputs", kMaxTensors);
     if (Status status = read_input(); !status.ok()) return status;
   }
   return reader_.status();
@@ -310,6 +313,7 @@ Status V2HttpDecoder::read_outputs() {
     return invalid("unable to parse 'outputs': expected an array");
   if (!reader_.enter_array()) return reader_.status();
   while (reader_.next_element()) {
+    if (request_.wanted_outputs.size() == kMaxTensors) return too_many("requested outputs", kMaxTensors);
     if (Status status = read_output(); !status.ok()) return status;
   }
   return reader_.status();

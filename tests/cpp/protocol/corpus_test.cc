@@ -27,5 +27,9 @@ void replay(const std::string& name, int (*target)(std::span<const std::uint8_t>
 
 }  // namespace
 
-TEST_CASE("the kept corpus of v2_http holds its properties") { replay("v2_http", naiad::fuzz::run_v2_http); }
-TEST_CASE("the kept corpus of v2_grpc holds its properties") { replay("v2_grpc", naiad::fuzz::run_v2_grpc); }
+TEST_CASE("the kept corpus of v2_http holds its properties") {
+  replay("v2_http", naiad::fuzz::run_v2_http);
+}
+TEST_CASE("the kept corpus of v2_grpc holds its properties") {
+  replay("v2_grpc", naiad::fuzz::run_v2_grpc);
+}

@@ -157,6 +157,19 @@ TEST_CASE("malformed messages are refused") {
         "parameter 'k' has invalid type. It should be either 'int', 'bool', or 'string'.");
 }
 
+TEST_CASE("very many inputs, outputs or parameters are refused without memory for each") {
+  const auto repeated = [](const std::string& field, int count) {
+    std::string message;
+    for (int i = 0; i < count; ++i) message += field;
+    return decode_grpc(message).status.message();
+  };
+  CHECK(repeated(length_field(6, ""), 100000) == "the request has more than 4096 requested outputs");
+  CHECK(repeated(length_field(5, proto_input("A", "INT8", {0})), 100000) ==
+        "the request has more than 4096 inputs");
+  CHECK(repeated(length_field(4, map_entry("k", varint_field(1, 1))), 100000) ==
+        "the request has more than 1024 parameters");
+}
+
 TEST_CASE("client shared memory is refused by name") {
   const std::string region = map_entry("shared_memory_region", length_field(3, "r"));
   CHECK(decode_grpc(length_field(5, proto_input("A", "INT8", {1}) + length_field(4, region))).status.code() ==

@@ -156,9 +156,6 @@ TEST_CASE("parameters of the wrong type are refused") {
         R"({"classification":1.5})", R"({"binary_data":1})"}) {
     check_refused(std::string(R"({"inputs":[],"outputs":[{"name":"Y","parameters":)") + parameters + "}]}");
   }
-  std::string many;
-  for (int i = 0; i < 1025; ++i) many += (i == 0 ? "\"k" : ",\"k") + std::to_string(i) + "\":0";
-  check_refused(R"({"inputs":[],"parameters":{)" + many + "}}");
 }
 
 TEST_CASE("header lengths and binary sizes that lie are refused") {
@@ -209,14 +206,30 @@ TEST_CASE("nesting is bounded at every place") {
   check_refused(objects);
 }
 
-TEST_CASE("very many requested outputs are read in a single pass") {
-  std::string outputs;
-  for (int i = 0; i < 100000; ++i)
-    outputs += (i == 0 ? "{\"name\":\"y" : ",{\"name\":\"y") + std::to_string(i) + "\"}";
-  const Decoded d = decode_http(R"({"inputs":[],"outputs":[)" + outputs + "]}");
+TEST_CASE("very many inputs, outputs, parameters or escapes are refused without memory for each") {
+  const auto outputs = [](int count) {
+    std::string list;
+    for (int i = 0; i < count; ++i)
+      list += (i == 0 ? "{\"name\":\"y" : ",{\"name\":\"y") + std::to_string(i) + "\"}";
+    return R"({"inputs":[],"outputs":[)" + list + "]}";
+  };
+  const Decoded d = decode_http(outputs(4096));
   REQUIRE(d.status.ok());
-  CHECK(d.request->wanted_outputs.size() == 100000);
-  check_refused(R"({"inputs":[],"outputs":[)" + outputs + R"(,{"name":"y5"}]})");
+  CHECK(d.request->wanted_outputs.size() == 4096);
+  check_refused(outputs(4097));
+  check_refused(outputs(100000));
+  std::string inputs;
+  for (int i = 0; i < 4097; ++i) {
+    inputs += (i == 0 ? "{\"name\":\"a" : ",{\"name\":\"a") + std::to_string(i) +
+              R"(","shape":[],"datatype":"INT8","data":[1]})";
+  }
+  check_refused(R"({"inputs":[)" + inputs + "]}");
+  std::string parameters;
+  for (int i = 0; i < 1025; ++i) parameters += (i == 0 ? "\"k" : ",\"k") + std::to_string(i) + "\":0";
+  check_refused(R"({"inputs":[],"parameters":{)" + parameters + "}}");
+  std::string escapes = R"("\n")";
+  for (int i = 0; i < 65537; ++i) escapes += R"(,{"\n":0})";
+  check_refused(R"({"inputs":[],"x":[)" + escapes + "]}");
 }
 
 TEST_CASE("a tensor beyond the limit is refused before memory is taken for it") {
