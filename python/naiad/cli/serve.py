@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from naiad.cli.values import Switch, switch
 from naiad.cli.values import backend_config as parse_backend_config
-from naiad.cli.values import boolean
 from naiad.cli.values import metrics_config as parse_metrics_config
 from naiad.settings import (
     CoreSettings,
@@ -27,6 +27,9 @@ _GRPC = "gRPC"
 _METRICS = "Metrics"
 _LOG = "Log"
 _SERVER = "Server"
+
+_ON = Switch(True)
+_OFF = Switch(False)
 
 _HTTP_DEFAULTS = HttpSettings()
 _GRPC_DEFAULTS = GrpcSettings()
@@ -54,7 +57,7 @@ def _flag(name: str, panel: str, help_text: str, **more: Any) -> Any:
 
 
 def _switch(name: str, panel: str, help_text: str) -> Any:
-    return _flag(name, panel, help_text, parser=boolean, metavar="BOOL")
+    return _flag(name, panel, help_text, parser=switch, metavar="BOOL")
 
 
 def _port(name: str, panel: str, help_text: str) -> Any:
@@ -86,14 +89,14 @@ def serve(
         ),
     ] = None,
     exit_on_error: Annotated[
-        bool, _switch("--exit-on-error", _MODELS, "Do not start when a model fails to load.")
-    ] = True,
+        Switch, _switch("--exit-on-error", _MODELS, "Do not start when a model fails to load.")
+    ] = _ON,
     strict_readiness: Annotated[
-        bool, _switch("--strict-readiness", _MODELS, "Ready only when every model is ready.")
-    ] = True,
+        Switch, _switch("--strict-readiness", _MODELS, "Ready only when every model is ready.")
+    ] = _ON,
     disable_auto_complete_config: Annotated[
-        bool, _switch("--disable-auto-complete-config", _MODELS, "Take configurations as they are written.")
-    ] = False,
+        Switch, _switch("--disable-auto-complete-config", _MODELS, "Take configurations as they are written.")
+    ] = _OFF,
     model_load_thread_count: Annotated[
         int, _flag("--model-load-thread-count", _MODELS, "Models that load at the same time.", min=1)
     ] = 4,
@@ -101,21 +104,21 @@ def serve(
         list[str] | None,
         _flag("--backend-config", _MODELS, "Setting of a backend. Repeatable.", metavar="NAME,KEY=VALUE"),
     ] = None,
-    allow_http: Annotated[bool, _switch("--allow-http", _HTTP, "Serve HTTP.")] = True,
+    allow_http: Annotated[Switch, _switch("--allow-http", _HTTP, "Serve HTTP.")] = _ON,
     http_address: Annotated[str, _flag("--http-address", _HTTP, "Address to listen on.")] = "0.0.0.0",
     http_port: Annotated[int, _port("--http-port", _HTTP, "Port to listen on; 0 takes a free one.")] = 8000,
     reuse_http_port: Annotated[
-        bool, _switch("--reuse-http-port", _HTTP, "Let several servers listen on the port.")
-    ] = False,
+        Switch, _switch("--reuse-http-port", _HTTP, "Let several servers listen on the port.")
+    ] = _OFF,
     http_max_input_size: Annotated[
         int, _flag("--http-max-input-size", _HTTP, "Largest request body in bytes, inflated too.", min=1)
     ] = _HTTP_DEFAULTS.max_input_size_bytes,
-    allow_grpc: Annotated[bool, _switch("--allow-grpc", _GRPC, "Serve gRPC.")] = True,
+    allow_grpc: Annotated[Switch, _switch("--allow-grpc", _GRPC, "Serve gRPC.")] = _ON,
     grpc_address: Annotated[str, _flag("--grpc-address", _GRPC, "Address to listen on.")] = "0.0.0.0",
     grpc_port: Annotated[int, _port("--grpc-port", _GRPC, "Port to listen on; 0 takes a free one.")] = 8001,
     reuse_grpc_port: Annotated[
-        bool, _switch("--reuse-grpc-port", _GRPC, "Let several servers listen on the port.")
-    ] = False,
+        Switch, _switch("--reuse-grpc-port", _GRPC, "Let several servers listen on the port.")
+    ] = _OFF,
     grpc_keepalive_time: Annotated[
         int, _flag("--grpc-keepalive-time", _GRPC, "Milliseconds between pings of an idle connection.", min=1)
     ] = _GRPC_DEFAULTS.keepalive_time_ms,
@@ -123,8 +126,8 @@ def serve(
         int, _flag("--grpc-keepalive-timeout", _GRPC, "Milliseconds to wait for the answer to a ping.", min=1)
     ] = _GRPC_DEFAULTS.keepalive_timeout_ms,
     grpc_keepalive_permit_without_calls: Annotated[
-        bool, _switch("--grpc-keepalive-permit-without-calls", _GRPC, "Ping while there are no calls.")
-    ] = False,
+        Switch, _switch("--grpc-keepalive-permit-without-calls", _GRPC, "Ping while there are no calls.")
+    ] = _OFF,
     grpc_http2_max_pings_without_data: Annotated[
         int, _flag("--grpc-http2-max-pings-without-data", _GRPC, "Pings in a row without data.", min=0)
     ] = _GRPC_DEFAULTS.http2_max_pings_without_data,
@@ -149,11 +152,11 @@ def serve(
         int,
         _flag("--grpc-max-connection-age-grace", _GRPC, "Milliseconds for its last calls; 0: no end.", min=0),
     ] = 0,
-    allow_metrics: Annotated[bool, _switch("--allow-metrics", _METRICS, "Serve metrics.")] = True,
-    allow_gpu_metrics: Annotated[bool, _switch("--allow-gpu-metrics", _METRICS, "Show GPUs.")] = True,
+    allow_metrics: Annotated[Switch, _switch("--allow-metrics", _METRICS, "Serve metrics.")] = _ON,
+    allow_gpu_metrics: Annotated[Switch, _switch("--allow-gpu-metrics", _METRICS, "Show GPUs.")] = _ON,
     allow_cpu_metrics: Annotated[
-        bool, _switch("--allow-cpu-metrics", _METRICS, "Show CPU and memory.")
-    ] = True,
+        Switch, _switch("--allow-cpu-metrics", _METRICS, "Show CPU and memory.")
+    ] = _ON,
     metrics_address: Annotated[
         str | None, _flag("--metrics-address", _METRICS, "Address to listen on. [default: as --http-address]")
     ] = None,
@@ -168,9 +171,9 @@ def serve(
         _flag("--metrics-config", _METRICS, "counter_latencies=BOOL. Repeatable.", metavar="KEY=VALUE"),
     ] = None,
     log_verbose: Annotated[int, _flag("--log-verbose", _LOG, "Level of detail.", min=0)] = 0,
-    log_info: Annotated[bool, _switch("--log-info", _LOG, "Log what happens.")] = True,
-    log_warning: Annotated[bool, _switch("--log-warning", _LOG, "Log warnings.")] = True,
-    log_error: Annotated[bool, _switch("--log-error", _LOG, "Log errors.")] = True,
+    log_info: Annotated[Switch, _switch("--log-info", _LOG, "Log what happens.")] = _ON,
+    log_warning: Annotated[Switch, _switch("--log-warning", _LOG, "Log warnings.")] = _ON,
+    log_error: Annotated[Switch, _switch("--log-error", _LOG, "Log errors.")] = _ON,
     log_format: Annotated[LogFormat, _flag("--log-format", _LOG, "Form of the time.")] = LogFormat.default,
     log_file: Annotated[
         str, _flag("--log-file", _LOG, "File to log to instead of standard error.", metavar="FILE")
@@ -202,29 +205,29 @@ def serve(
             model_repositories=tuple(model_repository),
             control_mode="explicit" if model_control_mode is ControlMode.explicit else "none",
             load_models=tuple(load_model or ()),
-            exit_on_error=exit_on_error,
-            strict_readiness=strict_readiness,
-            auto_complete=not disable_auto_complete_config,
+            exit_on_error=exit_on_error.on,
+            strict_readiness=strict_readiness.on,
+            auto_complete=not disable_auto_complete_config.on,
             backend_config=parse_backend_config(backend_config or ()),
             load_threads=model_load_thread_count,
         ),
         server_id=server_id,
         exit_timeout_s=float(exit_timeout_secs),
         http=HttpSettings(
-            enabled=allow_http,
+            enabled=allow_http.on,
             address=http_address,
             port=http_port,
-            reuse_port=reuse_http_port,
+            reuse_port=reuse_http_port.on,
             max_input_size_bytes=http_max_input_size,
         ),
         grpc=GrpcSettings(
-            enabled=allow_grpc,
+            enabled=allow_grpc.on,
             address=grpc_address,
             port=grpc_port,
-            reuse_port=reuse_grpc_port,
+            reuse_port=reuse_grpc_port.on,
             keepalive_time_ms=grpc_keepalive_time,
             keepalive_timeout_ms=grpc_keepalive_timeout,
-            keepalive_permit_without_calls=grpc_keepalive_permit_without_calls,
+            keepalive_permit_without_calls=grpc_keepalive_permit_without_calls.on,
             http2_max_pings_without_data=grpc_http2_max_pings_without_data,
             http2_min_recv_ping_interval_without_data_ms=grpc_http2_min_recv_ping_interval_without_data,
             http2_max_ping_strikes=grpc_http2_max_ping_strikes,
@@ -232,18 +235,18 @@ def serve(
             max_connection_age_grace_ms=grpc_max_connection_age_grace,
         ),
         metrics=MetricsSettings(
-            enabled=allow_metrics,
+            enabled=allow_metrics.on,
             address=metrics_address if metrics_address is not None else http_address,
             port=metrics_port,
-            gpu=allow_gpu_metrics,
-            cpu=allow_cpu_metrics,
+            gpu=allow_gpu_metrics.on,
+            cpu=allow_cpu_metrics.on,
             interval_ms=metrics_interval_ms,
             counter_latencies=parse_metrics_config(metrics_config or ()),
         ),
         log=LogSettings(
-            info=log_info,
-            warning=log_warning,
-            error=log_error,
+            info=log_info.on,
+            warning=log_warning.on,
+            error=log_error.on,
             verbose=log_verbose,
             format="ISO8601" if log_format is LogFormat.ISO8601 else "default",
             file=Path(log_file) if log_file else None,

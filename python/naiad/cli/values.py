@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import typer
 
 from naiad.cli.triton_flags import FALSE_WORDS, TRUE_WORDS
 
 
-def boolean(text: str | bool) -> bool:
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A flag that takes true or false. (Of a plain bool typer makes a flag without a value.)"""
+
+    on: bool
+
+    def __str__(self) -> str:
+        return str(self.on).lower()
+
+
+def switch(text: str | Switch) -> Switch:
     """true, 1, on, false, 0, off in any case."""
-    if isinstance(text, bool):
+    if isinstance(text, Switch):
         return text
     word = text.lower()
     if word in TRUE_WORDS:
-        return True
+        return Switch(True)
     if word in FALSE_WORDS:
-        return False
+        return Switch(False)
     raise typer.BadParameter(f"'{text}' should be true or false")
 
 
@@ -43,9 +54,9 @@ def metrics_config(entries: Sequence[str]) -> bool:
     for entry in entries:
         key, _, value = entry.partition("=")
         if key == "counter_latencies":
-            latencies = boolean(value)
+            latencies = switch(value).on
         elif key in ("summary_latencies", "histogram_latencies"):
-            if boolean(value):
+            if switch(value).on:
                 raise typer.BadParameter(
                     f"{key} is not supported by this version", param_hint="--metrics-config"
                 )
