@@ -87,10 +87,10 @@ class Model:
     ) -> InferenceResult:
         """Runs one request and waits for its answer, without the GIL.
 
-        ``inputs``: input name -> numpy array, CPU tensor with ``__dlpack__``, or other buffer, of the
-        datatype and shape in ``metadata``; for BYTES, object arrays of ``bytes`` or ``str``. C-contiguous
-        ones are not copied: leave them alone until the answer is there. ``outputs``: those wanted; None for
-        all.
+        ``inputs``: input name -> numpy array, row-major CPU tensor with ``__dlpack__``, or other buffer, of
+        the datatype and shape in ``metadata``; for BYTES, object arrays of ``bytes`` or ``str``. What is
+        C-contiguous is not copied: leave it alone until the answer is there. ``outputs``: those wanted;
+        None for all.
         """
         return InferenceResult(
             self._server._core.engine.infer(

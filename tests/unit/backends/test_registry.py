@@ -1,0 +1,70 @@
+"""Backends by name."""
+
+from __future__ import annotations
+
+import sys
+import types
+from importlib import metadata
+from typing import Any, ClassVar
+
+import pytest
+
+from naiad.backends.base import Backend
+from naiad.backends.identity import IdentityBackend
+from naiad.backends.python.backend import PythonBackend
+from naiad.backends.registry import BackendRegistry
+from naiad.errors import Unsupported
+
+
+class Mine(Backend):
+    name: ClassVar[str] = "mine"
+
+    def runs_on_gpu(self) -> bool:
+        return True
+
+    def factory(self, config: Any, files: Any) -> Any:
+        raise AssertionError("not in these tests")
+
+
+def test_built_in_backends_are_made_once() -> None:
+    registry = BackendRegistry()
+    assert isinstance(registry.get("python"), PythonBackend)
+    assert isinstance(registry.get("identity"), IdentityBackend)
+    assert registry.get("python") is registry.get("python")
+
+
+def test_options_of_all_and_of_one() -> None:
+    registry = BackendRegistry({"": {"a": "1", "b": "1"}, "mine": {"b": "2"}}, backends={"mine": Mine})
+    assert registry.get("mine").options == {"a": "1", "b": "2"}
+
+
+def test_gpu_backends() -> None:
+    assert BackendRegistry(backends={"mine": Mine}).on_gpu() == {"mine"}
+
+
+def test_unknown_ones_are_refused_with_what_there_is() -> None:
+    with pytest.raises(
+        Unsupported, match="no backend 'tensorflow'; there are: identity, onnxruntime, python"
+    ):
+        BackendRegistry().get("tensorflow")
+
+
+def test_installed_packages_offer_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = metadata.EntryPoints(
+        [
+            metadata.EntryPoint("mine", "naiad_offered_backends:Mine", "naiad.backends"),
+            metadata.EntryPoint("broken", "naiad_absent_package:X", "naiad.backends"),
+            metadata.EntryPoint("wrong", "builtins:dict", "naiad.backends"),
+        ]
+    )
+    monkeypatch.setattr(metadata, "entry_points", lambda **select: found.select(**select))
+    offered = types.ModuleType("naiad_offered_backends")
+    offered.Mine = Mine  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "naiad_offered_backends", offered)
+    registry = BackendRegistry()
+    assert registry.get("mine").name == "mine"
+    assert set(registry.names()) >= {"mine", "broken", "python"}
+    with pytest.raises(Unsupported, match="'broken' cannot be imported"):
+        registry.get("broken")
+    with pytest.raises(Unsupported, match="'wrong' is no"):
+        registry.get("wrong")
