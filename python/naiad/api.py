@@ -188,7 +188,7 @@ class Server:
                 backend_config=dict(backend_config or {}),
                 load_threads=load_threads,
             ),
-            core=CoreSettings(pool_bytes=pool_bytes, pinned_bytes=0),
+            core=CoreSettings(pool_bytes=pool_bytes),
         )
         self._planes: dict[asyncio.AbstractEventLoop, DataPlane] = {}
         self._planes_lock = threading.Lock()

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from naiad.backends.registry import BackendRegistry
-from naiad.engine import Engine
+from naiad.engine import Engine, gpu_count
 from naiad.repository.model_repository import ModelRepository
 from naiad.settings import ServerSettings
 
@@ -35,7 +35,8 @@ def build_core(settings: ServerSettings) -> Core:
     """An engine and an empty repository; ``repository.load_all()`` fills it."""
     engine = Engine(
         pool_bytes=settings.core.pool_bytes or default_pool_bytes(),
-        pinned_bytes=settings.core.pinned_bytes,
+        # Memory is pinned for a GPU; without one there is nothing to pin it with.
+        pinned_bytes=settings.core.pinned_bytes if gpu_count() else 0,
         max_tensor_bytes=settings.http.max_input_size_bytes,
     )
     backends = BackendRegistry(settings.repository.backend_config)
