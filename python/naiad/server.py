@@ -71,14 +71,15 @@ class NetworkServer:
         await self._start_edges(self._core, self._control, self._dataplane)
 
     async def stop(self) -> bool:
-        """Ends everything in order. False: requests were cut off, for they did not finish in time."""
+        """Ends everything in order. False: requests did not finish in time, and their models still run."""
         drained = True
         if self._control is not None and self._dataplane is not None:
             self._control.stopping = True
             log.info("Stopping: %d requests in flight", self._dataplane.in_flight)
             drained = await self._dataplane.drain(self._settings.exit_timeout_s)
             if not drained:
-                log.error("Stopping: %d requests did not finish in time", self._dataplane.in_flight)
+                log.error("Exit timeout expired with %d requests in flight", self._dataplane.in_flight)
+                self._dataplane.give_up()
         if self._grpc is not None:
             await self._grpc.stop(_CLOSE_TIMEOUT_S)
         if self._http is not None:
@@ -87,7 +88,8 @@ class NetworkServer:
             await self._metrics.stop()
         if self._dataplane is not None:
             self._dataplane.close()
-        if self._core is not None:
+        # A model that did not answer in time cannot be waited for; the process ends with it.
+        if self._core is not None and drained:
             await asyncio.to_thread(self._core.close)
         return drained
 
@@ -152,7 +154,10 @@ async def run(settings: ServerSettings) -> int:
         await server.stop()
         return 1
     await stopping.wait()
-    return 0 if await server.stop() else 1
+    if not await server.stop():
+        log.error("Exiting immediately")
+        os._exit(1)
+    return 0
 
 
 def serve(settings: ServerSettings) -> int:

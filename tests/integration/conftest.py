@@ -41,7 +41,7 @@ parameters { key: "gate" value { string_value: "@GATE@" } }
 """
 
 # Every request waits until the gate is open; the first one says that it has come.
-GATED_MODEL = '''
+GATED_MODEL = """
 import json
 import os
 import time
@@ -63,7 +63,7 @@ class TritonPythonModel:
             )
             for request in requests
         ]
-'''
+"""
 
 _STARTED = re.compile(r"Started (HTTPService|GRPCInferenceService|Metrics Service) at [^ ]*:(\d+)")
 
@@ -173,7 +173,9 @@ def start_server() -> Iterator[Start]:
             "--http-port=0", "--grpc-port=0", "--metrics-port=0", "--http-address=127.0.0.1",
             "--grpc-address=127.0.0.1", *flags,
         ]  # fmt: skip
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"})
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"}
+        )
         server = ServerProcess(process)
         running.append(server)
         threading.Thread(target=server.read, daemon=True).start()

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import grpc
 from google.protobuf import json_format
 
-import grpc
 from naiad import protos
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
 from naiad.grpc.errors import status_of

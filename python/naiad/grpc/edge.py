@@ -6,9 +6,9 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+import grpc
 from grpc_reflection.v1alpha import reflection
 
-import grpc
 from naiad import protos
 from naiad.grpc.control import ControlMethods
 from naiad.grpc.health import HealthMethods

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grpc import StatusCode
+
 from naiad.errors import NaiadError
 
 STATUS_OF_CODE = {

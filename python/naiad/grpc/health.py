@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import grpc
+
 from naiad import protos
 from naiad.grpc.infer import Context
 from naiad.handlers.control import ControlPlane

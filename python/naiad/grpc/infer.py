@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+
 from naiad.errors import NaiadError
 from naiad.grpc.errors import status_of
 from naiad.grpc.wire import stream_answer, stream_error

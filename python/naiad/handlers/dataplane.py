@@ -43,11 +43,14 @@ class DataPlane:
         self._loop.add_reader(self._queue.fileno(), self._drain)
 
     def close(self) -> None:
-        """Delivers what is finished and stops listening. Who still waits is told that the server stops."""
+        """Stops listening. Who still waits is told that the server is stopping."""
+        self.give_up()
         if self._loop is not None:
-            self._drain()
             self._loop.remove_reader(self._queue.fileno())
             self._loop = None
+
+    def give_up(self) -> None:
+        """Answers what is in flight with Stopping."""
         for tag, future in self._waiting.items():
             self._queue.cancel(tag)
             if not future.done():

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from naiad import server
 from naiad.cli import main
 from naiad.settings import ServerSettings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from naiad.cli.triton_flags import BOOLEANS, DEPRECATED, UNSUPPORTED, FlagRefused, prepare
 
 

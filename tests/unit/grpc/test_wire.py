@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from naiad import protos
 from naiad.grpc.wire import parse, stream_answer, stream_error, varint
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from naiad.errors import InvalidArgument
 from naiad.http.body import header_length
 
@@ -18,7 +19,23 @@ def test_plain_numbers() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "+1", "1e3", "0x5", "5,5", " 5", "5 ", "1.0", "abc", "٣", "2147483648", "9" * 19, "9" * 100000, "nan"],
+    [
+        "",
+        "-1",
+        "+1",
+        "1e3",
+        "0x5",
+        "5,5",
+        " 5",
+        "5 ",
+        "1.0",
+        "abc",
+        "٣",
+        "2147483648",
+        "9" * 19,
+        "9" * 100000,
+        "nan",
+    ],
 )
 def test_numeric_oddities_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
@@ -32,7 +49,9 @@ def test_sent_twice_is_refused() -> None:
 
 
 def test_beyond_the_body_in_tritons_words() -> None:
-    with pytest.raises(InvalidArgument, match=r"inference header size should be in range \(0, 147\), got: 99999"):
+    with pytest.raises(
+        InvalidArgument, match=r"inference header size should be in range \(0, 147\), got: 99999"
+    ):
         header_length(["99999"], 147)
 
 

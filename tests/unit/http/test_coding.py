@@ -6,6 +6,7 @@ import gzip
 import zlib
 
 import pytest
+
 from naiad.errors import InvalidArgument, Unsupported
 from naiad.http.coding import Coding, deflated, inflate, request_coding, response_coding
 

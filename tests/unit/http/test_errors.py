@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from naiad import errors
 from naiad.grpc.errors import STATUS_OF_CODE as GRPC
 from naiad.grpc.errors import status_of as grpc_status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from naiad.http.routes import METHODS, Endpoint, Route, find_route
 
 
