@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import logging
@@ -10,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from naiad.backends.base import InstanceBackend, InstancePlace, ModelFiles
+from naiad.backends.python.failure import encodable
 from naiad.backends.python.instance import PythonModelInstance
 from naiad.backends.python.model_config import ModelConfig as CompletionConfig
 from naiad.backends.python.model_modules import ModelModules
@@ -53,7 +55,7 @@ class PythonBackend(InstanceBackend):
             return ModelConfig(from_dict(completed.as_dict()))
         except NaiadError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _load_failure(files, "auto_complete_config", error) from None
         finally:
             modules.close()
@@ -86,7 +88,7 @@ class PythonBackend(InstanceBackend):
         except NaiadError:
             modules.close()
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             modules.close()
             raise _load_failure(files, "initialize", error) from None
         outputs = [output.name for output in config.outputs]
@@ -105,6 +107,8 @@ class _Instance(PythonModelInstance):
     def finalize(self) -> None:
         super().finalize()
         self._modules.close()
+        # Modules and their functions refer to one another; what the model held comes back now, not some day.
+        gc.collect()
 
 
 def initialize_args(config: ModelConfig, files: ModelFiles, place: InstancePlace) -> dict[str, str]:
@@ -135,12 +139,12 @@ def _model_class(module: ModuleType, files: ModelFiles) -> Any:
     return model_class
 
 
-def _load_failure(files: ModelFiles, stage: str, error: Exception) -> BackendError:
+def _load_failure(files: ModelFiles, stage: str, error: BaseException) -> BackendError:
     _log.error("model '%s' version %d failed to load (%s)", files.name, files.version, stage, exc_info=error)
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     if isinstance(error, SyntaxError) and error.lineno is not None:
         text = f"{text} ({Path(error.filename or '').name}, line {error.lineno})"
-    return BackendError(f"{type(error).__name__}: {text}")
+    return BackendError(encodable(f"{type(error).__name__}: {text}"))
 
 
 def _refuse_unserved(config: ModelConfig, files: ModelFiles) -> None:

@@ -31,6 +31,11 @@ ERROR_CODES: dict[int, str] = {
 """Triton's code -> the code in naiad.errors."""
 
 
+def encodable(text: str) -> str:
+    """The text with what UTF-8 cannot spell (lone surrogates, from file names) replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 class TritonError:
     """A failure that a model reports for one request, in the ``error`` of an InferenceResponse."""
 
@@ -48,7 +53,7 @@ class TritonError:
     def __init__(self, message: str, code: int = TritonErrorCode.INTERNAL) -> None:
         if not isinstance(message, str):
             raise TypeError(f"TritonError: message must be a str, got {type(message).__name__}")
-        self._message = message
+        self._message = encodable(message)
         self._code = TritonErrorCode(code)
 
     def message(self) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from naiad.backends.python.failure import ERROR_CODES
+from naiad.backends.python.failure import ERROR_CODES, encodable
 from naiad.backends.python.inference_request import ReceivedRequest
 from naiad.backends.python.inference_response import InferenceResponse
 from naiad.errors import BackendError, NaiadError
@@ -39,7 +39,7 @@ class PythonModelInstance:
         received = [ReceivedRequest(view, outputs, copies) for view in requests]
         try:
             responses = self._execute(received)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             _log.error("model '%s' failed", self._name, exc_info=error)
             raise self._failure(f"{type(error).__name__}: {error}") from None
         self._check(responses, len(requests))
@@ -102,4 +102,4 @@ class PythonModelInstance:
         return f"Failed to process the request(s) for model '{self._name}', message: {reason}"
 
     def _failure(self, reason: str) -> BackendError:
-        return BackendError(self._text(reason))
+        return BackendError(self._text(encodable(reason)))

@@ -62,7 +62,7 @@ class Tensor:
         return self._name
 
     def as_numpy(self) -> NDArray[Any]:
-        """The elements; BYTES as an object array of ``bytes``. BF16 has no numpy form: TritonModelException."""
+        """The elements; BYTES as an object array of ``bytes``. BF16 has none: TritonModelException."""
         if self._datatype == "BF16":
             raise TritonModelException(
                 f"tensor '{self._name}' is BF16, which numpy lacks: take it with to_dlpack()"
