@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <stdexcept>
 #include <thread>
 
@@ -129,7 +130,7 @@ TEST_CASE("names and versions are told apart in Triton's words") {
 
 TEST_CASE("a model whose backend cannot be made is not started") {
   House house;
-  int made = 0;
+  std::atomic<int> made = 0;
   const BackendFactory factory = [&made](const InstanceSpec& spec) -> std::unique_ptr<Backend> {
     if (spec.name == "m_1") throw Error(Code::kInternal, "no such file");
     ++made;
