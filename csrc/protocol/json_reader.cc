@@ -17,10 +17,6 @@ constexpr std::size_t kFewKeys = 16;
 // The most strings that are copied for their escapes: a copy costs far more memory than it takes in the text.
 constexpr std::size_t kMaxUnescaped = 65536;
 
-constexpr bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 // Set high bits where a byte of `word` is a quote, a backslash or a control character; with false positives
 // for bytes >= 0x80 only (which also set their bit).
 constexpr std::uint64_t special_bytes(std::uint64_t word) {
