@@ -24,12 +24,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from naiad.config import ModelConfig, is_inside
-from naiad.errors import InvalidArgument
+from naiad.errors import ConfigError, InvalidArgument
 
 if TYPE_CHECKING:
     from naiad.engine import BackendFactory, PythonInstance
 
 ENTRY_POINT_GROUP = "naiad.backends"
+
+COMMON_OPTIONS = frozenset(
+    {"auto-complete-config", "backend-directory", "default-max-batch-size", "min-compute-capability"}
+)
+"""What Triton gives to every backend, whether it means something there or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,18 @@ class Backend(ABC):
     """The word in ``backend: "..."``."""
     default_filename: ClassVar[str] = ""
     """The file looked for in a version directory when the configuration names none; "" when there is none."""
+    option_names: ClassVar[frozenset[str] | None] = frozenset()
+    """The options there are besides ``COMMON_OPTIONS``; None: the backend checks them itself."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        """``options``: what ``--backend-config=<name>,<key>=<value>`` gave, on top of what is for all
-        backends.
+        """``options``: what ``--backend-config=<name>,<key>=<value>`` gave, on top of what is for all backends.
+
+        Raises ConfigError for one that there is not.
         """
+        unknown = set() if self.option_names is None else set(options) - self.option_names - COMMON_OPTIONS
+        if unknown:
+            named = ", ".join(f"'{name}'" for name in sorted(unknown))
+            raise ConfigError(f"backend-config: backend '{self.name}' has no option {named}")
         self.options = dict(options)
 
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:

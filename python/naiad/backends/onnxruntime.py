@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from naiad.backends.base import Backend, ModelFiles
+from naiad.backends.base import COMMON_OPTIONS, Backend, ModelFiles
 from naiad.config import (
     DEFAULT_MAX_BATCH_SIZE,
     FoundTensor,
@@ -74,12 +74,15 @@ class OnnxRuntimeBackend(Backend):
 
     name: ClassVar[str] = "onnxruntime"
     default_filename: ClassVar[str] = "model.onnx"
+    option_names: ClassVar[frozenset[str] | None] = None  # the core knows them
 
     def __init__(self, options: Mapping[str, str]) -> None:
         super().__init__(options)
         self._lock = threading.Lock()
         self._runtime: OnnxRuntime | None = None
-        self._default_max_batch_size = _batch_size(self.options.pop("default-max-batch-size", None))
+        self._default_max_batch_size = _batch_size(self.options.get("default-max-batch-size"))
+        for name in COMMON_OPTIONS:
+            self.options.pop(name, None)
 
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """Inputs and outputs as the model file declares them; batching where every tensor's first dimension

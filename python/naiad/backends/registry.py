@@ -8,7 +8,7 @@ from importlib import import_module, metadata
 from typing import Any
 
 from naiad.backends.base import ENTRY_POINT_GROUP, Backend
-from naiad.errors import InvalidArgument, Unsupported
+from naiad.errors import InvalidArgument, NaiadError, Unsupported
 
 _BUILT_IN = {
     "identity": ("naiad.backends.identity", "IdentityBackend"),
@@ -54,7 +54,7 @@ class BackendRegistry:
             try:
                 if self.get(name).runs_on_gpu():
                     found.append(name)
-            except Unsupported:
+            except NaiadError:
                 continue
         return frozenset(found)
 

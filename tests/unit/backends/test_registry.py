@@ -13,11 +13,12 @@ from naiad.backends.base import Backend
 from naiad.backends.identity import IdentityBackend
 from naiad.backends.python.backend import PythonBackend
 from naiad.backends.registry import BackendRegistry
-from naiad.errors import Unsupported
+from naiad.errors import ConfigError, Unsupported
 
 
 class Mine(Backend):
     name: ClassVar[str] = "mine"
+    option_names: ClassVar[frozenset[str] | None] = frozenset({"a", "b"})
 
     def runs_on_gpu(self) -> bool:
         return True
@@ -38,8 +39,18 @@ def test_options_of_all_and_of_one() -> None:
     assert registry.get("mine").options == {"a": "1", "b": "2"}
 
 
+def test_options_that_a_backend_does_not_have_are_refused() -> None:
+    with pytest.raises(ConfigError, match="backend 'mine' has no option 'c', 'd'"):
+        BackendRegistry({"mine": {"d": "", "c": "", "a": ""}}, backends={"mine": Mine}).get("mine")
+    with pytest.raises(ConfigError, match="backend 'python' has no option 'shm'"):
+        BackendRegistry({"python": {"shm": "1"}}).get("python")
+    BackendRegistry({"": {"default-max-batch-size": "8"}, "python": {"stub-timeout-seconds": "9"}}).get(
+        "python"
+    )
+
+
 def test_gpu_backends() -> None:
-    assert BackendRegistry(backends={"mine": Mine}).on_gpu() == {"mine"}
+    assert BackendRegistry(backends={"mine": Mine}).on_gpu() == {"mine", "python"}
 
 
 def test_unknown_ones_are_refused_with_what_there_is() -> None:

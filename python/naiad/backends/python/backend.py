@@ -37,6 +37,18 @@ class PythonBackend(InstanceBackend):
 
     name: ClassVar[str] = "python"
     default_filename: ClassVar[str] = "model.py"
+    option_names: ClassVar[frozenset[str] | None] = frozenset(
+        {
+            "shm-default-byte-size",
+            "shm-growth-byte-size",
+            "shm-region-prefix-name",
+            "stub-timeout-seconds",
+        }
+    )
+
+    def runs_on_gpu(self) -> bool:
+        """A model learns its GPU from ``initialize``'s args and uses it through its own framework."""
+        return True
 
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """Calls the model's ``auto_complete_config``, where it has one."""

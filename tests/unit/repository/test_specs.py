@@ -1,0 +1,73 @@
+"""From a configuration to the core's descriptions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from naiad.config import ModelConfig, complete_defaults, parse_pbtxt
+from naiad.repository import specs
+
+
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core's classes cannot be read back: what they are made from is."""
+    for name in ("ModelSpec", "TensorSpec", "InstanceSpec"):
+        monkeypatch.setattr(specs, name, lambda *args, **named: (args, named))
+
+
+def config(text: str, num_gpus: int = 0) -> ModelConfig:
+    message = parse_pbtxt('name: "m" ' + text)
+    complete_defaults(message, num_gpus=num_gpus)
+    return ModelConfig(message)
+
+
+def test_a_model_and_its_tensors() -> None:
+    given = config(
+        """
+        max_batch_size: 8
+        input { name: "a" data_type: TYPE_STRING dims: [ 1 ] reshape { shape: [ ] } optional: true }
+        output { name: "y" data_type: TYPE_FP32 dims: [ 2, -1 ] }
+        dynamic_batching {
+          preferred_batch_size: [ 2, 4 ] max_queue_delay_microseconds: 50
+          default_queue_policy { max_queue_size: 9 }
+        }
+        """
+    )
+    args, named = specs.model_spec(given, 3, {"y": ("cat", "dog")})
+    assert args == ("m", 3)
+    assert named == {
+        "max_batch_size": 8,
+        "inputs": [(("a", "BYTES", (1,)), {"reshape": (), "optional": True})],
+        "outputs": [(("y", "FP32", (2, -1)), {"reshape": None, "labels": ("cat", "dog")})],
+        "dynamic_batching": True,
+        "preferred_batch_sizes": (2, 4),
+        "max_queue_delay_us": 50,
+        "max_queue_size": 9,
+    }
+
+
+def test_without_a_batcher() -> None:
+    _, named = specs.model_spec(config(""), 1, {})
+    assert not named["dynamic_batching"]
+    assert named["preferred_batch_sizes"] == ()
+
+
+@pytest.mark.parametrize(
+    ("groups", "num_gpus", "expected"),
+    [
+        ("", 0, [("m_0", "CPU", 0)]),
+        ("instance_group { count: 2 kind: KIND_CPU }", 2, [("m_0_0", "CPU", 0), ("m_0_1", "CPU", 0)]),
+        (
+            'instance_group { name: "g" count: 2 kind: KIND_GPU gpus: [ 1, 0 ] }',
+            2,
+            [("g_0", "GPU", 1), ("g_1", "GPU", 0), ("g_2", "GPU", 1), ("g_3", "GPU", 0)],
+        ),
+        ("instance_group { kind: KIND_MODEL }", 1, [("m_0_0", "CPU", 0)]),
+    ],
+)
+def test_instances_and_their_devices(groups: str, num_gpus: int, expected: list[Any]) -> None:
+    made: Any = specs.instance_specs(config(groups, num_gpus))
+    found = [(name, named.get("device_kind", "CPU"), named.get("device_id", 0)) for (name,), named in made]
+    assert found == expected
