@@ -70,6 +70,7 @@ class HttpEdge:
             self._answer,
             handler_cancellation=True,
             auto_decompress=False,
+            read_bufsize=1 << 20,
             access_log=None,
             logger=_SILENT,
         )

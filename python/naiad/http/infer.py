@@ -8,7 +8,7 @@ from aiohttp import web
 
 from naiad.engine import HttpAnswer
 from naiad.handlers.dataplane import DataPlane
-from naiad.http.answers import BINARY, JSON
+from naiad.http.answers import BINARY, JSON, PiecesAnswer
 from naiad.http.body import HEADER_LENGTH, header_length, plain_body, read_body
 from naiad.http.coding import Coding, deflated, request_coding, response_coding
 
@@ -48,5 +48,5 @@ async def _response(answer: HttpAnswer, coding: Coding | None) -> web.StreamResp
         else:
             body = await asyncio.to_thread(deflated, pieces, coding)
     if isinstance(body, list):
-        body = b"".join(body)
+        return PiecesAnswer(body, headers)
     return web.Response(body=body, headers=headers)

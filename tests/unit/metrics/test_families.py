@@ -1,0 +1,117 @@
+"""The text that Prometheus reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from naiad import protos
+from naiad.config import ModelConfig
+from naiad.metrics.families import add, counter, exposition, gauge
+from naiad.metrics.machine import CpuCollector, PoolCollector
+from naiad.metrics.models import ModelCollector
+
+COUNTED: dict[str, Any] = {
+    "inference_count": 9,
+    "execution_count": 4,
+    "success": (5, 5_999_999),
+    "queue": (5, 1_000),
+    "compute_input": (5, 2_000),
+    "compute_infer": (5, 3_000),
+    "compute_output": (5, 999),
+    "failures": {"BACKEND": 2},
+}
+
+
+class FakeModel:
+    pending = 7
+
+    def statistics(self) -> dict[str, Any]:
+        return COUNTED
+
+
+def tagged(**tags: str) -> ModelConfig:
+    message = protos.ModelConfig(name="m")
+    message.metric_tags.update(tags)
+    return ModelConfig.of(message)
+
+
+@dataclass
+class Served:
+    name: str = "m"
+    version: int = 1
+    config: ModelConfig = field(default_factory=tagged)
+    versions: list[int] = field(default_factory=list)
+    model: Any = field(default_factory=FakeModel)
+    load_duration_s: float = 0.25
+
+
+def test_names_are_written_as_they_are_and_labels_escaped() -> None:
+    family = counter("nv_x", "A back\\slash\nand a line")
+    add(family, {"b": 'quote " back \\ line \n', "a": "1"}, 3)
+    level = gauge("nv_y", "Level")
+    add(level, {}, 0.5)
+    assert exposition([family, level]).decode() == (
+        "# HELP nv_x A back\\\\slash\\nand a line\n"
+        "# TYPE nv_x counter\n"
+        'nv_x{a="1",b="quote \\" back \\\\ line \\n"} 3\n'
+        "# HELP nv_y Level\n"
+        "# TYPE nv_y gauge\n"
+        "nv_y 0.5\n"
+    )
+
+
+def test_the_models() -> None:
+    text = exposition(ModelCollector(lambda: [Served()]).collect()).decode()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert lines == [
+        'nv_inference_request_success{model="m",version="1"} 5',
+        'nv_inference_request_failure{model="m",reason="OTHER",version="1"} 0',
+        'nv_inference_request_failure{model="m",reason="BACKEND",version="1"} 2',
+        'nv_inference_request_failure{model="m",reason="CANCELED",version="1"} 0',
+        'nv_inference_request_failure{model="m",reason="REJECTED",version="1"} 0',
+        'nv_inference_count{model="m",version="1"} 9',
+        'nv_inference_exec_count{model="m",version="1"} 4',
+        'nv_inference_request_duration_us{model="m",version="1"} 5999',
+        'nv_inference_queue_duration_us{model="m",version="1"} 1',
+        'nv_inference_compute_input_duration_us{model="m",version="1"} 2',
+        'nv_inference_compute_infer_duration_us{model="m",version="1"} 3',
+        'nv_inference_compute_output_duration_us{model="m",version="1"} 0',
+        'nv_inference_pending_request_count{model="m",version="1"} 7',
+        'nv_model_load_duration_secs{model="m",version="1"} 0.25',
+    ]
+    assert len(list(text_string_to_metric_families(text))) == 11
+
+
+def test_latencies_can_be_left_out() -> None:
+    text = exposition(ModelCollector(lambda: [Served()], latencies=False).collect()).decode()
+    assert "duration_us" not in text and "nv_inference_count" in text
+
+
+def test_tags_are_labels_but_do_not_hide_the_model() -> None:
+    served = Served(config=tagged(team="t", model="other"))
+    text = exposition(ModelCollector(lambda: [served]).collect()).decode()
+    assert 'nv_inference_count{model="m",team="t",version="1"} 9' in text
+
+
+def test_the_pool() -> None:
+    text = exposition(PoolCollector(lambda: {"pinned": 100, "used": 30}).collect()).decode()
+    assert "nv_pinned_memory_pool_total_bytes 100\n" in text
+    assert "nv_pinned_memory_pool_used_bytes 30\n" in text
+
+
+def test_the_cpu_is_read_again_only_when_the_reading_is_old() -> None:
+    now = [0.0]
+    collector = CpuCollector(2.0, lambda: now[0])
+
+    def utilization() -> float:
+        return float(next(iter(collector.collect())).samples[0].value)
+
+    assert utilization() == 0.0
+    now[0] = 1.9
+    assert utilization() == 0.0
+    now[0] = 2.0
+    assert 0.0 <= utilization() <= 1.0
+    assert collector._read_at == 2.0
