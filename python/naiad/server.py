@@ -40,8 +40,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Connections whose answers are written get this long to be read to their end.
 _CLOSE_TIMEOUT_S = 2.0
 # Python models and the event loop share the GIL, and who waits for it waits up to this long. With the
-# interpreter's own 5 ms a small Python model answered 9,400 requests/s at concurrency 32, with 0.5 ms 19,500, at
-# less CPU for each.
+# interpreter's own 5 ms a small Python model answered 9,400 requests/s at concurrency 32, with 0.5 ms 19,500,
+# at less CPU for each.
 _GIL_SWITCH_INTERVAL_S = 0.0005
 
 
