@@ -67,12 +67,19 @@ void Engine::close() {
 Status Engine::submit(std::unique_ptr<Request>& request) {
   request->timestamps.received_ns = clock_.now_ns();
   std::shared_ptr<Model> model;
-  if (Status status = find(request->model_name, request->model_version, model); !status.ok()) return status;
+  // Held until the request is queued: when publish() has returned, no request is still on its way to a model
+  // that is no longer published, so that the model can be drained and stopped without refusing one.
+  const std::shared_lock lock(mutex_);
+  if (Status status = look_up(request->model_name, request->model_version, model); !status.ok()) return status;
   return model->submit(request);
 }
 
 Status Engine::find(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const {
   const std::shared_lock lock(mutex_);
+  return look_up(name, version, model);
+}
+
+Status Engine::look_up(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const {
   const auto entry = published_.find(name);
   if (entry == published_.end()) return not_found(name, "is not found");
   const Versions& versions = entry->second;

@@ -47,6 +47,9 @@ class Engine {
  private:
   using Versions = std::map<std::int64_t, std::shared_ptr<Model>>;
 
+  // find() for who holds mutex_.
+  Status look_up(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const;
+
   const std::unique_ptr<TensorPool> pool_;
   const SteadyClock clock_;
   mutable std::shared_mutex mutex_;

@@ -91,7 +91,7 @@ class Backend(ABC):
     """The options there are besides ``COMMON_OPTIONS``; None: the backend checks them itself."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        """``options``: what ``--backend-config=<name>,<key>=<value>`` gave, on top of what is for all backends.
+        """``options``: what ``--backend-config=<name>,<key>=<value>`` gave, on top of those for all.
 
         Raises ConfigError for one that there is not.
         """
