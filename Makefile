@@ -1,0 +1,108 @@
+# The words to learn. `make run` and `make test` install what they need; see tools/setup.sh.
+
+SETUP := tools/setup.sh
+BIN := .venv/bin
+BUILD := build/release
+# Debian packages, each with the command or file that proves it is there.
+TO_BUILD := g++=c++ cmake=cmake ninja-build=ninja
+TO_TEST := doctest-dev=/usr/include/doctest/doctest.h relacy-dev=/usr/include/relacy/relacy.hpp
+TO_FUZZ := clang-14=clang++-14 libclang-rt-14-dev=/usr/share/doc/libclang-rt-14-dev
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+FLEET ?= fleet
+export JOBS
+# Where the C++ tests find the ONNX Runtime library of .venv.
+ONNXRUNTIME = $$($(BIN)/python -c 'import naiad.backends.onnxruntime as b; print(b.find_library())')
+MICRO = $(patsubst bench/micro/%_bench.cc,%,$(wildcard bench/micro/*_bench.cc))
+CTEST = ctest --output-on-failure -j$(JOBS)
+
+.PHONY: help run dev check format test bench asan tsan fuzz gpu test-llm soak clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make run       build naiad and the example fleet, serve it on 8000 (HTTP), 8001 (gRPC), 8002 (metrics);
+##                HTTP_PORT, GRPC_PORT, METRICS_PORT and FLEET (a directory) change that
+run: .naiad-to-run
+	@exec tools/serve_fleet.sh $(FLEET)
+
+.PHONY: .naiad-to-run
+.naiad-to-run:
+	@$(SETUP) debian $(TO_BUILD) curl=curl
+	@$(SETUP) python fleet
+	@$(SETUP) weights
+	@$(SETUP) naiad
+
+## make dev       .venv with every tool, naiad built with its C++ tests
+dev:
+	@$(SETUP) debian $(TO_BUILD) $(TO_TEST)
+	@$(SETUP) python dev fleet
+	@$(SETUP) weights
+	@$(SETUP) naiad TESTS
+	@ln -sf $(BUILD)/compile_commands.json compile_commands.json
+
+## make check     formatting, linters, types and architecture; changes nothing
+check: dev
+	$(BIN)/ruff check python tests bench examples
+	$(BIN)/ruff format --check python tests bench examples
+	$(BIN)/mypy
+	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format --dry-run -Werror
+	git ls-files 'csrc/*.cc' | xargs -P$(JOBS) -n4 $(BIN)/clang-tidy -p $(BUILD) --quiet
+	$(BIN)/pytest -q tests/architecture
+
+## make format    formats C++ and Python
+format:
+	@$(SETUP) python dev fleet
+	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format -i
+	$(BIN)/ruff check --fix-only -q python tests bench examples
+	$(BIN)/ruff format -q python tests bench examples
+
+## make test      every test: C++ (with the model checks), then Python
+test: dev
+	@$(SETUP) debian curl=curl
+	NAIAD_TEST_ONNXRUNTIME=$(ONNXRUNTIME) $(CTEST) --test-dir $(BUILD)
+	$(BIN)/naiad fleet build build/fleet
+	NAIAD_FLEET=build/fleet $(BIN)/pytest
+
+## make bench     micro benches, then naiad beside a real Triton (bench/README.md); BENCH="--quick" passes flags
+bench:
+	@$(SETUP) debian $(TO_BUILD) nghttp2-client=h2load
+	@$(SETUP) python dev fleet
+	@$(SETUP) naiad TESTS BENCH
+	for bench in $(filter-out onnxruntime,$(MICRO)); do $(BUILD)/bench_$$bench || exit 1; done
+	$(BUILD)/bench_onnxruntime $(ONNXRUNTIME) tests/cpp/backends/models/simple.onnx
+	$(BIN)/python bench/e2e/run.py $(BENCH)
+
+## make asan      C++ tests under the address and undefined behaviour sanitizers
+## make tsan      C++ tests under the thread sanitizer
+asan tsan: dev
+	cmake --preset $@
+	cmake --build --preset $@ -j$(JOBS)
+	NAIAD_TEST_ONNXRUNTIME=$(ONNXRUNTIME) $(CTEST) --test-dir build/$@
+
+## make fuzz      every fuzz target for FUZZ_SECONDS (60) on top of its kept corpus
+fuzz:
+	@$(SETUP) debian $(TO_BUILD) $(TO_FUZZ)
+	cmake --preset fuzz
+	cmake --build --preset fuzz -j$(JOBS)
+	for target in build/fuzz/fuzz_*; do \
+	  name=$${target##*/fuzz_}; mkdir -p build/fuzz/found/$$name; \
+	  $$target -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ \
+	    build/fuzz/found/$$name tests/fuzz/corpus/$$name || exit 1; \
+	done
+
+## make gpu       C++ tests built with CUDA, on a machine that has a GPU; installs nothing
+gpu:
+	@command -v nvcc > /dev/null || { echo 'naiad: nvcc is missing: install the CUDA toolkit' >&2; exit 1; }
+	@command -v nvidia-smi > /dev/null || { echo 'naiad: there is no GPU here (no nvidia-smi)' >&2; exit 1; }
+	cmake --preset cuda
+	cmake --build --preset cuda -j$(JOBS)
+	$(CTEST) --test-dir build/cuda
+
+test-llm soak:
+	@echo 'naiad: make $@ does not exist yet' >&2; exit 2
+
+## make clean     removes what was built; clean also removes .venv with ALL=1
+clean:
+	rm -rf build dist compile_commands.json $(if $(ALL),.venv $(FLEET))
