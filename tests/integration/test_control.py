@@ -79,11 +79,8 @@ def test_load_and_unload_over_grpc(explicit: ServerProcess) -> None:
     with grpc.insecure_channel(explicit.grpc) as channel:
         load = channel.unary_unary(SERVICE + "RepositoryModelLoad")
         unload = channel.unary_unary(SERVICE + "RepositoryModelUnload")
-        load(
-            protos.message_class("inference.RepositoryModelLoadRequest")(
-                model_name="second"
-            ).SerializeToString()
-        )
+        loading = protos.message_class("inference.RepositoryModelLoadRequest")(model_name="second")
+        load(loading.SerializeToString())
         assert states(explicit)["second"] == "READY"
         request = protos.message_class("inference.RepositoryModelUnloadRequest")(model_name="second")
         request.parameters["unload_dependents"].bool_param = True
@@ -116,7 +113,7 @@ def test_a_request_whose_client_is_gone_is_not_executed(start_server: Start, tmp
         for connection in gone:
             connection.close()
         call.cancel()
-        # Answered on the same connection, after the cancellation; and by the loop that has seen the others go.
+        # Answered on the same connection after the cancellation, by the loop that has seen the others go.
         channel.unary_unary(SERVICE + "ServerLive")(b"")
     scrape(server)
     gate.touch()
