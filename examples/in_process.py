@@ -2,8 +2,8 @@
 
     python examples/in_process.py
 
-A request costs some microseconds on top of the model: right for a service that must answer at once. Many threads, or
-many tasks of an event loop, may ask at the same time; what waits together runs as one batch.
+A request costs some microseconds on top of the model: right for a service that must answer at once. Many
+threads, or many tasks of an event loop, may ask at the same time; what waits together runs as one batch.
 """
 
 from __future__ import annotations
