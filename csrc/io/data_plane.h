@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/engine.h"
+#include "io/bridge.h"
+#include "protocol/v2_http.h"
+
+namespace naiad {
+
+// Where one protocol is served. port 0 lets the kernel choose.
+struct ListenOptions {
+  bool enabled = true;
+  std::string address = "0.0.0.0";
+  std::uint16_t port = 0;
+  bool reuse_port = false;
+  int backlog = 1024;
+};
+
+struct DataPlaneOptions {
+  ListenOptions http;
+  ListenOptions grpc;
+  std::size_t num_threads = 1;
+  std::size_t max_connections = 10'000;
+  std::size_t max_message_bytes = 64UL << 20;         // a body, compressed and not
+  std::size_t max_in_flight_bytes = 1UL << 30;        // bodies of all connections together
+  std::uint64_t header_timeout_ns = 10'000'000'000;   // from the first byte of a head to its last
+  std::uint64_t idle_timeout_ns = 75'000'000'000;     // between requests of a connection
+  std::uint64_t stall_timeout_ns = 30'000'000'000;    // no byte moves either way in the middle of a message
+  DecodeLimits decode;
+};
+
+// Counters of the edges, for metrics. Cumulative but for open_connections and in_flight.
+struct DataPlaneUsage {
+  std::size_t open_connections = 0;
+  std::size_t in_flight = 0;
+  std::size_t in_flight_bytes = 0;
+  std::uint64_t accepted_connections = 0;
+  std::uint64_t refused_connections = 0;
+};
+
+// The I/O threads: they accept, read, decode, submit, encode and write without the GIL. What is not inference
+// goes over the bridge to Python.
+class DataPlane {
+ public:
+  // Binds and listens; serves once start() is called. Throws Error(kUnavailable) when a port cannot be had.
+  DataPlane(Engine& engine, Bridge& bridge, DataPlaneOptions options);
+  // Stops at once.
+  ~DataPlane();
+
+  // Any thread, once.
+  void start();
+  std::uint16_t http_port() const;
+  std::uint16_t grpc_port() const;
+
+  // New connections are refused and new requests answered "stopping" from now on; those in flight are
+  // finished, connections closed as they fall idle (GOAWAY on HTTP/2). True when all had ended within the
+  // time. Blocks. Any thread.
+  bool drain(std::uint64_t timeout_ns);
+  // Closes everything and joins the threads. Blocks; idempotent.
+  void stop();
+
+  DataPlaneUsage usage() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace naiad

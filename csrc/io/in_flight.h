@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "io/event_loop.h"
+#include "queue/completion_queue.h"
+#include "request/request.h"
+
+namespace naiad {
+
+// The requests that one I/O thread has out, and their way back to the connection they came from. A place in
+// a table, not a search: the tag is the index and a generation.
+class InFlight final : public CompletionSink, private EventLoop::Watcher {
+ public:
+  // A connection that waits for answers.
+  class Taker {
+   public:
+    virtual ~Taker() = default;
+    // The answer to the request that was added with `mark`. I/O thread.
+    virtual void on_answer(std::uint64_t mark, std::unique_ptr<Request> request, Response response) = 0;
+  };
+
+  explicit InFlight(EventLoop& loop);
+  ~InFlight() override;
+
+  // Notes the request and sets its sink and tag; call before it is submitted. I/O thread.
+  void add(Request& request, Taker& taker, std::uint64_t mark);
+  // The request was refused: it will not come home. I/O thread.
+  void remove(const Request& request);
+  // The connection is gone: its requests are cancelled, their answers will be dropped. I/O thread.
+  void abandon(const Taker& taker);
+  // One request is cancelled, its answer will be dropped. I/O thread.
+  void abandon(const Taker& taker, std::uint64_t mark);
+
+  // Requests that are out, abandoned ones included. Any thread.
+  std::size_t size() const;
+
+  // Any thread.
+  void complete(std::unique_ptr<Request> request, Response response) noexcept override;
+
+ private:
+  struct State;
+  void on_events(std::uint32_t events) override;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace naiad

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include <sys/uio.h>
+
+namespace naiad {
+
+// How a Stream moves bytes: a plain socket, or TLS over one. Never blocks. I/O thread.
+class Transport {
+ public:
+  enum class Outcome : unsigned char {
+    kMoved,      // size_bytes > 0 were moved
+    kWantRead,   // nothing now; try again when the descriptor is readable
+    kWantWrite,  // nothing now; try again when it is writable
+    kEnd,        // the other side has shut its sending side down, in order
+    kBroken,
+  };
+  struct Moved {
+    Outcome outcome;
+    std::size_t size_bytes = 0;
+  };
+
+  virtual ~Transport() = default;
+  // The descriptor to watch; owned by the transport.
+  virtual int fd() const = 0;
+  virtual Moved read(std::span<std::byte> into) = 0;
+  virtual Moved write(std::span<const iovec> pieces) = 0;
+  // The protocol agreed on by ALPN ("h2", "http/1.1"); empty for a plain socket.
+  virtual const char* protocol() const = 0;
+};
+
+// Takes over a connected, non-blocking socket.
+std::unique_ptr<Transport> make_plain_transport(int fd);
+
+}  // namespace naiad
