@@ -167,7 +167,11 @@ async def run(settings: ServerSettings) -> int:
 
 def serve(settings: ServerSettings) -> int:
     """Runs a server in this process until a signal ends it; gives the exit status."""
-    logs.configure(settings.log)
+    try:
+        logs.configure(settings.log)
+    except OSError as error:
+        print(f"naiad: the log file cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     core.set_log(
         info=settings.log.info,
         warning=settings.log.warning,

@@ -10,7 +10,7 @@ import pytest
 
 from naiad import server
 from naiad.cli import main
-from naiad.settings import ServerSettings
+from naiad.settings import LogSettings, RepositorySettings, ServerSettings
 
 
 @pytest.fixture
@@ -108,3 +108,23 @@ def test_help_names_the_flags_in_groups(
     text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     for words in ("Models", "HTTP", "gRPC", "Metrics", "--model-repository", "--model-store", "67108864"):
         assert words in text
+
+
+def test_version_tells_how_the_core_was_built(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.2.3")
+    monkeypatch.setattr(sys, "argv", ["naiad", "version"])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith("naiad 1.2.3\n")
+    assert "cuda: " in out and "compiler: " in out
+
+
+def test_a_log_file_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    repository = RepositorySettings((tmp_path,))
+    settings = ServerSettings(repository, log=LogSettings(file=tmp_path / "no" / "such" / "log"))
+    assert server.serve(settings) == 1
+    assert "log file cannot be written" in capsys.readouterr().err
