@@ -20,6 +20,16 @@ struct ListenOptions {
   int backlog = 1024;
 };
 
+// Bounds of an HTTP/2 connection.
+struct Http2Limits {
+  std::uint32_t max_concurrent_streams = 1024;      // clients open one channel for many callers
+  std::size_t max_metadata_bytes = 16UL << 10;      // names and values of a call's header fields together
+  std::size_t stream_window_bytes = 4UL << 20;      // what a client may send ahead on one stream
+  std::size_t connection_window_bytes = 16UL << 20;  // and on all of them
+  std::size_t max_resets_per_second = 200;          // of streams, by the client: more is an attack
+  std::size_t max_waiting_requests = 256;           // of one ModelStreamInfer, not answered yet
+};
+
 struct DataPlaneOptions {
   ListenOptions http;
   ListenOptions grpc;
@@ -31,6 +41,7 @@ struct DataPlaneOptions {
   std::uint64_t idle_timeout_ns = 75'000'000'000;     // between requests of a connection
   std::uint64_t stall_timeout_ns = 30'000'000'000;    // no byte moves either way in the middle of a message
   DecodeLimits decode;
+  Http2Limits http2;
 };
 
 // Counters of the edges, for metrics. Cumulative but for open_connections and in_flight.
