@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -96,7 +97,7 @@ class Model:
             self._server._core.engine.infer(
                 self.name,
                 self._version,
-                inputs,
+                dict(inputs),
                 outputs=outputs or (),
                 request_id=request_id,
                 parameters=parameters,
@@ -114,7 +115,7 @@ class Model:
         result = await self._server._dataplane().infer_local(
             self.name,
             self._version,
-            inputs,
+            dict(inputs),
             outputs=outputs or (),
             request_id=request_id,
             parameters=parameters,
@@ -152,7 +153,7 @@ class Model:
 class Server:
     """Models of one or more repositories, loaded into this process. No port is opened.
 
-    Ends with ``close`` or the ``with`` block.
+    Ends with ``close`` or the ``with`` block, or else with the program.
     """
 
     def __init__(
@@ -194,6 +195,8 @@ class Server:
         self._planes_lock = threading.Lock()
         self._closed = False
         self._core = build_core(self._settings)
+        # The threads of models in Python must end before the interpreter does.
+        weakref.finalize(self, self._core.close)
         self._control = ControlPlane(self._core.repository, self._settings)
         try:
             self._core.repository.load_all()

@@ -205,3 +205,26 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(start_server: Start, repository: Path) -> ServerProcess:
     """One server for all tests that do not end it."""
     return start_server(repository, "--http-max-input-size=1048576")
+
+
+@dataclass(frozen=True)
+class FleetServer:
+    """Where the example fleet is served, and from which directory."""
+
+    http_url: str
+    grpc_url: str
+    metrics_url: str
+    repository: Path
+
+
+@pytest.fixture(scope="session")
+def fleet_server(start_server: Start, tmp_path_factory: pytest.TempPathFactory) -> FleetServer:
+    """The example fleet, served: the directory that NAIAD_FLEET names, or one built for these tests."""
+    named = os.environ.get("NAIAD_FLEET")
+    path = Path(named) if named else tmp_path_factory.mktemp("fleet")
+    if not named:
+        from naiad.fleet.build import build_fleet
+
+        build_fleet(path)
+    server = start_server(path)
+    return FleetServer(server.http, server.grpc, server.metrics, path)
