@@ -7,7 +7,6 @@ the GIL. Failures are raised as the classes of naiad.errors.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, final
 
-import numpy as np
 from numpy.typing import NDArray
 
 ParameterValue = bool | int | float | str
@@ -106,7 +105,7 @@ class RequestView:
 
 @final
 class Tensor:
-    """A tensor of a response, in pool memory; immutable. Supports the buffer protocol and DLPack (BYTES: not)."""
+    """A tensor of a response, in pool memory; immutable. Has the buffer protocol and DLPack (BYTES: not)."""
     name: str
     datatype: str
     shape: tuple[int, ...]
@@ -148,13 +147,18 @@ class LocalAnswer:
 
 @final
 class CompletionQueue:
-    """Where the requests of one event loop come home to. fileno() becomes readable when something is there."""
+    """Where the requests of one event loop come home to. fileno() is readable when something is there."""
     def __init__(self, engine: Engine) -> None: ...
     def fileno(self) -> int: ...
     def drain(self) -> list[HttpAnswer | GrpcAnswer | LocalAnswer]:
         """All that finished; encodes the answers. One thread at a time. Never blocks."""
     def submit_http(
-        self, tag: int, model: str, version: str, body: bytes | bytearray | memoryview, header_length: int | None
+        self,
+        tag: int,
+        model: str,
+        version: str,
+        body: bytes | bytearray | memoryview,
+        header_length: int | None,
     ) -> None:
         """Decodes and queues a v2 HTTP inference request; its answer comes out of drain() with `tag`. Raises
         at once when the request is refused."""
@@ -184,13 +188,16 @@ class Model:
         {"inference_count", "execution_count", "last_inference_ms",
          "success"|"fail"|"queue"|"compute_input"|"compute_infer"|"compute_output": (count, ns),
          "failures": {"REJECTED"|"CANCELED"|"BACKEND"|"OTHER": count},
-         "batches": [(batch_size, (count, ns) compute_input, (count, ns) compute_infer, (count, ns) compute_output)]}
+         "batches": [(batch_size, (count, ns) compute_input, (count, ns) compute_infer,
+                      (count, ns) compute_output)]}
         """
 
 @final
 class Engine:
     """The core: tensor pool, models, instance threads."""
-    def __init__(self, *, pool_bytes: int, pinned_bytes: int = 0, max_tensor_bytes: int = 64 << 20) -> None: ...
+    def __init__(
+        self, *, pool_bytes: int, pinned_bytes: int = 0, max_tensor_bytes: int = 64 << 20
+    ) -> None: ...
     def start(self, spec: ModelSpec, factory: BackendFactory, instances: Sequence[InstanceSpec]) -> Model:
         """Makes the instances (each on its own thread), waits until all are loaded; raises what the first
         failing one raised. Not yet visible to requests: see publish(). Lets go of the GIL."""
@@ -213,7 +220,7 @@ class Engine:
         parameters: Mapping[str, ParameterValue] | None = None,
     ) -> Result:
         """Runs one request and waits for it without the GIL. Inputs: anything with the buffer protocol, numpy
-        arrays (object/str/bytes arrays for BYTES), or DLPack CPU tensors; taken without a copy when C-contiguous."""
+        arrays (object/str/bytes arrays for BYTES), or DLPack CPU tensors; not copied when C-contiguous."""
     def usage(self) -> dict[str, int]:
         """Tensor pool bytes: capacity, mapped, used, pinned."""
     def close(self) -> None:

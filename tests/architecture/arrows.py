@@ -15,11 +15,9 @@ _CMAKE_ROOM = re.compile(r"^naiad_room\((\w+)(?:\s+DEPENDS\s+([^)]*))?\)", re.MU
 
 
 def read_arrows(page: str, language: str) -> Arrows:
-    """The table that follows ``<!-- arrows: LANGUAGE -->``: rooms in the first column, what they may know in the
-    second.
-    """
-    after = page.split(f"<!-- arrows: {language} -->\n")[1].strip().splitlines()
-    rows = [line for line in after[: next((i for i, x in enumerate(after) if not x.startswith("|")), len(after))]]
+    """The table after ``<!-- arrows: LANGUAGE -->``: rooms first, then what they may know."""
+    table = page.split(f"<!-- arrows: {language} -->\n")[1].split("\n\n")[0]
+    rows = table.splitlines()
     arrows: dict[str, frozenset[str]] = {}
     for row in rows[2:]:
         rooms, known = (re.findall(r"`([^`]+)`", cell) for cell in row.split("|")[1:3])

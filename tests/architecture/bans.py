@@ -11,7 +11,7 @@ from pathlib import Path
 MAX_LINES = 400
 MAX_TEST_LINES = 450
 UNUSED_WORDS = frozenset({"payload", "manager", "helper", "utils", "common", "handle", "info"})
-"""Words that say nothing (docs/architecture.md), as whole words of the names of files, classes and functions."""
+"""Words that say nothing (docs/architecture.md): whole words in names of files, classes and functions."""
 
 _MODULES = frozenset({"pickle", "cPickle", "dill", "marshal", "shelve", "yaml"})
 _CALLS = frozenset({"eval", "exec", "os.system", "os.popen"})
@@ -34,10 +34,16 @@ CPP_BANS = (
         ("bindings/",),
         "Python and its GIL belong in bindings",
     ),
-    Ban(re.compile(r"#\s*include\s*[<\"]cu(da|blas|rand)\w*(\.h|/)"), ("cuda/",), "CUDA headers belong in cuda"),
+    Ban(
+        re.compile(r"#\s*include\s*[<\"]cu(da|blas|rand)\w*(\.h|/)"),
+        ("cuda/",),
+        "CUDA headers belong in cuda",
+    ),
     Ban(
         # One tree of code for all devices; the compiler, the processor and NDEBUG may make a difference.
-        re.compile(r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b(?!.*\b(__x86_64__|__aarch64__|__GNUC__|__clang__|NDEBUG)\b)"),
+        re.compile(
+            r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b(?!.*\b(__x86_64__|__aarch64__|__GNUC__|__clang__|NDEBUG)\b)"
+        ),
         ("cuda/",),
         "a choice of the build is a choice of rooms, not of lines",
     ),
@@ -60,7 +66,11 @@ def code_of(text: str) -> str:
 
     def blank(found: re.Match[str]) -> str:
         text = found.group()
-        return '""' if text.startswith('"') and "/" not in text and "." not in text else re.sub(r"[^\n]", " ", text)
+        return (
+            '""'
+            if text.startswith('"') and "/" not in text and "." not in text
+            else re.sub(r"[^\n]", " ", text)
+        )
 
     # What is included is a string too, and is looked at.
     return "\n".join(
@@ -100,7 +110,9 @@ def _banned(node: ast.AST) -> Iterator[str]:
         if ast.unparse(node.func) in _CALLS:
             yield ast.unparse(node.func)
         for keyword in node.keywords:
-            if keyword.arg == "shell" and not (isinstance(keyword.value, ast.Constant) and not keyword.value.value):
+            if keyword.arg == "shell" and not (
+                isinstance(keyword.value, ast.Constant) and not keyword.value.value
+            ):
                 yield "shell=True"
 
 
@@ -129,4 +141,6 @@ def unfinished(files: list[Path]) -> Iterator[str]:
         most = MAX_TEST_LINES if file.stem.startswith("test_") or file.stem.endswith("_test") else MAX_LINES
         if len(lines) > most:
             yield f"{file.name}: {len(lines)} lines, at most {most}"
-        yield from (f"{file.name}:{n}: {line.strip()}" for n, line in enumerate(lines, 1) if _MARKS.search(line))
+        yield from (
+            f"{file.name}:{n}: {line.strip()}" for n, line in enumerate(lines, 1) if _MARKS.search(line)
+        )

@@ -77,7 +77,9 @@ def test_an_import_that_goes_up_is_found(tmp_path: Path) -> None:
 
 
 def test_a_circle_in_the_table_is_found() -> None:
-    assert cycles({"a": frozenset({"b"}), "b": frozenset({"c"}), "c": frozenset({"a"}), "d": frozenset("a")}) == [
+    assert cycles(
+        {"a": frozenset({"b"}), "b": frozenset({"c"}), "c": frozenset({"a"}), "d": frozenset("a")}
+    ) == [
         "a",
         "b",
         "c",
@@ -85,5 +87,7 @@ def test_a_circle_in_the_table_is_found() -> None:
 
 
 def test_cmake_is_read() -> None:
-    text = "naiad_room(base)\nnaiad_room(memory DEPENDS base ${DEVICE})\n  naiad_room(${DEVICE} DEPENDS base)\n"
+    text = (
+        "naiad_room(base)\nnaiad_room(memory DEPENDS base ${DEVICE})\n  naiad_room(${DEVICE} DEPENDS base)\n"
+    )
     assert cmake_arrows(text) == {"base": frozenset(), "memory": frozenset({"base"})}

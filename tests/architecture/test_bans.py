@@ -8,7 +8,7 @@ import pytest
 from bans import MAX_LINES, banned_in_cpp, banned_in_python, empty_words, poorly_named, unfinished
 
 ROOT = Path(__file__).parents[2]
-# Names that others gave: Triton's module for model.py files and its logger, aiohttp's and ONNX Runtime's functions.
+# Names that others gave: Triton's module for model.py files and its logger, aiohttp, ONNX Runtime.
 FOREIGN_NAMES = {
     "triton_python_backend_utils.py: triton_python_backend_utils",
     "logger.py: info",
@@ -42,7 +42,9 @@ def test_names_say_something() -> None:
 def test_files_are_short_and_finished() -> None:
     files = sources("csrc/**/*.h", "csrc/**/*.cc", "python/**/*.py", "bench/**/*.py", "bench/**/*.cc")
     files += [
-        file for file in sources("tests/**/*.py", "tests/**/*.h", "tests/**/*.cc") if file.parent.name != "architecture"
+        file
+        for file in sources("tests/**/*.py", "tests/**/*.h", "tests/**/*.cc")
+        if file.parent.name != "architecture"
     ]
     assert list(unfinished(files)) == []
 
@@ -74,10 +76,13 @@ def test_a_banned_line_of_cpp_is_found(tmp_path: Path, line: str, reason: str) -
 def test_cpp_that_only_speaks_of_it_passes(tmp_path: Path) -> None:
     (tmp_path / "bindings").mkdir()
     (tmp_path / "base.h").write_text(
-        '#pragma once\n// py:: malloc(8) system_clock\nconst char* kText = "alloca(1)";\nBase(const Base&) = delete;\n'
+        "#pragma once\n// py:: malloc(8) system_clock\n"
+        'const char* kText = "alloca(1)";\nBase(const Base&) = delete;\n'
         "#if defined(__x86_64__)\n#elif defined(__aarch64__)\n#endif\n"
     )
-    (tmp_path / "bindings/tensors.cc").write_text("#include <pybind11/stl.h>\npy::gil_scoped_release release;\n")
+    (tmp_path / "bindings/tensors.cc").write_text(
+        "#include <pybind11/stl.h>\npy::gil_scoped_release release;\n"
+    )
     assert list(banned_in_cpp(tmp_path)) == []
 
 
@@ -118,4 +123,7 @@ def test_long_and_unfinished_files_are_found(tmp_path: Path) -> None:
         "later.py:2: # TODO: y",
         f"long.py: {MAX_LINES + 1} lines, at most {MAX_LINES}",
     ]
-    assert list(poorly_named([tmp_path / "FileInfo.h"])) == ["FileInfo.h: ErrorHandle", "FileInfo.h: FileInfo"]
+    assert list(poorly_named([tmp_path / "FileInfo.h"])) == [
+        "FileInfo.h: ErrorHandle",
+        "FileInfo.h: FileInfo",
+    ]

@@ -52,7 +52,9 @@ def test_unknown_functions_are_found(tmp_path: Path) -> None:
 
 def test_functions_of_cpp_are_found(tmp_path: Path) -> None:
     file = tmp_path / "a.cc"
-    file.write_text("class Ring {\n  bool try_pop();\n};\nStatus Engine::find(int x) {\n  other.push(1);\n}\n")
+    file.write_text(
+        "class Ring {\n  bool try_pop();\n};\nStatus Engine::find(int x) {\n  other.push(1);\n}\n"
+    )
     assert defines(file, "Engine::find")
     assert defines(file, "Ring::try_pop")
     assert not defines(file, "Engine::submit")
