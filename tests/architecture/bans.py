@@ -137,7 +137,7 @@ def poorly_named(files: list[Path]) -> Iterator[str]:
 def unfinished(files: list[Path]) -> Iterator[str]:
     """Complaints about marks of work put off, and about files that have grown too long."""
     for file in files:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8").splitlines()
         most = MAX_TEST_LINES if file.stem.startswith("test_") or file.stem.endswith("_test") else MAX_LINES
         if len(lines) > most:
             yield f"{file.name}: {len(lines)} lines, at most {most}"

@@ -116,7 +116,7 @@ def test_an_empty_word_is_found_in_a_name() -> None:
 
 
 def test_long_and_unfinished_files_are_found(tmp_path: Path) -> None:
-    (tmp_path / "long.py").write_text("x = 1\n" * MAX_LINES)
+    (tmp_path / "long.py").write_text("x = 1\n" * (MAX_LINES + 1))
     (tmp_path / "later.py").write_text("x = 1\n# TODO: y\n")
     (tmp_path / "FileInfo.h").write_text("struct ErrorHandle {};\n")
     assert list(unfinished(sorted(tmp_path.glob("*.py")))) == [
