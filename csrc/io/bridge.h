@@ -43,7 +43,18 @@ struct ControlConnection {
   int fd = -1;
 };
 
-using BridgeItem = std::variant<ControlConnection, std::shared_ptr<ControlCall>>;
+// What ControlCall::read() has got, under the number that Python knows the call by; null: no more comes.
+struct ControlMessage {
+  std::uint64_t call = 0;
+  std::unique_ptr<std::string> message;
+};
+
+// ControlCall::on_cancel() of that call.
+struct ControlCancel {
+  std::uint64_t call = 0;
+};
+
+using BridgeItem = std::variant<ControlConnection, std::shared_ptr<ControlCall>, ControlMessage, ControlCancel>;
 
 // What I/O threads hand to Python's event loop.
 class Bridge {
