@@ -83,6 +83,9 @@ class ChunkedReader {
   Step step(std::span<const std::byte> input);
 
  private:
+  // What a whole line in the present state comes to; kIncomplete: go on.
+  Http1Outcome take_line(std::string_view line);
+
   Http1Limits limits_;
   enum class State : unsigned char { kSize, kData, kDataEnd, kTrailer, kDone } state_ = State::kSize;
   std::size_t left_in_chunk_ = 0;
