@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "protocol/half_float.h"
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 
 namespace naiad {
 namespace {

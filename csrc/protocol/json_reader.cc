@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "protocol/json_escape.h"
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 #include "protocol/utf8.h"
 
 namespace naiad {

@@ -8,7 +8,7 @@
 #include "base/checked.h"
 #include "base/dtype.h"
 #include "protocol/json_tensor.h"
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 
 namespace naiad {
 namespace {

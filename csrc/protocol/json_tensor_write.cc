@@ -4,7 +4,7 @@
 
 #include "protocol/json_tensor.h"
 #include "protocol/json_writer.h"
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 #include "protocol/tensor_bytes.h"
 
 namespace naiad {

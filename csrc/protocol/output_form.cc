@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <span>
 
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 #include "protocol/tensor_bytes.h"
 
 namespace naiad {
@@ -43,6 +43,10 @@ Status make_form(const Request& request, const OutputTensor& output, OutputForm&
   const WantedOutput* wanted = find_wanted(request, form.name);
   form.binary =
       wanted == nullptr ? request.binary_by_default : wanted->binary.value_or(request.binary_by_default);
+  if (wanted != nullptr && wanted->shared) {
+    form.binary = false;
+    form.shared = &wanted->shared;
+  }
   if (wanted == nullptr || wanted->num_classes == 0) return {};
   Classes classes;
   Status status = classify(output.tensor, *form.spec, wanted->num_classes, request.spec->batches(), classes);
@@ -60,6 +64,21 @@ Status make_output_forms(const Request& request, const Response& response, std::
   forms.resize(response.outputs.size());
   for (std::size_t i = 0; i < forms.size(); ++i) {
     if (Status status = make_form(request, response.outputs[i], forms[i]); !status.ok()) return status;
+  }
+  return {};
+}
+
+Status write_shared_outputs(const std::vector<OutputForm>& forms) {
+  for (const OutputForm& form : forms) {
+    if (form.shared == nullptr || form.tensor.size_bytes <= form.shared->size_bytes()) continue;
+    return {Code::kInternal, "shared memory size specified with the request for output " + quoted(form.name) +
+                                 " (" + std::to_string(form.shared->size_bytes()) +
+                                 " bytes) should be at least " + std::to_string(form.tensor.size_bytes) +
+                                 " bytes to hold the results"};
+  }
+  for (const OutputForm& form : forms) {
+    if (form.shared == nullptr) continue;
+    if (Status status = form.shared->write(form.tensor.bytes()); !status.ok()) return status;
   }
   return {};
 }

@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include "protocol/proto_reader.h"
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 
 namespace naiad {
 namespace {

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 
 namespace naiad {
 namespace {
@@ -98,16 +98,6 @@ Status set_num_classes(const ParameterValue& value, WantedOutput& output) {
   }
   output.num_classes = static_cast<std::uint32_t>(*number);
   return {};
-}
-
-bool is_shared_memory_parameter(std::string_view name) {
-  return name == "shared_memory_region" || name == "shared_memory_offset" ||
-         name == "shared_memory_byte_size";
-}
-
-Status shared_memory_disabled() {
-  return {Code::kUnsupported,
-          "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."};
 }
 
 Status too_many(std::string_view what, std::size_t limit) {

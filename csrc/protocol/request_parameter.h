@@ -28,10 +28,6 @@ Status parameter_type_error(std::string_view name);
 // The number of classes in a requested output's parameter "classification". Any thread.
 Status set_num_classes(const ParameterValue& value, WantedOutput& output);
 
-// Whether a tensor's parameter places it in client shared memory, and the refusal of that. Any thread.
-bool is_shared_memory_parameter(std::string_view name);
-Status shared_memory_disabled();
-
 // The refusal of more of `what` ("inputs") than `limit`. Any thread.
 Status too_many(std::string_view what, std::size_t limit);
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 
 namespace naiad {
 namespace {

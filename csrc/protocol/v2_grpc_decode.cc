@@ -4,11 +4,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "protocol/proto_contents.h"
 #include "protocol/proto_reader.h"
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 #include "protocol/request_parameter.h"
+#include "protocol/shared_memory_parameters.h"
 #include "protocol/tensor_bytes.h"
 #include "protocol/v2_grpc.h"
 
@@ -125,9 +127,12 @@ class V2GrpcDecoder {
   Status read_tensors();
   Status read_request_parameter(Bytes entry);
   Status read_input(Bytes message);
-  Status read_input_field(ProtoReader& reader, GivenInput& input);
+  Status read_input_field(ProtoReader& reader, GivenInput& input, SharedMemoryParameters& shared);
+  Status read_shared_inputs();
+  // Whether the input lies in shared memory; to be asked in the order of the inputs.
+  bool take_shared(std::size_t index);
   Status read_output(Bytes message);
-  Status read_output_parameter(Bytes entry, WantedOutput& output);
+  Status read_output_parameter(Bytes entry, WantedOutput& output, SharedMemoryParameters& shared);
   Status set_raw_contents(Bytes contents, GivenInput& input);
 
   Bytes message_;
@@ -137,11 +142,18 @@ class V2GrpcDecoder {
   std::size_t num_parameters_ = 0;
   std::size_t num_raw_contents_ = 0;
   std::optional<std::size_t> typed_input_;  // the first input that has typed contents
+  struct SharedInput {
+    std::size_t index;
+    SharedMemoryParameters parameters;
+  };
+  std::vector<SharedInput> shared_inputs_;  // by index
+  std::size_t num_taken_ = 0;               // of those, by take_shared()
 };
 
 Status V2GrpcDecoder::decode() {
   if (Status status = read_head(); !status.ok()) return status;
-  const std::size_t num_inputs = request_.given_inputs.size();
+  // Inputs in shared memory have no place among the raw contents.
+  const std::size_t num_inputs = request_.given_inputs.size() - shared_inputs_.size();
   if (num_raw_contents_ != 0) {
     if (typed_input_) {
       return invalid("contents field must not be specified when using raw_input_contents for " +
@@ -155,6 +167,7 @@ Status V2GrpcDecoder::decode() {
     }
   }
   if (Status status = read_tensors(); !status.ok()) return status;
+  if (Status status = read_shared_inputs(); !status.ok()) return status;
   return check_distinct_names(request_);
 }
 
@@ -205,7 +218,11 @@ Status V2GrpcDecoder::read_tensors() {
     }
     Bytes bytes;
     if (!reader.read_bytes(bytes)) break;
+    // Raw contents leave inputs in shared memory out, the inputs themselves do not.
+    bool shared = take_shared(index);
+    while (shared && num_raw_contents_ != 0) shared = take_shared(++index);
     GivenInput& input = request_.given_inputs[index++];
+    if (shared) continue;
     Status status = check_shape(input.name, request_.model_name, input.tensor.shape);
     if (!status.ok()) return status;
     status = num_raw_contents_ != 0 ? set_raw_contents(bytes, input)
@@ -213,6 +230,23 @@ Status V2GrpcDecoder::read_tensors() {
     if (!status.ok()) return status;
   }
   return reader.status();
+}
+
+bool V2GrpcDecoder::take_shared(std::size_t index) {
+  const bool shared = num_taken_ < shared_inputs_.size() && shared_inputs_[num_taken_].index == index;
+  if (shared) ++num_taken_;
+  return shared;
+}
+
+Status V2GrpcDecoder::read_shared_inputs() {
+  for (const SharedInput& shared : shared_inputs_) {
+    GivenInput& input = request_.given_inputs[shared.index];
+    Status status = check_shape(input.name, request_.model_name, input.tensor.shape);
+    if (!status.ok()) return status;
+    status = read_shared_input(shared.parameters, *limits_.regions, request_.model_name, pool_, input);
+    if (!status.ok()) return status;
+  }
+  return {};
 }
 
 Status V2GrpcDecoder::set_raw_contents(Bytes contents, GivenInput& input) {
@@ -233,20 +267,29 @@ Status V2GrpcDecoder::read_request_parameter(Bytes entry) {
 Status V2GrpcDecoder::read_input(Bytes message) {
   if (request_.given_inputs.size() == kMaxTensors) return too_many("inputs", kMaxTensors);
   GivenInput input;
+  SharedMemoryParameters shared;
   ProtoReader reader(message);
   while (reader.next()) {
-    if (Status status = read_input_field(reader, input); !status.ok()) return status;
+    if (Status status = read_input_field(reader, input, shared); !status.ok()) return status;
   }
   if (reader.failed()) return reader.status();
   if (input.tensor.dtype == DataType::kInvalid) {
     return invalid("input " + quoted(input.name) + " for model " + quoted(request_.model_name) +
                    " has no datatype");
   }
+  const std::size_t index = request_.given_inputs.size();
+  if (shared.given()) {
+    if (typed_input_ == index) {
+      return invalid("input " + quoted(input.name) + " has both 'contents' and a place in shared memory");
+    }
+    shared_inputs_.push_back({index, std::move(shared)});
+  }
   request_.given_inputs.push_back(std::move(input));
   return {};
 }
 
-Status V2GrpcDecoder::read_input_field(ProtoReader& reader, GivenInput& input) {
+Status V2GrpcDecoder::read_input_field(ProtoReader& reader, GivenInput& input,
+                                       SharedMemoryParameters& shared) {
   std::string_view name;
   Bytes bytes;
   switch (reader.field()) {
@@ -267,7 +310,8 @@ Status V2GrpcDecoder::read_input_field(ProtoReader& reader, GivenInput& input) {
       if (!reader.read_bytes(bytes)) return {};
       if (Status status = read_parameter(bytes, name, value); !status.ok()) return status;
       // Other parameters of an input have no meaning; they are ignored, as Triton does.
-      return is_shared_memory_parameter(name) ? shared_memory_disabled() : Status{};
+      if (!is_shared_memory_parameter(name)) return {};
+      return set_shared_memory_parameter(name, value, limits_.regions, shared);
     }
     case field::kContents:
       if (reader.read_bytes(bytes) && !typed_input_) typed_input_ = request_.given_inputs.size();
@@ -281,6 +325,7 @@ Status V2GrpcDecoder::read_input_field(ProtoReader& reader, GivenInput& input) {
 Status V2GrpcDecoder::read_output(Bytes message) {
   if (request_.wanted_outputs.size() == kMaxTensors) return too_many("requested outputs", kMaxTensors);
   WantedOutput output;
+  SharedMemoryParameters shared;
   ProtoReader reader(message);
   while (reader.next()) {
     Bytes entry;
@@ -288,21 +333,25 @@ Status V2GrpcDecoder::read_output(Bytes message) {
       reader.read_string(output.name);
     } else if (reader.field() == field::kOutputParameters) {
       if (!reader.read_bytes(entry)) break;
-      if (Status status = read_output_parameter(entry, output); !status.ok()) return status;
+      if (Status status = read_output_parameter(entry, output, shared); !status.ok()) return status;
     } else {
       reader.skip();
     }
   }
   if (reader.failed()) return reader.status();
-  request_.wanted_outputs.push_back(output);
-  return {};
+  Status status = lease_shared_output(shared, limits_.regions, output);
+  if (status.ok()) request_.wanted_outputs.push_back(std::move(output));
+  return status;
 }
 
-Status V2GrpcDecoder::read_output_parameter(Bytes entry, WantedOutput& output) {
+Status V2GrpcDecoder::read_output_parameter(Bytes entry, WantedOutput& output,
+                                            SharedMemoryParameters& shared) {
   std::string_view name;
   ParameterValue value;
   if (Status status = read_parameter(entry, name, value); !status.ok()) return status;
-  if (is_shared_memory_parameter(name)) return shared_memory_disabled();
+  if (is_shared_memory_parameter(name)) {
+    return set_shared_memory_parameter(name, value, limits_.regions, shared);
+  }
   return name == "classification" ? set_num_classes(value, output) : Status{};
 }
 

@@ -68,6 +68,11 @@ void append_output(std::string& text, const OutputForm& form) {
 }
 
 void append_contents(WireMessage& message, const OutputForm& form) {
+  if (form.shared != nullptr) {
+    // An empty entry: clients find an output's contents by its position.
+    append_length_field(message.text(), field::kRawContents, 0);
+    return;
+  }
   append_length_field(message.text(), field::kRawContents, form.tensor.size_bytes);
   if (form.classes.empty()) {
     message.append_view(form.tensor.bytes());
@@ -83,6 +88,7 @@ Status encode_v2_grpc(const Request& request, const Response& response, TensorPo
   if (!response.status.ok()) return response.status;
   std::vector<OutputForm> forms;
   if (Status status = make_output_forms(request, response, forms); !status.ok()) return status;
+  if (Status status = write_shared_outputs(forms); !status.ok()) return status;
   std::string& text = message.text();
   text.reserve(text.size() + 64 + request.spec->name.size() + request.id.size() + 64 * forms.size());
   append_string_field(text, field::kModelName, request.spec->name);

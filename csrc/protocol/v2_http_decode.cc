@@ -5,8 +5,9 @@
 
 #include "protocol/json_reader.h"
 #include "protocol/json_tensor.h"
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 #include "protocol/request_parameter.h"
+#include "protocol/shared_memory_parameters.h"
 #include "protocol/tensor_bytes.h"
 #include "protocol/v2_http.h"
 #include "protocol/v2_http_raw.h"
@@ -27,6 +28,7 @@ struct InputEntry {
   bool has_data = false;
   std::optional<std::size_t> data_at;  // "data" that came before what is needed to read it
   std::optional<std::uint64_t> binary_size_bytes;
+  SharedMemoryParameters shared;
 };
 
 class V2HttpDecoder {
@@ -56,7 +58,8 @@ class V2HttpDecoder {
   Status finish_binary_input(InputEntry& entry);
   Status read_outputs();
   Status read_output();
-  Status read_output_parameters(WantedOutput& output);
+  Status read_output_parameters(WantedOutput& output, SharedMemoryParameters& shared);
+  Status read_shared_memory_parameter(std::string_view name, SharedMemoryParameters& shared);
   Status read_text(std::string_view what, std::string_view& text);
   // A parameter's value: a bool, an integer, a number or a string; anything else is refused.
   Status read_parameter_value(std::string_view name, ParameterValue& value);
@@ -250,9 +253,9 @@ Status V2HttpDecoder::read_input_parameters(InputEntry& entry) {
   if (!reader_.enter_object()) return reader_.status();
   std::string_view key;
   while (reader_.next_key(key)) {
-    if (is_shared_memory_parameter(key)) return shared_memory_disabled();
     if (key != "binary_data_size") {
-      if (Status status = skip(); !status.ok()) return status;
+      Status status = is_shared_memory_parameter(key) ? read_shared_memory_parameter(key, entry.shared) : skip();
+      if (!status.ok()) return status;
       continue;
     }
     JsonNumber number;
@@ -278,6 +281,13 @@ Status V2HttpDecoder::finish_input(InputEntry& entry) {
   if (!entry.has_datatype) return missing("datatype");
   if (entry.has_data && entry.binary_size_bytes) {
     return invalid("input " + quoted(entry.input.name) + " has both 'data' and 'binary_data_size'");
+  }
+  if (entry.shared.given()) {
+    if (entry.has_data || entry.binary_size_bytes) {
+      return invalid("input " + quoted(entry.input.name) + " has both '" +
+                     (entry.has_data ? "data" : "binary_data_size") + "' and a place in shared memory");
+    }
+    return read_shared_input(entry.shared, *limits_.regions, request_.model_name, pool_, entry.input);
   }
   if (entry.has_data) return finish_json_input(entry);
   if (entry.binary_size_bytes) return finish_binary_input(entry);
@@ -322,6 +332,7 @@ Status V2HttpDecoder::read_output() {
   }
   if (!reader_.enter_object()) return reader_.status();
   WantedOutput output;
+  SharedMemoryParameters shared;
   bool has_name = false;
   std::string_view key;
   while (reader_.next_key(key)) {
@@ -330,7 +341,7 @@ Status V2HttpDecoder::read_output() {
       has_name = true;
       status = read_text("name", output.name);
     } else if (key == "parameters") {
-      status = read_output_parameters(output);
+      status = read_output_parameters(output, shared);
     } else {
       status = skip();
     }
@@ -341,18 +352,26 @@ Status V2HttpDecoder::read_output() {
     return invalid("unable to parse 'outputs': output " + std::to_string(request_.wanted_outputs.size()) +
                    " has no member 'name'");
   }
-  request_.wanted_outputs.push_back(output);
-  return {};
+  Status status = lease_shared_output(shared, limits_.regions, output);
+  if (status.ok()) request_.wanted_outputs.push_back(std::move(output));
+  return status;
 }
 
-Status V2HttpDecoder::read_output_parameters(WantedOutput& output) {
+Status V2HttpDecoder::read_shared_memory_parameter(std::string_view name, SharedMemoryParameters& shared) {
+  ParameterValue value;
+  if (Status status = read_parameter_value(name, value); !status.ok()) return status;
+  return set_shared_memory_parameter(name, value, limits_.regions, shared);
+}
+
+Status V2HttpDecoder::read_output_parameters(WantedOutput& output, SharedMemoryParameters& shared) {
   if (reader_.peek() != JsonReader::Kind::kObject)
     return invalid("unable to parse 'parameters': expected an object");
   if (!reader_.enter_object()) return reader_.status();
   std::string_view key;
   while (reader_.next_key(key)) {
-    if (is_shared_memory_parameter(key)) return shared_memory_disabled();
-    if (key == "classification") {
+    if (is_shared_memory_parameter(key)) {
+      if (Status status = read_shared_memory_parameter(key, shared); !status.ok()) return status;
+    } else if (key == "classification") {
       ParameterValue value;
       if (Status status = read_parameter_value(key, value); !status.ok()) return status;
       if (Status status = set_num_classes(value, output); !status.ok()) return status;

@@ -7,7 +7,7 @@
 #include "protocol/json_tensor.h"
 #include "protocol/json_writer.h"
 #include "protocol/output_form.h"
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 #include "protocol/v2_http.h"
 
 namespace naiad {
@@ -78,6 +78,10 @@ Status append_output(std::string& text, const OutputForm& form) {
     text += "}}";
     return {};
   }
+  if (form.shared != nullptr) {
+    text += '}';
+    return {};
+  }
   text += ",\"data\":";
   Status status = append_json_tensor(text, form.name, form.tensor);
   text += '}';
@@ -91,6 +95,7 @@ Status encode_v2_http(const Request& request, const Response& response, TensorPo
   if (!response.status.ok()) return response.status;
   std::vector<OutputForm> forms;
   if (Status status = make_output_forms(request, response, forms); !status.ok()) return status;
+  if (Status status = write_shared_outputs(forms); !status.ok()) return status;
   std::string& text = message.text();
   text.reserve(text.size() + 160 + 128 * forms.size());
   const std::size_t start = text.size();

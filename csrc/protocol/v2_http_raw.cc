@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/checked.h"
-#include "protocol/quoted.h"
+#include "base/quoted.h"
 
 namespace naiad {
 namespace {

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "memory/buffer.h"
+#include "memory/shared_window.h"
 #include "memory/tensor.h"
 #include "request/model_spec.h"
 #include "request/parameters.h"
@@ -29,6 +30,7 @@ struct WantedOutput {
   std::string_view name;
   std::uint32_t num_classes = 0;  // > 0: the classification extension, that many classes
   std::optional<bool> binary;     // v2 HTTP: raw bytes after the JSON; unset = Request::binary_by_default
+  SharedWindow shared{};          // given: written there instead of into the response
 };
 
 // When a request passed each mark; steady-clock nanoseconds, 0 = not reached.
