@@ -2,13 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "protocol/json_number.h"
+#include "request/text_store.h"
 
 namespace naiad {
 
@@ -23,7 +23,7 @@ class JsonReader {
 
   // Reads `text` from `start` on; at most `max_depth` arrays and objects may be open at once.
   JsonReader(std::string_view text, std::size_t start, std::size_t max_depth,
-             std::deque<std::string>& unescaped)
+             TextStore& unescaped)
       : text_(text), at_(start), max_depth_(max_depth), unescaped_(unescaped) {
     levels_.reserve(8);
     keys_.reserve(16);
@@ -108,7 +108,7 @@ class JsonReader {
   std::string_view text_;
   std::size_t at_;
   std::size_t max_depth_;
-  std::deque<std::string>& unescaped_;
+  TextStore& unescaped_;
   std::vector<Level> levels_;
   std::vector<std::string_view> keys_;  // of all open objects, the outermost first
   bool first_item_ = false;             // the container opened last has no item yet

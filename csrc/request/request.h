@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +15,7 @@
 #include "memory/tensor.h"
 #include "request/model_spec.h"
 #include "request/parameters.h"
+#include "request/text_store.h"
 
 namespace naiad {
 
@@ -61,7 +61,7 @@ struct Request {
 
   // What the names and tensors above point into.
   BufferRef body;
-  std::deque<std::string> text;  // a deque: its strings never move
+  TextStore text;
 
   // What the engine adds on admission.
   std::shared_ptr<const ModelSpec> spec;

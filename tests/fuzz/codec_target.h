@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,6 +14,7 @@
 #include "protocol/tensor_bytes.h"
 #include "protocol/v2_grpc.h"
 #include "protocol/v2_http.h"
+#include "request/text_store.h"
 
 namespace naiad::fuzz {
 
@@ -93,7 +93,7 @@ inline void encode_both(Request& request) {
     const std::string bytes = joined(http);
     const std::size_t json_size = head.json_size_bytes.value_or(bytes.size());
     require(json_size <= bytes.size(), "the response's JSON lies in the response");
-    std::deque<std::string> unescaped;
+    TextStore unescaped;
     JsonReader reader(std::string_view(bytes).substr(0, json_size), 0, 100, unescaped);
     require(reader.skip_value(true) && reader.at_end(), "the response is JSON");
   }
