@@ -24,16 +24,19 @@ class EventLoop {
     virtual void on_events(std::uint32_t events) = 0;
   };
 
-  // Something that is due once, coarsely (a tick of the wheel, some 10 ms). Disarmed when destroyed.
+  // Something that is due once, coarsely: never early, late by up to a tick of the wheel (some 10 ms). Disarmed
+  // when destroyed. `due` may arm or destroy any timer, its own too. Arming it again for later costs next to
+  // nothing.
   class Timer {
    public:
     Timer(EventLoop& loop, std::function<void()> due);
     ~Timer();
     Timer(const Timer&) = delete;
     Timer& operator=(const Timer&) = delete;
-    // (Re-)arms it. I/O thread.
+    // (Re-)arms it: due `delay_ns` after the start of this round. I/O thread.
     void arm(std::uint64_t delay_ns);
     void disarm();
+    bool armed() const { return place_ != nullptr; }
 
    private:
     friend class TimerWheel;
@@ -55,7 +58,8 @@ class EventLoop {
   void rewatch(int fd, std::uint32_t events, Watcher& watcher);
   void forget(int fd);
 
-  // Runs until stop(). Blocks. Its thread is the I/O thread.
+  // Runs until stop(), of which one before run() counts; may be run again. Blocks. Its thread is the I/O
+  // thread.
   void run();
   // Ends run() after the present round. Any thread.
   void stop();
@@ -63,7 +67,16 @@ class EventLoop {
   // thread; tasks that are posted after the loop has ended are dropped with the loop.
   void post(std::function<void()> task);
 
-  // The time at the start of this round: what most of the loop's work needs.
+  // For what other threads fill and the I/O thread empties: whoever filled calls wake(), and each watcher of
+  // wakes is told, with no events, in a round that begins its emptying after that. Many wakes may be one. Cheaper
+  // than a descriptor: a loop that is awake is woken without a system call.
+  void watch_wakes(Watcher& watcher);
+  void forget_wakes(Watcher& watcher);
+  // Any thread; never blocks.
+  void wake() noexcept;
+
+  // The time at the start of this round (the time now while the loop does not run): what most of the loop's
+  // work needs.
   std::uint64_t now_ns() const;
   const Clock& clock() const;
 

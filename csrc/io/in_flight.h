@@ -15,15 +15,28 @@ namespace naiad {
 // a table, not a search: the tag is the index and a generation.
 class InFlight final : public CompletionSink, private EventLoop::Watcher {
  public:
+  static constexpr std::uint32_t kNoPlace = 0xffff'ffff;
+
   // A connection that waits for answers.
   class Taker {
    public:
+    Taker() = default;
+    // Abandoned before, or nothing of it is out.
     virtual ~Taker() = default;
-    // The answer to the request that was added with `mark`. I/O thread.
+    Taker(const Taker&) = delete;
+    Taker& operator=(const Taker&) = delete;
+    // The answer to the request that was added with `mark`. Answers come in the order of their completion. It
+    // may add, remove and abandon requests of any taker, and destroy takers that were abandoned. I/O thread.
     virtual void on_answer(std::uint64_t mark, std::unique_ptr<Request> request, Response response) = 0;
+
+   private:
+    friend class InFlight;
+    std::uint32_t first_ = kNoPlace;  // its requests that are out: a list through the table
   };
 
   explicit InFlight(EventLoop& loop);
+  // Cancels what is out, and blocks until it has come home: requests name this sink. Takers are told nothing.
+  // The loop does not run any more, or this is its thread.
   ~InFlight() override;
 
   // Notes the request and sets its sink and tag; call before it is submitted. I/O thread.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 namespace naiad {
@@ -28,7 +29,17 @@ class Transport {
   // The descriptor to watch; owned by the transport.
   virtual int fd() const = 0;
   virtual Moved read(std::span<std::byte> into) = 0;
+  // Reads into the pieces, in their order; a transport for which that is no gain fills the first only.
+  virtual Moved scatter(std::span<const iovec> pieces) {
+    return read({static_cast<std::byte*>(pieces.front().iov_base), pieces.front().iov_len});
+  }
+  // A write that moved nothing is tried again with the same bytes in front; where they lie may have changed.
   virtual Moved write(std::span<const iovec> pieces) = 0;
+  // Whether a read that moved less than there was room for may be followed by another that moves something
+  // although the descriptor is not readable (TLS: a record that is decrypted but not handed over).
+  virtual bool may_hold_input() const { return true; }
+  // Nothing more will be written: tells the other side (TLS: after a close_notify).
+  virtual void shut_sending() { static_cast<void>(::shutdown(fd(), SHUT_WR)); }
   // The protocol agreed on by ALPN ("h2", "http/1.1"); empty for a plain socket.
   virtual const char* protocol() const = 0;
 };
