@@ -28,6 +28,9 @@ struct Http2Limits {
   std::size_t connection_window_bytes = 16UL << 20;  // and on all of them
   std::size_t max_resets_per_second = 200;          // of streams, by the client: more is an attack
   std::size_t max_waiting_requests = 256;           // of one ModelStreamInfer, not answered yet
+  std::uint64_t idle_timeout_ns = 0;                // without a call; 0 = kept: clients hold channels open
+  std::uint64_t keepalive_time_ns = 7'200'000'000'000;  // silent so long: pinged; 0 = never
+  std::uint64_t keepalive_timeout_ns = 20'000'000'000;  // and closed when the ping is not answered
 };
 
 struct DataPlaneOptions {

@@ -57,6 +57,7 @@ struct Request {
   bool sequence_end = false;
   std::uint64_t priority = 0;
   std::uint64_t timeout_us = 0;
+  std::uint64_t deadline_ns = 0;  // steady clock; 0 = none. Not begun to run after it
   bool binary_by_default = false;
 
   // What the names and tensors above point into.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/checked.h"
+
 namespace naiad {
 namespace {
 
@@ -31,6 +33,17 @@ bool batch_together(const Request& a, const Request& b) {
 
 Status cancelled() { return {Code::kCancelled, "Request was cancelled before it ran"}; }
 
+Status expired() { return {Code::kDeadlineExceeded, "Deadline Exceeded"}; }
+
+// The parameter "timeout" counts from when the request is queued.
+std::uint64_t deadline_of(const Request& request) {
+  if (request.timeout_us == 0) return request.deadline_ns;
+  const auto timeout_ns = checked_mul<std::uint64_t>(request.timeout_us, 1000);
+  const auto due_ns = timeout_ns ? checked_add(request.timestamps.queued_ns, *timeout_ns) : std::nullopt;
+  if (!due_ns) return request.deadline_ns;
+  return request.deadline_ns == 0 ? *due_ns : std::min(request.deadline_ns, *due_ns);
+}
+
 Status unloaded(const ModelSpec& model) {
   return {Code::kUnavailable, "model '" + model.name + "' was unloaded before the request ran"};
 }
@@ -42,6 +55,7 @@ DynamicScheduler::DynamicScheduler(const ModelSpec& model, const Clock& clock)
 
 Status DynamicScheduler::try_submit(std::unique_ptr<Request>& request) {
   request->timestamps.queued_ns = clock_.now_ns();
+  request->deadline_ns = deadline_of(*request);
   return queue_.try_push(request);
 }
 
@@ -78,30 +92,38 @@ std::optional<Batch> DynamicScheduler::form(std::optional<std::uint64_t>& wait_u
   wait_until_ns.reset();
   while (auto request = queue_.try_pop()) pending_.push_back(std::move(request));
   std::vector<DroppedRequest> dropped;
-  const bool can_grow = look_ahead(dropped);
+  const std::uint64_t now_ns = clock_.now_ns();
+  const bool can_grow = look_ahead(now_ns, dropped);
   std::size_t count = std::min<std::size_t>(head_.size(), 1);
   if (model_.batching.dynamic) {
-    const BatchDecision decision = decide_batch(rules_, head_, can_grow, clock_.now_ns());
+    const BatchDecision decision = decide_batch(rules_, head_, can_grow, now_ns);
     wait_until_ns = decision.wait_until_ns;
     count = decision.take;
+    // Those at the head that expire while they wait for company are dropped in time.
+    if (wait_until_ns && first_deadline_ns_ != 0) wait_until_ns = std::min(*wait_until_ns, first_deadline_ns_);
   }
   if (count == 0 && dropped.empty()) return std::nullopt;
   return take(count, std::move(dropped));
 }
 
-bool DynamicScheduler::look_ahead(std::vector<DroppedRequest>& dropped) {
+bool DynamicScheduler::look_ahead(std::uint64_t now_ns, std::vector<DroppedRequest>& dropped) {
   head_.clear();
+  first_deadline_ns_ = 0;
   std::uint32_t num_rows = 0;
   const bool discard = discard_.load(std::memory_order_seq_cst);
   for (std::size_t i = 0; i < pending_.size() && num_rows < rules_.max_rows;) {
     const Request& request = *pending_[i];
-    if (discard || request.cancelled.load(std::memory_order_relaxed)) {
-      dropped.push_back({std::move(pending_[i]), discard ? unloaded(model_) : cancelled()});
+    const bool gone = request.cancelled.load(std::memory_order_relaxed);
+    if (discard || gone || (request.deadline_ns != 0 && now_ns >= request.deadline_ns)) {
+      dropped.push_back({std::move(pending_[i]), discard ? unloaded(model_) : gone ? cancelled() : expired()});
       pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
       continue;
     }
     if (request.num_rows > rules_.max_rows - num_rows || !batch_together(*pending_.front(), request)) {
       return false;
+    }
+    if (request.deadline_ns != 0 && (first_deadline_ns_ == 0 || request.deadline_ns < first_deadline_ns_)) {
+      first_deadline_ns_ = request.deadline_ns;
     }
     num_rows += request.num_rows;
     head_.push_back({request.num_rows, request.timestamps.queued_ns});

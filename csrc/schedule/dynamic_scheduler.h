@@ -20,7 +20,8 @@ class DynamicScheduler {
  public:
   DynamicScheduler(const ModelSpec& model, const Clock& clock);
 
-  // Queues an admitted request, or leaves it and says why not. Any thread; never blocks.
+  // Queues an admitted request, or leaves it and says why not. A request that its deadline, or its timeout, finds
+  // waiting comes out as dropped. Any thread; never blocks.
   Status try_submit(std::unique_ptr<Request>& request);
 
   // The next batch; empty when the scheduler is closed and nothing waits any more. Blocks until there is one.
@@ -40,7 +41,7 @@ class DynamicScheduler {
   std::optional<Batch> form(std::optional<std::uint64_t>& wait_until_ns);
   // Fills head_ with the requests at the front that may share a batch and moves dead ones out of the way;
   // false when the batch cannot grow by waiting.
-  bool look_ahead(std::vector<DroppedRequest>& dropped);
+  bool look_ahead(std::uint64_t now_ns, std::vector<DroppedRequest>& dropped);
   Batch take(std::size_t count, std::vector<DroppedRequest> dropped);
   bool finished() const;
 
@@ -53,6 +54,7 @@ class DynamicScheduler {
   std::mutex former_;  // held by the instance that forms a batch, also while it waits for requests
   std::deque<std::unique_ptr<Request>> pending_;  // popped from queue_, oldest first
   std::vector<WaitingRequest> head_;              // scratch of form()
+  std::uint64_t first_deadline_ns_ = 0;           // the earliest of those in head_; 0 = none
 };
 
 }  // namespace naiad

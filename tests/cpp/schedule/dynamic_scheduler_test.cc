@@ -180,3 +180,65 @@ TEST_CASE("stress: several instances take every request exactly once, then all e
   CHECK(std::set<std::uint64_t>(seen.begin(), seen.end()).size() == 2 * kPerProducer);
   CHECK(scheduler.num_waiting() == 0);
 }
+
+TEST_CASE("a request that its deadline finds waiting is dropped, not run") {
+  FakeClock clock;
+  const ModelSpec spec = model(8, true, 1000);
+  DynamicScheduler scheduler(spec, clock);
+  auto late = admitted(1, 2, 1);
+  late->deadline_ns = clock.now_ns() + 600;
+  push(scheduler, std::move(late));
+  auto patient = admitted(1, 2, 2);
+  patient->deadline_ns = clock.now_ns() + 5000;
+  push(scheduler, std::move(patient));
+  CHECK_FALSE(scheduler.try_next().has_value());  // both wait for the delay
+  clock.advance(600);
+  const Batch expired = scheduler.try_next().value();
+  CHECK(expired.requests.empty());
+  REQUIRE(expired.dropped.size() == 1);
+  CHECK(expired.dropped[0].request->tag == 1);
+  CHECK(expired.dropped[0].status.code() == Code::kDeadlineExceeded);
+  CHECK(expired.dropped[0].status.message() == "Deadline Exceeded");
+  clock.advance(400);
+  CHECK(tags(scheduler.try_next().value()) == std::vector<std::uint64_t>{2});
+  CHECK(scheduler.num_waiting() == 0);
+}
+
+TEST_CASE("the parameter timeout is a deadline from when the request is queued; the earlier one counts") {
+  FakeClock clock;
+  const ModelSpec spec = model(8, false);
+  DynamicScheduler scheduler(spec, clock);
+  auto request = admitted(1, 2, 1);
+  request->timeout_us = 2;
+  request->deadline_ns = clock.now_ns() + 100'000;
+  push(scheduler, std::move(request));
+  request = admitted(1, 2, 2);
+  request->timeout_us = 100;
+  request->deadline_ns = clock.now_ns() + 2000;
+  push(scheduler, std::move(request));
+  request = admitted(1, 2, 3);
+  request->timeout_us = ~std::uint64_t{0};  // past the end of time: none
+  push(scheduler, std::move(request));
+  request = admitted(1, 2, 4);
+  request->timeout_us = 3;
+  push(scheduler, std::move(request));
+  clock.advance(2000);
+  const Batch batch = scheduler.try_next().value();
+  CHECK(tags(batch) == std::vector<std::uint64_t>{3});
+  REQUIRE(batch.dropped.size() == 2);
+  CHECK(batch.dropped[0].request->tag == 1);
+  CHECK(batch.dropped[1].request->tag == 2);
+  CHECK(tags(scheduler.try_next().value()) == std::vector<std::uint64_t>{4});
+}
+
+TEST_CASE("an instance that waits for company wakes at the first deadline") {
+  const SteadyClock clock;
+  const ModelSpec spec = model(8, true, 3'600'000'000'000);
+  DynamicScheduler scheduler(spec, clock);
+  auto request = admitted(1, 2, 1);
+  request->deadline_ns = clock.now_ns() + 1'000'000;
+  push(scheduler, std::move(request));
+  const Batch batch = scheduler.next().value();  // would wait for an hour
+  CHECK(batch.requests.empty());
+  CHECK(batch.dropped.size() == 1);
+}

@@ -1,0 +1,205 @@
+#include "io/grpc_call.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/checked.h"
+#include "protocol/v2_grpc.h"
+
+namespace naiad {
+namespace {
+
+// A held piece is accounted in steps, so that many small ones do not become many shares.
+constexpr std::size_t kHeldStepBytes = 64UL << 10;
+
+std::uint64_t deadline_of(const GrpcHead& head, std::uint64_t now_ns) {
+  if (!head.timeout_ns()) return 0;
+  return checked_add(now_ns, *head.timeout_ns()).value_or(std::numeric_limits<std::uint64_t>::max());
+}
+
+}  // namespace
+
+void reserve_grpc_prefix(WireMessage& message) { message.text().append(kGrpcPrefixBytes, '\0'); }
+
+void complete_grpc_prefix(WireMessage& message) {
+  write_grpc_prefix(std::span<char, kGrpcPrefixBytes>(message.text().data(), kGrpcPrefixBytes), false,
+                    message.size_bytes() - kGrpcPrefixBytes);
+}
+
+GrpcCall::GrpcCall(GrpcConnection& connection, const GrpcHead& head)
+    : connection_(connection),
+      encoding_(head.encoding()),
+      deadline_ns_(deadline_of(head, connection.context.loop.clock().now_ns())),
+      bad_timeout_(head.bad_timeout()) {}
+
+GrpcCall::~GrpcCall() = default;
+
+void GrpcCall::on_answer(std::uint32_t, std::unique_ptr<Request>, Response) {}
+
+void GrpcCall::on_open() {
+  if (bad_timeout_) {
+    fail(GrpcStatus::kInternal, "grpc-timeout is malformed, expected at most 8 digits and one of H M S m u n");
+    return;
+  }
+  if (!encoding_.empty() && encoding_ != "identity") {
+    fail(GrpcStatus::kUnimplemented, "grpc-encoding is not supported, expected identity");
+    return;
+  }
+  if (deadline_ns_ == 0) return;
+  const std::uint64_t now_ns = context().loop.clock().now_ns();
+  if (now_ns >= deadline_ns_) {
+    on_deadline();
+    return;
+  }
+  deadline_.emplace(context().loop, [this] { on_deadline(); });
+  deadline_->arm(deadline_ns_ - now_ns);
+}
+
+void GrpcCall::finish(GrpcStatus status, std::string_view message) {
+  if (std::exchange(done_, true)) return;
+  if (deadline_) deadline_->disarm();
+  message_.reset();
+  connection_.h2.finish(*this, status, message);
+  connection_.h2.consume(*this, held_.size());
+  held_.clear();
+  held_shares_.clear();
+}
+
+void GrpcCall::fail(GrpcStatus status, std::string_view message) {
+  if (done_) return;
+  on_abandoned();
+  finish(status, message);
+}
+
+void GrpcCall::on_deadline() { fail(GrpcStatus::kDeadlineExceeded, "Deadline Exceeded"); }
+
+void GrpcCall::on_closed() {
+  if (!done_) on_abandoned();
+}
+
+void GrpcCall::on_data(std::span<const std::byte> data) {
+  const std::size_t taken = done_ ? data.size() : held_.empty() ? assemble(data) : 0;
+  connection_.h2.consume(*this, taken);
+  if (taken < data.size()) hold(data.subspan(taken));
+}
+
+void GrpcCall::on_end() {
+  ended_ = true;
+  say_half_close();
+}
+
+void GrpcCall::say_half_close() {
+  if (!ended_ || done_ || half_closed_ || !held_.empty()) return;
+  half_closed_ = true;
+  if (assembling()) {
+    fail(GrpcStatus::kInternal, "the request ended inside a message");
+  } else {
+    on_half_close();
+  }
+}
+
+void GrpcCall::resume() {
+  if (in_assembly_) return;  // which asks may_begin() by itself
+  if (!held_.empty() && !done_ && may_begin()) {
+    const std::string held = std::exchange(held_, {});
+    const std::vector<Budget::Share> shares = std::exchange(held_shares_, {});
+    const auto data = std::as_bytes(std::span(held));
+    const std::size_t taken = assemble(data);
+    connection_.h2.consume(*this, taken);
+    if (taken < data.size() && !done_) hold(data.subspan(taken));
+  }
+  say_half_close();
+}
+
+void GrpcCall::hold(std::span<const std::byte> data) {
+  const std::size_t needed = held_.size() + data.size();
+  while (held_shares_.size() * kHeldStepBytes < needed) {
+    Budget::Share share = context().bytes.try_take(kHeldStepBytes);
+    if (!share) {
+      connection_.h2.consume(*this, data.size());
+      fail(GrpcStatus::kResourceExhausted, "too many bytes in flight");
+      return;
+    }
+    held_shares_.push_back(std::move(share));
+  }
+  held_.append(reinterpret_cast<const char*>(data.data()), data.size());
+}
+
+std::size_t GrpcCall::assemble(std::span<const std::byte> data) {
+  const std::size_t given = data.size();
+  in_assembly_ = true;
+  while (!done_ && (!data.empty() || message_)) {
+    if (!message_) {
+      if (!prefix_.begun() && !may_begin()) break;
+      if (!prefix_.take(data)) break;
+      begin_message();
+      if (done_) break;
+    }
+    const std::size_t count = std::min(data.size(), message_->block->size_bytes() - filled_);
+    if (count > 0) std::memcpy(message_->block->data() + filled_, data.data(), count);
+    filled_ += count;
+    data = data.subspan(count);
+    if (filled_ < message_->block->size_bytes()) break;
+    GrpcMessage message = std::move(*message_);
+    message_.reset();
+    prefix_.reset();
+    on_message(std::move(message));
+  }
+  in_assembly_ = false;
+  return done_ ? given : given - data.size();
+}
+
+void GrpcCall::begin_message() {
+  const std::size_t size_bytes = prefix_.size_bytes();
+  const std::size_t limit = context().options.max_message_bytes;
+  if (prefix_.flag() != 0) {
+    // Without an encoding there is nothing to decompress by (grpc, doc/compression.md).
+    fail(GrpcStatus::kInternal, prefix_.flag() == 1 ? "a message is compressed, but grpc-encoding is identity"
+                                                    : "a message has an unknown compression flag");
+    return;
+  }
+  if (size_bytes > limit) {
+    fail(GrpcStatus::kResourceExhausted, "Received message larger than max (" + std::to_string(size_bytes) +
+                                             " vs. " + std::to_string(limit) + ")");
+    return;
+  }
+  GrpcMessage message;
+  message.share = context().bytes.try_take(size_bytes);
+  if (message.share) message.block = context().pool.try_allocate(size_bytes);
+  if (!message.block) {
+    fail(GrpcStatus::kResourceExhausted, "too many bytes in flight to take a message of " +
+                                             std::to_string(size_bytes) + " bytes");
+    return;
+  }
+  message_ = std::move(message);
+  filled_ = 0;
+  connection_.h2.expect(*this, size_bytes);
+}
+
+Status GrpcCall::submit(GrpcMessage& message, std::uint32_t number, std::string& id) {
+  if (context().stopping.load(std::memory_order_relaxed)) {
+    return {Code::kUnavailable,
+            "Server is stopping, scheduler for model has stopped accepting new inference requests"};
+  }
+  auto request = std::make_unique<Request>();
+  request->body = message.block;
+  Status status = decode_v2_grpc(message.bytes(), context().pool, context().options.decode, *request);
+  if (status.ok()) {
+    request->deadline_ns = deadline_ns_;
+    context().in_flight.add(*request, connection_.taker, mark(number));
+    status = context().engine.submit(request);
+    if (!status.ok()) context().in_flight.remove(*request);
+  }
+  if (!status.ok()) id = request->id;
+  return status;
+}
+
+void GrpcCall::abandon(std::uint32_t number) { context().in_flight.abandon(connection_.taker, mark(number)); }
+
+std::uint64_t GrpcCall::mark(std::uint32_t number) const {
+  return static_cast<std::uint64_t>(id()) << 32 | number;
+}
+
+}  // namespace naiad

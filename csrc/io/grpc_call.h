@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/grpc_head.h"
+#include "io/h2_connection.h"
+#include "io/session.h"
+#include "protocol/grpc_wire.h"
+
+namespace naiad {
+
+// A message of a call as it arrived, and its part of the byte budget.
+struct GrpcMessage {
+  BufferRef block;
+  Budget::Share share;
+
+  std::span<const std::byte> bytes() const { return {block->data(), block->size_bytes()}; }
+};
+
+// What the calls of one connection work with. Outlives them.
+struct GrpcConnection {
+  SessionContext& context;
+  H2Connection& h2;
+  InFlight::Taker& taker;
+};
+
+// One gRPC call: puts messages together from DATA, answers, keeps its deadline. What a method does with its
+// messages is the business of the classes derived from it. I/O thread.
+class GrpcCall : public H2Stream {
+ public:
+  GrpcCall(GrpcConnection& connection, const GrpcHead& head);
+  ~GrpcCall() override;
+
+  // The answer to the request submitted under `number`.
+  virtual void on_answer(std::uint32_t number, std::unique_ptr<Request> request, Response response);
+  // Whether it waits for more bytes of a message, or for the client to take some.
+  bool stalls() const { return !done_ && (assembling() || !held_.empty() || unsent_bytes() > 0); }
+  // Has an answer's last word been queued.
+  bool done() const { return done_; }
+  // Ends the call with a status; nothing more comes from it. Idempotent.
+  void finish(GrpcStatus status, std::string_view message);
+  // The same for a call that its method has not answered: what it has out is dropped.
+  void fail(GrpcStatus status, std::string_view message);
+
+ protected:
+  // A message is complete.
+  virtual void on_message(GrpcMessage message) = 0;
+  // Whether another message may be begun; resume() when that has changed to true.
+  virtual bool may_begin() const = 0;
+  // The client has said all, and all of it was given to on_message().
+  virtual void on_half_close() = 0;
+  // The call has ended before it was finished by its method: client gone, deadline, a broken message.
+  virtual void on_abandoned() = 0;
+
+  void resume();
+  // Decodes the message and queues it as request `number`. On failure `id` is the request's, as far as known.
+  Status submit(GrpcMessage& message, std::uint32_t number, std::string& id);
+  // Drops the answer to request `number`.
+  void abandon(std::uint32_t number);
+  void send(Outgoing&& message) { connection_.h2.send(*this, std::move(message)); }
+
+  SessionContext& context() const { return connection_.context; }
+  std::uint64_t deadline_ns() const { return deadline_ns_; }
+
+  void on_open() override;
+  void on_sent() override {}
+
+ private:
+  void on_data(std::span<const std::byte> data) final;
+  void on_end() final;
+  void on_closed() final;
+
+  bool assembling() const { return prefix_.begun(); }
+  // Puts messages together; says how many bytes it took.
+  std::size_t assemble(std::span<const std::byte> data);
+  void begin_message();
+  void hold(std::span<const std::byte> data);
+  void say_half_close();
+  void on_deadline();
+  std::uint64_t mark(std::uint32_t number) const;
+
+  GrpcConnection& connection_;
+  std::string encoding_;
+  std::uint64_t deadline_ns_ = 0;
+  bool bad_timeout_ = false;
+  bool ended_ = false;        // the client has said all
+  bool half_closed_ = false;  // and the method knows
+  bool done_ = false;
+  std::optional<EventLoop::Timer> deadline_;
+
+  GrpcPrefixReader prefix_;
+  std::optional<GrpcMessage> message_;  // the one under assembly
+  std::size_t filled_ = 0;
+  bool in_assembly_ = false;
+
+  // What came while no message might begin. The window of the stream stays closed for it.
+  std::string held_;
+  std::vector<Budget::Share> held_shares_;
+};
+
+// The bytes of a prefix and a message that is encoded behind it: reserve before, complete after encoding.
+void reserve_grpc_prefix(WireMessage& message);
+void complete_grpc_prefix(WireMessage& message);
+
+}  // namespace naiad

@@ -1,0 +1,47 @@
+#include "io/grpc_head.h"
+
+#include "protocol/grpc_wire.h"
+
+namespace naiad {
+namespace {
+
+// What a field costs beyond its characters (RFC 9113, section 6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE).
+constexpr std::size_t kFieldBytes = 32;
+
+bool is_grpc_type(std::string_view type) {
+  constexpr std::string_view kGrpc = "application/grpc";
+  if (!type.starts_with(kGrpc)) return false;
+  type.remove_prefix(kGrpc.size());
+  return type.empty() || type.front() == '+' || type.front() == ';';
+}
+
+}  // namespace
+
+void GrpcHead::add(std::string_view name, std::string_view value) {
+  num_bytes_ += name.size() + value.size() + kFieldBytes;
+  if (too_large() || add_own(name, value)) return;
+  if (name == "triton_grpc_error") strict_errors_ = value == "true";
+  if (is_model_infer() || is_model_stream_infer()) return;
+  metadata_.emplace_back(name, value);
+}
+
+// Fields of HTTP/2 and gRPC themselves.
+bool GrpcHead::add_own(std::string_view name, std::string_view value) {
+  if (name == ":path") {
+    path_ = value;
+  } else if (name == ":method") {
+    is_post_ = value == "POST";
+  } else if (name == "content-type") {
+    is_grpc_ = is_grpc_type(value);
+  } else if (name == "grpc-encoding") {
+    encoding_ = value;
+  } else if (name == "grpc-timeout") {
+    timeout_ns_ = parse_grpc_timeout(value);
+    bad_timeout_ = !timeout_ns_;
+  } else {
+    return name.starts_with(':') || name.starts_with("grpc-") || name == "te";
+  }
+  return true;
+}
+
+}  // namespace naiad

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "io/bridge.h"
+
+namespace naiad {
+
+// The head of a gRPC request, collected field by field. Metadata is kept for methods that Python handles;
+// inference needs none of it.
+class GrpcHead {
+ public:
+  explicit GrpcHead(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+
+  void add(std::string_view name, std::string_view value);
+
+  const std::string& path() const { return path_; }
+  bool is_post() const { return is_post_; }
+  // Whether the content type is application/grpc, with or without a message format.
+  bool is_grpc() const { return is_grpc_; }
+  bool too_large() const { return num_bytes_ > max_bytes_; }
+  const std::string& encoding() const { return encoding_; }
+  bool bad_timeout() const { return bad_timeout_; }
+  // From the arrival of the request.
+  std::optional<std::uint64_t> timeout_ns() const { return timeout_ns_; }
+  // triton_grpc_error: true
+  bool strict_errors() const { return strict_errors_; }
+
+  bool is_model_infer() const { return path_ == "/inference.GRPCInferenceService/ModelInfer"; }
+  bool is_model_stream_infer() const { return path_ == "/inference.GRPCInferenceService/ModelStreamInfer"; }
+
+  // What the client's application sent along; binary values as they are on the wire (base64).
+  ControlCall::Metadata take_metadata() { return std::move(metadata_); }
+
+ private:
+  bool add_own(std::string_view name, std::string_view value);
+
+  const std::size_t max_bytes_;
+  std::size_t num_bytes_ = 0;
+  std::string path_;
+  std::string encoding_;
+  bool is_post_ = false;
+  bool is_grpc_ = false;
+  bool bad_timeout_ = false;
+  bool strict_errors_ = false;
+  std::optional<std::uint64_t> timeout_ns_;
+  ControlCall::Metadata metadata_;
+};
+
+}  // namespace naiad
