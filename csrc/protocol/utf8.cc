@@ -32,6 +32,15 @@ std::size_t sequence_length(const unsigned char* s, std::size_t left) {
   return 0;
 }
 
+// Bytes at `s`, which begins no well-formed sequence, that could have been the start of one; at least 1.
+std::size_t broken_length(const unsigned char* s, std::size_t left) {
+  const unsigned char c = s[0];
+  if (c < 0xC2 || c > 0xF4 || left < 2 || !is_continuation(s[1])) return 1;
+  if ((c == 0xE0 && s[1] < 0xA0) || (c == 0xED && s[1] > 0x9F)) return 1;
+  if ((c == 0xF0 && s[1] < 0x90) || (c == 0xF4 && s[1] > 0x8F)) return 1;
+  return c >= 0xF0 && left >= 3 && is_continuation(s[2]) ? 3 : 2;
+}
+
 }  // namespace
 
 bool is_utf8(std::string_view text) {
@@ -52,6 +61,23 @@ bool is_utf8(std::string_view text) {
     at += length;
   }
   return true;
+}
+
+std::string repaired_utf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto* s = reinterpret_cast<const unsigned char*>(text.data());
+    std::size_t length = sequence_length(s, text.size());
+    if (length > 0) {
+      out.append(text, 0, length);
+    } else {
+      out += "\xEF\xBF\xBD";
+      length = broken_length(s, text.size());
+    }
+    text.remove_prefix(length);
+  }
+  return out;
 }
 
 }  // namespace naiad

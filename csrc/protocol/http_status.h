@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace naiad {
+
+// The HTTP status under which a failure is answered, as Triton gives them (its clients know no 409 and no 499);
+// 200 for kOk. Any thread.
+int http_status_of(Code code);
+
+// Appends {"error":"<message>"}. What of the message is not UTF-8 becomes U+FFFD: an answer is always JSON.
+// Any thread.
+void append_error_body(std::string& text, std::string_view message);
+
+}  // namespace naiad
