@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 60
 FLEET ?= fleet
 export JOBS
 # Where the C++ tests find the ONNX Runtime library of .venv.
-ONNXRUNTIME = $$($(BIN)/python -c 'import naiad.backends.onnxruntime as b; print(b.find_library())')
+ONNXRUNTIME = $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.1*)
 MICRO = $(patsubst bench/micro/%_bench.cc,%,$(wildcard bench/micro/*_bench.cc))
 CTEST = ctest --output-on-failure -j$(JOBS)
 
@@ -78,7 +78,9 @@ bench:
 
 ## make asan      C++ tests under the address and undefined behaviour sanitizers
 ## make tsan      C++ tests under the thread sanitizer
-asan tsan: dev
+asan tsan:
+	@$(SETUP) debian $(TO_BUILD) $(TO_TEST)
+	@$(SETUP) python dev fleet
 	cmake --preset $@
 	cmake --build --preset $@ -j$(JOBS)
 	NAIAD_TEST_ONNXRUNTIME=$(ONNXRUNTIME) $(CTEST) --test-dir build/$@

@@ -65,7 +65,7 @@ std::map<std::string, std::string> read_custom(const OnnxRuntime& runtime, const
     runtime.check(api.metadata_lookup(made, runtime.allocator(), key.c_str(), &value));
     custom[key] = take_text(runtime, value);
   }
-  if (keys != nullptr) runtime.check(api.allocator_free(runtime.allocator(), keys));
+  if (keys != nullptr) runtime.check(api.allocator_free(runtime.allocator(), static_cast<void*>(keys)));
   return custom;
 }
 

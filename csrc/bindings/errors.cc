@@ -33,6 +33,7 @@ Status status_of(const py::error_already_set& error) {
 }
 
 void register_errors() {
+  // By value: the signature is pybind11's. NOLINTNEXTLINE(performance-unnecessary-value-param)
   py::register_exception_translator([](std::exception_ptr pointer) {
     try {
       if (pointer) std::rethrow_exception(pointer);

@@ -46,7 +46,7 @@ Status wrong_inputs(const ModelSpec& spec, const Request& request) {
     text += ", but missing required input(s) " + quoted_list(missing) +
             ". Please provide all required input(s).";
   } else {
-    text += ".";
+    text += '.';
   }
   return invalid(std::move(text));
 }

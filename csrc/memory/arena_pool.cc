@@ -43,6 +43,7 @@ class ArenaPool::Block final : public Buffer {
 
 // One cache line per block of the arena. All but the link is touched only by whoever owns the block: the
 // pool's caller, or the thread that moves it into or out of a free list.
+// `block` is room only. NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
 struct alignas(kCacheLineBytes) ArenaPool::Slot {
   std::atomic<std::uint32_t> link{kNoSlot};  // relaxed: ordered by the FreeList's top
   std::uint16_t size_class = 0;

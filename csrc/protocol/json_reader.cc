@@ -134,7 +134,7 @@ bool JsonReader::scan_string(std::string_view& raw, bool& escaped) {
   bool ascii = true;
   while (true) {
     while (text_.size() - at_ >= 8) {
-      std::uint64_t word;
+      std::uint64_t word = 0;
       std::memcpy(&word, text_.data() + at_, 8);
       if (special_bytes(word) != 0) break;
       at_ += 8;
