@@ -107,6 +107,6 @@ gpu:
 test-llm soak:
 	@echo 'naiad: make $@ does not exist yet' >&2; exit 2
 
-## make clean     removes what was built; clean also removes .venv with ALL=1
+## make clean     removes what was built; with ALL=1 also .venv and the fleet
 clean:
 	rm -rf build dist compile_commands.json $(if $(ALL),.venv $(FLEET))

@@ -122,7 +122,7 @@ weights() {
 
 # A digest of all that the build reads.
 sources() {
-  find CMakeLists.txt pyproject.toml README.md LICENSE cmake csrc protos python tests/cpp \
+  find CMakeLists.txt pyproject.toml README.md LICENSE cmake csrc protos python tests/cpp bench/micro \
     -type f -not -path '*/.*' -not -name '*.pyc' -not -name '*.so' -print0 |
     LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d ' ' -f 1
 }
