@@ -1,0 +1,90 @@
+#include "io/io_thread.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "io/grpc_session.h"
+#include "io/http_session.h"
+
+namespace naiad {
+
+IoThread::IoThread(SharedByThreads shared, std::string name)
+    : shared_(std::move(shared)),
+      name_(std::move(name)),
+      context_{loop_,          shared_.engine,  in_flight_,      shared_.bridge, shared_.engine.pool(),
+               shared_.bytes,  shared_.options, shared_.stopping, [this](Session& session) { forget(session); }} {}
+
+IoThread::~IoThread() { stop(); }
+
+void IoThread::start() {
+  thread_ = start_thread(name_, [this] {
+    id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    loop_.run();
+    // Here, where timers and descriptors may be touched.
+    listeners_.clear();
+    sessions_.clear();
+  });
+}
+
+void IoThread::stop() {
+  loop_.stop();
+  if (thread_.joinable()) thread_.join();
+  listeners_.clear();
+  sessions_.clear();
+}
+
+void IoThread::listen(OwnedFd socket, std::function<void(OwnedFd)> accepted) {
+  listeners_.push_back(std::make_unique<Listener>(loop_, std::move(socket), std::move(accepted)));
+}
+
+void IoThread::adopt(AcceptedConnection connection) {
+  num_sessions_.fetch_add(1, std::memory_order_release);
+  if (id_.load(std::memory_order_relaxed) == std::this_thread::get_id()) return serve(std::move(connection));
+  // A task has to be copyable; when the loop has ended it is dropped, and the socket closed with it.
+  auto kept = std::make_shared<AcceptedConnection>(std::move(connection));
+  loop_.post([this, kept] { serve(std::move(*kept)); });
+}
+
+void IoThread::serve(AcceptedConnection connection) {
+  if (draining_.load(std::memory_order_relaxed)) {
+    num_sessions_.fetch_sub(1, std::memory_order_release);
+    return shared_.session_ended();
+  }
+  try {
+    auto transport = make_plain_transport(connection.fd.release());
+    auto session = connection.protocol == AcceptedConnection::Protocol::kHttp
+                       ? make_http_session(context_, std::move(transport))
+                       : make_grpc_session(context_, std::move(transport));
+    Session* const key = session.get();
+    sessions_.emplace(key, Entry{std::move(session), std::move(connection.share)});
+  } catch (const Error& error) {
+    log_warning(std::string("cannot serve a connection: ") + error.what());
+    num_sessions_.fetch_sub(1, std::memory_order_release);
+    shared_.session_ended();
+  }
+}
+
+void IoThread::forget(Session& session) {
+  // Not at once: the session is on the stack.
+  loop_.post([this, &session] {
+    sessions_.erase(&session);
+    num_sessions_.fetch_sub(1, std::memory_order_release);
+    shared_.session_ended();
+  });
+}
+
+void IoThread::drain() {
+  loop_.post([this] {
+    listeners_.clear();
+    draining_.store(true, std::memory_order_release);
+    std::vector<Session*> sessions;
+    sessions.reserve(sessions_.size());
+    for (const auto& [session, entry] : sessions_) sessions.push_back(session);
+    for (Session* session : sessions) session->drain();
+    shared_.session_ended();
+  });
+}
+
+}  // namespace naiad

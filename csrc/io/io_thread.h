@@ -1,0 +1,88 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "io/listener.h"
+#include "io/session.h"
+
+namespace naiad {
+
+// A connection that was accepted and has not got its session yet.
+struct AcceptedConnection {
+  enum class Protocol : unsigned char { kHttp, kGrpc };
+  OwnedFd fd;
+  Budget::Share share;  // of the connections
+  Protocol protocol = Protocol::kHttp;
+};
+
+// What the I/O threads of a data plane share.
+struct SharedByThreads {
+  Engine& engine;
+  Bridge& bridge;
+  const DataPlaneOptions& options;
+  Budget& bytes;
+  const std::atomic<bool>& stopping;
+  // Called on the I/O thread whenever a session has ended.
+  std::function<void()> session_ended;
+};
+
+// One thread with its event loop, the sessions of its connections and the requests they have in flight.
+class IoThread {
+ public:
+  IoThread(SharedByThreads shared, std::string name);
+  // Stops.
+  ~IoThread();
+  IoThread(const IoThread&) = delete;
+  IoThread& operator=(const IoThread&) = delete;
+
+  // Any thread, once.
+  void start();
+  // Closes all connections and joins. Blocks; idempotent; not the I/O thread.
+  void stop();
+
+  // Serves the connection. Any thread; at once when it is this one.
+  void adopt(AcceptedConnection connection);
+  // Accepts on the socket until drain(). Before start().
+  void listen(OwnedFd socket, std::function<void(OwnedFd)> accepted);
+  // Takes no more connections, ends the sessions as they fall idle. Any thread.
+  void drain();
+
+  // Any thread.
+  bool drained() const {
+    return draining_.load(std::memory_order_acquire) && num_sessions_.load(std::memory_order_acquire) == 0;
+  }
+  std::size_t num_in_flight() const { return in_flight_.size(); }
+
+ private:
+  struct Entry {
+    std::unique_ptr<Session> session;
+    Budget::Share share;
+  };
+
+  void serve(AcceptedConnection connection);
+  void forget(Session& session);
+
+  SharedByThreads shared_;
+  const std::string name_;
+  const SteadyClock clock_;
+  EventLoop loop_{clock_};
+  InFlight in_flight_{loop_};
+  SessionContext context_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unordered_map<Session*, Entry> sessions_;
+  std::atomic<bool> draining_{false};  // written by the I/O thread when it listens no more; as num_sessions_
+  // Sessions and connections on their way to one. Release on change, acquire where it is read: who sees 0
+  // after the drain sees all that the sessions did.
+  std::atomic<std::size_t> num_sessions_{0};
+  std::atomic<std::thread::id> id_{};
+  std::jthread thread_;
+};
+
+}  // namespace naiad
