@@ -116,6 +116,10 @@ class LoopQueue {
   std::span<const std::byte> take_body(Request& request, const py::object& body);
   // Queues it, or raises.
   void submit(std::unique_ptr<Request> request, std::uint64_t tag, WireSink& sink);
+  // A short body may stand for large tensors in shared memory.
+  bool is_long_work(std::span<const std::byte> body) const {
+    return body.size() >= kLongWorkBytes || core_->regions != nullptr;
+  }
   void encode(Encoded& encoded);
   py::object to_answer(Encoded& encoded);
   py::object http_body(Encoded& encoded);
@@ -186,7 +190,7 @@ void LoopQueue::submit_http(std::uint64_t tag, std::string model, std::string ve
   {
     std::shared_ptr<Model> target;
     std::optional<py::gil_scoped_release> release;
-    if (bytes.size() >= kLongWorkBytes) release.emplace();
+    if (is_long_work(bytes)) release.emplace();
     status = core_->engine.find(request->model_name, request->model_version, target);
     if (status.ok()) {
       status = decode_v2_http(bytes, header_length, &target->spec(), core_->engine.pool(), core_->limits, *request);
@@ -205,7 +209,7 @@ void LoopQueue::submit_grpc(std::uint64_t tag, const py::object& message) {
   Status status;
   {
     std::optional<py::gil_scoped_release> release;
-    if (bytes.size() >= kLongWorkBytes) release.emplace();
+    if (is_long_work(bytes)) release.emplace();
     status = decode_v2_grpc(bytes, core_->engine.pool(), core_->limits, *request);
   }
   if (!status.ok()) raise_status(status);

@@ -7,16 +7,24 @@
 #include "bindings/python_object.h"
 #include "engine/engine.h"
 #include "execute/backend.h"
+#include "memory/shared_regions.h"
 #include "protocol/v2_http.h"
 
 namespace naiad {
 
 // What a naiad._core.Engine is made of. Shared by all Python objects that show its memory.
 struct Core {
-  Core(std::unique_ptr<TensorPool> pool, DecodeLimits decode_limits)
-      : bin(std::make_shared<ReferenceBin>()), engine(std::move(pool)), limits(decode_limits) {}
+  Core(std::unique_ptr<TensorPool> pool, DecodeLimits decode_limits,
+       std::shared_ptr<SharedRegions> shared_regions)
+      : bin(std::make_shared<ReferenceBin>()),
+        regions(std::move(shared_regions)),
+        engine(std::move(pool)),
+        limits(decode_limits) {
+    limits.regions = regions.get();
+  }
 
-  std::shared_ptr<ReferenceBin> bin;  // first: buffers of the engine's requests still put things in it
+  std::shared_ptr<ReferenceBin> bin;       // first: buffers of the engine's requests still put things in it
+  std::shared_ptr<SharedRegions> regions;  // null: client shared memory is off
   Engine engine;
   DecodeLimits limits;
 };

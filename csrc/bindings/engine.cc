@@ -94,10 +94,11 @@ py::dict statistics_dict(const StatisticsValues& values) {
   return dict;
 }
 
-std::shared_ptr<Core> make_core(std::size_t pool_bytes, std::size_t pinned_bytes, std::size_t max_tensor_bytes) {
+std::shared_ptr<Core> make_core(std::size_t pool_bytes, std::size_t pinned_bytes, std::size_t max_tensor_bytes,
+                                std::shared_ptr<SharedRegions> regions) {
   DecodeLimits limits;
   limits.max_tensor_bytes = max_tensor_bytes;
-  auto core = std::make_unique<Core>(make_arena_pool(pool_bytes, pinned_bytes), limits);
+  auto core = std::make_unique<Core>(make_arena_pool(pool_bytes, pinned_bytes), limits, std::move(regions));
   // The last owner may be an array on any thread; ending models needs the GIL to be free.
   return {core.release(), [](Core* pointer) {
             const std::unique_ptr<Core> dropped(pointer);
@@ -186,7 +187,7 @@ void register_engine(py::module_& module) {
 
   py::class_<Core, std::shared_ptr<Core>>(module, "Engine")
       .def(py::init(&make_core), py::kw_only(), py::arg("pool_bytes"), py::arg("pinned_bytes") = 0,
-           py::arg("max_tensor_bytes") = std::size_t{64} << 20)
+           py::arg("max_tensor_bytes") = std::size_t{64} << 20, py::arg("shared_regions") = nullptr)
       .def("start",
            [](const std::shared_ptr<Core>& core, const ModelSpec& spec, const BackendFactoryObject& factory,
               const std::vector<InstancePlan>& instances) {

@@ -21,6 +21,7 @@ void register_errors();
 
 // The parts of the module, one file each.
 void register_specs(pybind11::module_& module);
+void register_shared_regions(pybind11::module_& module);
 void register_tensors(pybind11::module_& module);
 void register_request_view(pybind11::module_& module);
 void register_engine(pybind11::module_& module);

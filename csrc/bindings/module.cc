@@ -33,6 +33,7 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "The compiled core of naiad; see _core.pyi";
   register_errors();
   register_specs(module);
+  register_shared_regions(module);
   register_tensors(module);
   register_request_view(module);
   register_engine(module);

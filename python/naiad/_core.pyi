@@ -193,11 +193,32 @@ class Model:
         """
 
 @final
+class SharedRegions:
+    """Shared memory that clients have registered, by the names they gave. Its bytes are only copied, never
+    mapped: a client that shrinks its object gets an error."""
+    def __init__(self) -> None: ...
+    def register_system(self, name: str, key: str, offset_bytes: int, size_bytes: int) -> None:
+        """Opens the POSIX shared memory object `key`. Raises AlreadyExists, InvalidArgument for a key that
+        is not the name of such an object or a range that does not lie in it, Unavailable when there are
+        too many."""
+    def unregister(self, name: str) -> None:
+        """Requests that use the region keep it open. An unknown name is no error."""
+    def unregister_all(self) -> None: ...
+    def list(self, name: str = "") -> list[tuple[str, str, int, int]]:
+        """(name, key, offset in bytes, size in bytes) of one region, or of all for "". Raises NotFound."""
+
+@final
 class Engine:
     """The core: tensor pool, models, instance threads."""
     def __init__(
-        self, *, pool_bytes: int, pinned_bytes: int = 0, max_tensor_bytes: int = 64 << 20
-    ) -> None: ...
+        self,
+        *,
+        pool_bytes: int,
+        pinned_bytes: int = 0,
+        max_tensor_bytes: int = 64 << 20,
+        shared_regions: SharedRegions | None = None,
+    ) -> None:
+        """Without `shared_regions` requests that name client shared memory are refused."""
     def start(self, spec: ModelSpec, factory: BackendFactory, instances: Sequence[InstanceSpec]) -> Model:
         """Makes the instances (each on its own thread), waits until all are loaded; raises what the first
         failing one raised. Not yet visible to requests: see publish(). Lets go of the GIL."""

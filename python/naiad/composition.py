@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from naiad.backends.registry import BackendRegistry
-from naiad.engine import Engine, gpu_count
+from naiad.engine import Engine, SharedRegions, gpu_count
 from naiad.repository.model_repository import ModelRepository
 from naiad.settings import ServerSettings
 
@@ -20,10 +20,12 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Engine and repository, built for one another."""
+    """Engine, repository and client shared memory, built for one another."""
 
     engine: Engine
     repository: ModelRepository
+    shared_regions: SharedRegions | None
+    """None: client shared memory is off."""
 
     def close(self) -> None:
         """Ends the models, then the engine. Blocks until both are done. Idempotent."""
@@ -33,14 +35,16 @@ class Core:
 
 def build_core(settings: ServerSettings) -> Core:
     """An engine and an empty repository; ``repository.load_all()`` fills it."""
+    shared_regions = SharedRegions() if settings.allow_client_shm else None
     engine = Engine(
         pool_bytes=settings.core.pool_bytes or default_pool_bytes(),
         # Memory is pinned for a GPU; without one there is nothing to pin it with.
         pinned_bytes=settings.core.pinned_bytes if gpu_count() else 0,
         max_tensor_bytes=settings.http.max_input_size_bytes,
+        shared_regions=shared_regions,
     )
     backends = BackendRegistry(settings.repository.backend_config)
-    return Core(engine, ModelRepository(engine, backends, settings.repository))
+    return Core(engine, ModelRepository(engine, backends, settings.repository), shared_regions)
 
 
 def default_pool_bytes() -> int:

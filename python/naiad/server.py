@@ -70,7 +70,7 @@ class NetworkServer:
             await asyncio.to_thread(self._core.repository.load_all)
         finally:
             await asyncio.to_thread(self._log_models, self._core)
-        self._control = ControlPlane(self._core.repository, self._settings)
+        self._control = ControlPlane(self._core.repository, self._settings, self._core.shared_regions)
         self._dataplane = DataPlane(self._core.engine)
         self._dataplane.open()
         await self._start_edges(self._core, self._control, self._dataplane)

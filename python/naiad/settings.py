@@ -112,6 +112,9 @@ class ServerSettings:
     server_id: str = "triton"
     exit_timeout_s: float = 30.0
     """How long requests in flight may take to finish after a signal to stop."""
+    allow_client_shm: bool = False
+    """Whether clients may pass tensors in shared memory. Who may register a region can have this process
+    read and write every shared memory object that it is allowed to open."""
     http: HttpSettings = field(default_factory=HttpSettings)
     grpc: GrpcSettings = field(default_factory=GrpcSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

@@ -182,6 +182,9 @@ def serve(
     exit_timeout_secs: Annotated[
         int, _flag("--exit-timeout-secs", _SERVER, "Time for requests in flight when stopping.", min=0)
     ] = 30,
+    allow_client_shm: Annotated[
+        Switch, _switch("--allow-client-shm", _SERVER, "Let clients pass tensors in shared memory.")
+    ] = _OFF,
     pinned_memory_pool_byte_size: Annotated[
         int, _flag("--pinned-memory-pool-byte-size", _SERVER, "Tensor memory pinned for GPUs.", min=0)
     ] = _CORE_DEFAULTS.pinned_bytes,
@@ -213,6 +216,7 @@ def serve(
         ),
         server_id=server_id,
         exit_timeout_s=float(exit_timeout_secs),
+        allow_client_shm=allow_client_shm.on,
         http=HttpSettings(
             enabled=allow_http.on,
             address=http_address,

@@ -29,6 +29,7 @@ BOOLEANS = frozenset(
         "--log-info",
         "--log-warning",
         "--log-error",
+        "--allow-client-shm",
     }
 )
 """Flags that act and whose value is true or false."""
@@ -64,7 +65,6 @@ UNSUPPORTED: dict[str, tuple[str, ...]] = {
     "--vertex-ai-port": ("8080",),
     "--vertex-ai-thread-count": ("8",),
     "--vertex-ai-default-model": ("",),
-    "--allow-client-shm": _OFF,
     "--trace-config": ("level=OFF",),
     "--cache-config": (),
     "--cache-directory": ("/opt/tritonserver/caches",),

@@ -20,8 +20,6 @@ from naiad.logs import log
 # Takes the request message, gives the answer in the JSON form (or as a message).
 _Method = Callable[[Any], Awaitable[Any]]
 
-_SHARED_MEMORY_OFF = "Client shared memory is disabled: it is not supported by this version"
-
 
 class ControlMethods:
     """Every unary method but ModelInfer."""
@@ -41,10 +39,12 @@ class ControlMethods:
             "RepositoryModelUnload": self._repository_unload,
             "TraceSetting": _refusal("the trace extension is not supported by this version"),
             "LogSettings": _refusal("the logging extension is not supported by this version"),
-        } | {
-            f"{kind}SharedMemory{verb}": _refusal(_SHARED_MEMORY_OFF)
-            for kind in ("System", "Cuda")
-            for verb in ("Status", "Register", "Unregister")
+            "SystemSharedMemoryStatus": self._system_regions,
+            "SystemSharedMemoryRegister": self._register_system_region,
+            "SystemSharedMemoryUnregister": self._unregister_system_regions,
+            "CudaSharedMemoryStatus": self._cuda_regions,
+            "CudaSharedMemoryRegister": self._register_cuda_region,
+            "CudaSharedMemoryUnregister": self._unregister_cuda_regions,
         }
 
     def handlers(self) -> dict[str, Any]:
@@ -95,6 +95,32 @@ class ControlMethods:
     async def _repository_unload(self, request: Any) -> Any:
         parameters = _parameters(request)
         await asyncio.to_thread(self._control.unload, request.repository_name, request.model_name, parameters)
+        return {}
+
+    async def _system_regions(self, request: Any) -> Any:
+        regions = self._control.shared_memory.system_regions(request.name)
+        return {"regions": {region["name"]: region for region in regions}}
+
+    async def _register_system_region(self, request: Any) -> Any:
+        self._control.shared_memory.register_system(
+            request.name, request.key, request.offset, request.byte_size
+        )
+        return {}
+
+    async def _unregister_system_regions(self, request: Any) -> Any:
+        self._control.shared_memory.unregister_system(request.name)
+        return {}
+
+    async def _cuda_regions(self, request: Any) -> Any:
+        regions = self._control.shared_memory.cuda_regions(request.name)
+        return {"regions": {region["name"]: region for region in regions}}
+
+    async def _register_cuda_region(self, request: Any) -> Any:
+        self._control.shared_memory.register_cuda(request.name)
+        return {}
+
+    async def _unregister_cuda_regions(self, request: Any) -> Any:
+        self._control.shared_memory.unregister_cuda(request.name)
         return {}
 
 

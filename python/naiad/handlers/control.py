@@ -11,8 +11,9 @@ import re
 from typing import Any, Protocol
 
 from naiad.config.types import ModelConfig, TensorConfig
-from naiad.engine import Model
+from naiad.engine import Model, SharedRegions
 from naiad.errors import InvalidArgument, Unavailable, Unsupported
+from naiad.handlers.shared_memory import SharedMemory
 from naiad.settings import SERVER_VERSION, ServerSettings
 
 Json = dict[str, Any]
@@ -79,9 +80,15 @@ class Repository(Protocol):
 class ControlPlane:
     """The control half of the API."""
 
-    def __init__(self, repository: Repository, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        settings: ServerSettings,
+        shared_regions: SharedRegions | None = None,
+    ) -> None:
         self._repository = repository
         self._settings = settings
+        self.shared_memory = SharedMemory(shared_regions)
         self.stopping = False
         """Set once, when the server starts to stop: it is alive, but no longer ready."""
 
@@ -96,7 +103,7 @@ class ControlPlane:
         return {
             "name": self._settings.server_id,
             "version": SERVER_VERSION,
-            "extensions": list(EXTENSIONS),
+            "extensions": [*EXTENSIONS, *self.shared_memory.extensions],
         }
 
     def model_ready(self, name: str, version: str) -> bool:

@@ -26,7 +26,6 @@ from naiad.settings import HttpSettings
 
 _Handler = Callable[[web.BaseRequest, Route], Awaitable[web.StreamResponse]]
 
-_SHARED_MEMORY_OFF = "Client shared memory is disabled: it is not supported by this version"
 # A body of a control request is a few parameters or a model configuration.
 _MAX_CONTROL_BYTES = 4 << 20
 # aiohttp logs every malformed request with a traceback; a client could fill the disk with that.
@@ -58,8 +57,12 @@ class HttpEdge:
             Endpoint.INDEX: self._index,
             Endpoint.LOAD: self._load,
             Endpoint.UNLOAD: self._unload,
-            Endpoint.SHARED_MEMORY: self._no_shared_memory,
-            Endpoint.SHARED_MEMORY_CHANGE: self._no_shared_memory,
+            Endpoint.SYSTEM_REGIONS: self._system_regions,
+            Endpoint.REGISTER_SYSTEM_REGION: self._register_system_region,
+            Endpoint.UNREGISTER_SYSTEM_REGIONS: self._unregister_system_regions,
+            Endpoint.CUDA_REGIONS: self._cuda_regions,
+            Endpoint.REGISTER_CUDA_REGION: self._register_cuda_region,
+            Endpoint.UNREGISTER_CUDA_REGIONS: self._unregister_cuda_regions,
             Endpoint.TRACE: _refusal("the trace extension"),
             Endpoint.LOGGING: _refusal("the logging extension"),
         }
@@ -172,8 +175,33 @@ class HttpEdge:
         await asyncio.to_thread(self._control.unload, route.repository, route.model, parameters)
         return empty_answer()
 
-    async def _no_shared_memory(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
-        raise Unsupported(_SHARED_MEMORY_OFF)
+    async def _system_regions(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        return json_answer(self._control.shared_memory.system_regions(route.region))
+
+    async def _register_system_region(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        registration = await self._json_body(request)
+        self._control.shared_memory.register_system(
+            route.region,
+            registration.get("key"),
+            registration.get("offset", 0),
+            registration.get("byte_size"),
+        )
+        return empty_answer()
+
+    async def _unregister_system_regions(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        self._control.shared_memory.unregister_system(route.region)
+        return empty_answer()
+
+    async def _cuda_regions(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        return json_answer(self._control.shared_memory.cuda_regions(route.region))
+
+    async def _register_cuda_region(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        self._control.shared_memory.register_cuda(route.region)
+        return empty_answer()
+
+    async def _unregister_cuda_regions(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        self._control.shared_memory.unregister_cuda(route.region)
+        return empty_answer()
 
     async def _parameters(self, request: web.BaseRequest) -> dict[str, Any]:
         parameters = (await self._json_body(request)).get("parameters", {})

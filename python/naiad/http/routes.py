@@ -24,8 +24,12 @@ class Endpoint(Enum):
     INDEX = auto()
     LOAD = auto()
     UNLOAD = auto()
-    SHARED_MEMORY = auto()
-    SHARED_MEMORY_CHANGE = auto()
+    SYSTEM_REGIONS = auto()
+    REGISTER_SYSTEM_REGION = auto()
+    UNREGISTER_SYSTEM_REGIONS = auto()
+    CUDA_REGIONS = auto()
+    REGISTER_CUDA_REGION = auto()
+    UNREGISTER_CUDA_REGIONS = auto()
     TRACE = auto()
     LOGGING = auto()
 
@@ -44,8 +48,12 @@ METHODS: dict[Endpoint, tuple[str, ...]] = {
     Endpoint.INDEX: ("POST",),
     Endpoint.LOAD: ("POST",),
     Endpoint.UNLOAD: ("POST",),
-    Endpoint.SHARED_MEMORY: ("GET",),
-    Endpoint.SHARED_MEMORY_CHANGE: ("POST",),
+    Endpoint.SYSTEM_REGIONS: ("GET",),
+    Endpoint.REGISTER_SYSTEM_REGION: ("POST",),
+    Endpoint.UNREGISTER_SYSTEM_REGIONS: ("POST",),
+    Endpoint.CUDA_REGIONS: ("GET",),
+    Endpoint.REGISTER_CUDA_REGION: ("POST",),
+    Endpoint.UNREGISTER_CUDA_REGIONS: ("POST",),
     Endpoint.TRACE: ("GET", "POST"),
     Endpoint.LOGGING: ("GET", "POST"),
 }
@@ -53,12 +61,13 @@ METHODS: dict[Endpoint, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path that exists. ``model``, ``version``, ``repository`` are "" where the path names none."""
+    """A path that exists. What it does not name is ""."""
 
     endpoint: Endpoint
     model: str = ""
     version: str = ""
     repository: str = ""
+    region: str = ""
 
 
 _FIXED: dict[str, Endpoint] = {
@@ -84,9 +93,15 @@ _MODEL_VERBS: dict[str | None, Endpoint] = {
 _MODEL_TRACE = re.compile(r"/v2/models/([^/]+)/trace/setting")
 _REPOSITORY = re.compile(r"/v2/repository(?:/([^/]+))?/models/([^/]+)/(load|unload)")
 _REPOSITORY_INDEX = re.compile(r"/v2/repository/([^/]+)/index")
-_SHARED_MEMORY = re.compile(
-    r"/v2/(?:system|cuda)sharedmemory(?:(?:/region/[^/]+)?/(status|unregister)|/region/[^/]+/(register))"
-)
+_REGIONS = re.compile(r"/v2/(system|cuda)sharedmemory(?:/region/([^/]+))?/(status|register|unregister)")
+_REGION_VERBS = {
+    ("system", "status"): Endpoint.SYSTEM_REGIONS,
+    ("system", "register"): Endpoint.REGISTER_SYSTEM_REGION,
+    ("system", "unregister"): Endpoint.UNREGISTER_SYSTEM_REGIONS,
+    ("cuda", "status"): Endpoint.CUDA_REGIONS,
+    ("cuda", "register"): Endpoint.REGISTER_CUDA_REGION,
+    ("cuda", "unregister"): Endpoint.UNREGISTER_CUDA_REGIONS,
+}
 
 
 def find_route(path: str) -> Route | None:
@@ -104,8 +119,11 @@ def find_route(path: str) -> Route | None:
         return Route(endpoint, _name(match[2]), repository=_name(match[1] or ""))
     if match := _REPOSITORY_INDEX.fullmatch(path):
         return Route(Endpoint.INDEX, repository=_name(match[1]))
-    if match := _SHARED_MEMORY.fullmatch(path):
-        return Route(Endpoint.SHARED_MEMORY if match[1] == "status" else Endpoint.SHARED_MEMORY_CHANGE)
+    if match := _REGIONS.fullmatch(path):
+        # There is no registering of all regions.
+        if match[3] == "register" and match[2] is None:
+            return None
+        return Route(_REGION_VERBS[match[1], match[3]], region=_name(match[2] or ""))
     return None
 
 

@@ -43,6 +43,7 @@ def test_the_defaults_are_tritons(monkeypatch: pytest.MonkeyPatch, parsed: list[
     assert settings.repository.control_mode == "none"
     assert settings.repository.strict_readiness and settings.repository.exit_on_error
     assert settings.core.pinned_bytes == 268435456
+    assert not settings.allow_client_shm
 
 
 def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]) -> None:
@@ -54,12 +55,14 @@ def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[Server
         "--http-port", "0", "--http-address=::1",
         "--backend-config=onnxruntime,default-max-batch-size=8", "--backend-config=common=1",
         "--metrics-config=counter_latencies=false", "--log-format=ISO8601", "--id=me",
+        "--allow-client-shm",
     )  # fmt: skip
     assert code == 0
     (settings,) = parsed
     assert settings.repository.model_repositories == (Path("/a"), Path("/b"))
     assert settings.repository.load_models == ("x", "*")
     assert not settings.grpc.enabled
+    assert settings.allow_client_shm
     assert not settings.repository.exit_on_error
     assert not settings.repository.auto_complete
     assert settings.http.port == 0

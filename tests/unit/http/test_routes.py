@@ -32,10 +32,17 @@ from naiad.http.routes import METHODS, Endpoint, Route, find_route
         ("/v2/repository/r/index", Route(Endpoint.INDEX, repository="r")),
         ("/v2/repository/models/m/load", Route(Endpoint.LOAD, "m")),
         ("/v2/repository/r/models/m/unload", Route(Endpoint.UNLOAD, "m", repository="r")),
-        ("/v2/systemsharedmemory/status", Route(Endpoint.SHARED_MEMORY)),
-        ("/v2/cudasharedmemory/region/r/status", Route(Endpoint.SHARED_MEMORY)),
-        ("/v2/systemsharedmemory/region/r/register", Route(Endpoint.SHARED_MEMORY_CHANGE)),
-        ("/v2/cudasharedmemory/unregister", Route(Endpoint.SHARED_MEMORY_CHANGE)),
+        ("/v2/systemsharedmemory/status", Route(Endpoint.SYSTEM_REGIONS)),
+        ("/v2/systemsharedmemory/region/r/status", Route(Endpoint.SYSTEM_REGIONS, region="r")),
+        (
+            "/v2/systemsharedmemory/region/a%2Fb/register",
+            Route(Endpoint.REGISTER_SYSTEM_REGION, region="a/b"),
+        ),
+        ("/v2/systemsharedmemory/region/r/unregister", Route(Endpoint.UNREGISTER_SYSTEM_REGIONS, region="r")),
+        ("/v2/systemsharedmemory/unregister", Route(Endpoint.UNREGISTER_SYSTEM_REGIONS)),
+        ("/v2/cudasharedmemory/region/r/status", Route(Endpoint.CUDA_REGIONS, region="r")),
+        ("/v2/cudasharedmemory/region/r/register", Route(Endpoint.REGISTER_CUDA_REGION, region="r")),
+        ("/v2/cudasharedmemory/unregister", Route(Endpoint.UNREGISTER_CUDA_REGIONS)),
     ],
 )
 def test_paths_that_exist(path: str, route: Route) -> None:
@@ -48,7 +55,9 @@ def test_paths_that_exist(path: str, route: Route) -> None:
         "/", "", "/v2/", "/v3", "/v2/models", "/v2/models/", "/v2/models/m/", "/v2/models/m/nope",
         "/v2/models/m/versions/x", "/v2/models/m/versions/x/ready", "/v2/models/m/versions/-1/infer",
         "/v2/models/m/versions/", "/v2/models/stats/", "/v2/health", "/v2/models/m/infer/x", "//v2",
-        "/v2/systemsharedmemory/register", "/v2/repository/models/m", "/v2/models/m\n/infer/",
+        "/v2/systemsharedmemory/register", "/v2/cudasharedmemory/register",
+        "/v2/systemsharedmemory/region//status", "/v2/cpusharedmemory/status",
+        "/v2/repository/models/m", "/v2/models/m\n/infer/",
     ],
 )  # fmt: skip
 def test_paths_that_do_not(path: str) -> None:
