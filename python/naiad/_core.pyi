@@ -246,3 +246,15 @@ class Engine:
         """Tensor pool bytes: capacity, mapped, used, pinned."""
     def close(self) -> None:
         """Stops every model. Idempotent."""
+
+def infer_many(
+    engine: Engine,
+    model: str,
+    version: str,
+    inputs: Sequence[Mapping[str, Any]],
+    *,
+    outputs: Sequence[str] = (),
+) -> list[Result | Exception]:
+    """Queues one request for each of `inputs`, waits for all without the GIL, and gives the answers in the
+    same order: a Result, or the failure of that request. Raises what Engine.infer raises for inputs that
+    cannot be taken; then none was queued."""

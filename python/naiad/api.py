@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,8 +18,9 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from naiad.composition import build_core
-from naiad.engine import ParameterValue, Result, Tensor
-from naiad.errors import InvalidArgument, Stopping
+from naiad.engine import ParameterValue, Result, Tensor, infer_many
+from naiad.errors import InvalidArgument, NaiadError, Stopping
+from naiad.handlers.callbacks import CallbackThread
 from naiad.handlers.control import ControlPlane
 from naiad.handlers.dataplane import DataPlane
 from naiad.settings import ControlMode, CoreSettings, RepositorySettings, ServerSettings
@@ -103,6 +104,42 @@ class Model:
                 parameters=parameters,
             )
         )
+
+    def infer_many(
+        self, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[str] | None = None
+    ) -> list[InferenceResult]:
+        """One request for each of ``inputs``, all queued before any is waited for, so that they share
+        batches; answers in the same order. Raises the first failure, when all have ended.
+        """
+        answers = infer_many(
+            self._server._core.engine,
+            self.name,
+            self._version,
+            [dict(one) for one in inputs],
+            outputs=outputs or (),
+        )
+        results = []
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+            results.append(InferenceResult(answer))
+        return results
+
+    def submit(
+        self,
+        inputs: Mapping[str, Any],
+        done: Callable[[InferenceResult | NaiadError], object],
+        outputs: Sequence[str] | None = None,
+    ) -> None:
+        """``infer`` that does not wait: ``done`` is called once with the result, or with the failure, on a
+        thread of the server's that does nothing else; it should be short. Raises at once what refuses the
+        request. What ``done`` raises is logged.
+        """
+
+        def show(outcome: Result | NaiadError) -> None:
+            done(InferenceResult(outcome) if isinstance(outcome, Result) else outcome)
+
+        self._server._callbacks().submit(self.name, self._version, dict(inputs), outputs or (), show)
 
     async def ainfer(
         self,
@@ -193,6 +230,7 @@ class Server:
         )
         self._planes: dict[asyncio.AbstractEventLoop, DataPlane] = {}
         self._planes_lock = threading.Lock()
+        self._callback_thread: CallbackThread | None = None
         self._closed = False
         self._core = build_core(self._settings)
         # The threads of models in Python must end before the interpreter does.
@@ -234,8 +272,11 @@ class Server:
         self._core.repository.close()
         with self._planes_lock:
             planes, self._planes = self._planes, {}
+            callbacks, self._callback_thread = self._callback_thread, None
         for loop, plane in planes.items():
             _close_plane(loop, plane)
+        if callbacks is not None:
+            callbacks.close()
         self._core.close()
 
     def __enter__(self) -> Self:
@@ -245,6 +286,14 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _callbacks(self) -> CallbackThread:
+        with self._planes_lock:
+            if self._closed:
+                raise Stopping("the server is closed")
+            if self._callback_thread is None:
+                self._callback_thread = CallbackThread(self._core.engine)
+            return self._callback_thread
 
     def _dataplane(self) -> DataPlane:
         """The running event loop's own. The loop's thread."""

@@ -27,6 +27,7 @@ from naiad._core import (
     gpu_absence,
     gpu_count,
     identity_factory,
+    infer_many,
     python_factory,
     set_log,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "gpu_absence",
     "gpu_count",
     "identity_factory",
+    "infer_many",
     "python_factory",
     "set_log",
 ]

@@ -200,3 +200,44 @@ def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "y = [[2. 4. 6.]]" in printed
     assert "sum over 100 requests: 29700.0" in printed
+
+
+def test_many_requests_at_once_share_batches(server: naiad.Server) -> None:
+    model = server.model("m")
+    results = model.infer_many([{"x": ones() * i, "s": STRINGS} for i in range(64)], outputs=["y"])
+    assert [result["y"][0, 0] for result in results] == list(range(64))
+    counts = model.statistics()
+    assert counts["inference_count"] == 64
+    assert counts["execution_count"] < 64
+    assert model.infer_many([]) == []
+
+
+def test_many_requests_of_which_one_is_refused(server: naiad.Server) -> None:
+    model = server.model("m")
+    wrong = {"x": ones(rows=17), "s": STRINGS}
+    with pytest.raises(InvalidArgument, match="batch-size must be <= 16"):
+        model.infer_many([{"x": ones(), "s": STRINGS}, wrong, {"x": ones(), "s": STRINGS}])
+    assert model.statistics()["inference_count"] == 2, "the others ran"
+
+
+def test_callbacks_get_results_and_failures(server: naiad.Server, caplog: pytest.LogCaptureFixture) -> None:
+    model = server.model("m")
+    got: list[Any] = []
+    all_there = threading.Event()
+
+    def done(outcome: Any) -> None:
+        got.append(outcome)
+        if len(got) == 20:
+            all_there.set()
+        raise RuntimeError("a callback's own fault")
+
+    for i in range(20):
+        model.submit({"x": ones() * i, "s": STRINGS}, done, outputs=["y"])
+    assert all_there.wait(30)
+    assert sorted(result["y"][0, 0] for result in got) == list(range(20))
+    with pytest.raises(InvalidArgument):
+        model.submit({"x": ones(rows=17), "s": STRINGS}, done)
+    server.close()
+    assert caplog.text.count("a callback of an inference request failed") == 20
+    with pytest.raises(Stopping):
+        model.submit({"x": ones(), "s": STRINGS}, done)
