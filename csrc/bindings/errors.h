@@ -26,6 +26,7 @@ void register_tensors(pybind11::module_& module);
 void register_request_view(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
 void register_completion_queue(pybind11::module_& module);
+void register_infer_many(pybind11::module_& module);
 void register_onnxruntime(pybind11::module_& module);
 
 }  // namespace naiad

@@ -38,6 +38,7 @@ PYBIND11_MODULE(_core, module) {
   register_request_view(module);
   register_engine(module);
   register_completion_queue(module);
+  register_infer_many(module);
   register_onnxruntime(module);
   module.def("build_facts", &build_facts);
   module.def("gpu_count", &gpu_count);
