@@ -30,7 +30,7 @@ void complete_grpc_prefix(WireMessage& message) {
 
 GrpcCall::GrpcCall(GrpcConnection& connection, const GrpcHead& head)
     : connection_(connection),
-      encoding_(head.encoding()),
+      unknown_coding_(!read_content_encoding(head.encoding(), coding_).ok()),
       deadline_ns_(deadline_of(head, connection.context.loop.clock().now_ns())),
       bad_timeout_(head.bad_timeout()) {}
 
@@ -43,8 +43,8 @@ void GrpcCall::on_open() {
     fail(GrpcStatus::kInternal, "grpc-timeout is malformed, expected at most 8 digits and one of H M S m u n");
     return;
   }
-  if (!encoding_.empty() && encoding_ != "identity") {
-    fail(GrpcStatus::kUnimplemented, "grpc-encoding is not supported, expected identity");
+  if (unknown_coding_) {
+    fail(GrpcStatus::kUnimplemented, "grpc-encoding is not supported, expected gzip, deflate or identity");
     return;
   }
   if (deadline_ns_ == 0) return;
@@ -137,15 +137,12 @@ std::size_t GrpcCall::assemble(std::span<const std::byte> data) {
       begin_message();
       if (done_) break;
     }
-    const std::size_t count = std::min(data.size(), message_->block->size_bytes() - filled_);
+    const std::size_t count = std::min(data.size(), message_->size_bytes - filled_);
     if (count > 0) std::memcpy(message_->block->data() + filled_, data.data(), count);
     filled_ += count;
     data = data.subspan(count);
-    if (filled_ < message_->block->size_bytes()) break;
-    GrpcMessage message = std::move(*message_);
-    message_.reset();
-    prefix_.reset();
-    on_message(std::move(message));
+    if (filled_ < message_->size_bytes) break;
+    complete_message();
   }
   in_assembly_ = false;
   return done_ ? given : given - data.size();
@@ -154,10 +151,13 @@ std::size_t GrpcCall::assemble(std::span<const std::byte> data) {
 void GrpcCall::begin_message() {
   const std::size_t size_bytes = prefix_.size_bytes();
   const std::size_t limit = context().options.max_message_bytes;
-  if (prefix_.flag() != 0) {
-    // Without an encoding there is nothing to decompress by (grpc, doc/compression.md).
-    fail(GrpcStatus::kInternal, prefix_.flag() == 1 ? "a message is compressed, but grpc-encoding is identity"
-                                                    : "a message has an unknown compression flag");
+  if (prefix_.flag() > 1) {
+    fail(GrpcStatus::kInternal, "a message has an unknown compression flag");
+    return;
+  }
+  if (prefix_.flag() == 1 && coding_ == ContentCoding::kIdentity) {
+    // There is nothing to decompress it by (grpc, doc/compression.md).
+    fail(GrpcStatus::kInternal, "a message is compressed, but grpc-encoding is identity");
     return;
   }
   if (size_bytes > limit) {
@@ -173,9 +173,34 @@ void GrpcCall::begin_message() {
                                              std::to_string(size_bytes) + " bytes");
     return;
   }
+  message.size_bytes = size_bytes;
   message_ = std::move(message);
   filled_ = 0;
   connection_.h2.expect(*this, size_bytes);
+}
+
+void GrpcCall::complete_message() {
+  GrpcMessage message = std::move(*message_);
+  message_.reset();
+  const bool compressed = prefix_.flag() == 1;
+  prefix_.reset();
+  if (compressed) {
+    PlainBody plain;
+    const Status status = inflate_body(message.bytes(), coding_, context().pool,
+                                       context().options.max_message_bytes, plain);
+    if (!status.ok()) {
+      fail(grpc_status(status.code()), status.message());
+      return;
+    }
+    message.share = {};
+    message = {std::move(plain.block), plain.size_bytes, context().bytes.try_take(plain.size_bytes)};
+    if (!message.share) {
+      fail(GrpcStatus::kResourceExhausted, "too many bytes in flight to take a message of " +
+                                               std::to_string(plain.size_bytes) + " bytes");
+      return;
+    }
+  }
+  on_message(std::move(message));
 }
 
 Status GrpcCall::submit(GrpcMessage& message, std::uint32_t number, std::string& id) {

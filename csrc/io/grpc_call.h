@@ -12,6 +12,7 @@
 #include "io/grpc_head.h"
 #include "io/h2_connection.h"
 #include "io/session.h"
+#include "protocol/content_coding.h"
 #include "protocol/grpc_wire.h"
 
 namespace naiad {
@@ -19,9 +20,10 @@ namespace naiad {
 // A message of a call as it arrived, and its part of the byte budget.
 struct GrpcMessage {
   BufferRef block;
+  std::size_t size_bytes = 0;  // the first ones of the block
   Budget::Share share;
 
-  std::span<const std::byte> bytes() const { return {block->data(), block->size_bytes()}; }
+  std::span<const std::byte> bytes() const { return {block->data(), size_bytes}; }
 };
 
 // What the calls of one connection work with. Outlives them.
@@ -81,13 +83,15 @@ class GrpcCall : public H2Stream {
   // Puts messages together; says how many bytes it took.
   std::size_t assemble(std::span<const std::byte> data);
   void begin_message();
+  void complete_message();
   void hold(std::span<const std::byte> data);
   void say_half_close();
   void on_deadline();
   std::uint64_t mark(std::uint32_t number) const;
 
   GrpcConnection& connection_;
-  std::string encoding_;
+  ContentCoding coding_ = ContentCoding::kIdentity;
+  bool unknown_coding_ = false;
   std::uint64_t deadline_ns_ = 0;
   bool bad_timeout_ = false;
   bool ended_ = false;        // the client has said all

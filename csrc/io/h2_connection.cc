@@ -261,7 +261,7 @@ void H2Connection::respond(H2Stream& stream) {
   stream.responded_ = true;
   static const std::array kFields = {field(":status", "200", true),
                                      field("content-type", "application/grpc", true),
-                                     field("grpc-accept-encoding", "identity", true)};
+                                     field("grpc-accept-encoding", "identity, deflate, gzip", true)};
   nghttp2_data_provider body{};
   body.source.ptr = &stream;
   body.read_callback = Callbacks::read;
@@ -299,7 +299,7 @@ void H2Connection::finish(H2Stream& stream, GrpcStatus status, std::string_view 
   } else {
     stream.responded_ = true;
     const std::array fields = {field(":status", "200", true), field("content-type", "application/grpc", true),
-                               field("grpc-accept-encoding", "identity", true),
+                               field("grpc-accept-encoding", "identity, deflate, gzip", true),
                                field("grpc-status", stream.status_, true),
                                field("grpc-message", stream.message_, false)};
     const std::size_t count = stream.message_.empty() ? fields.size() - 1 : fields.size();
