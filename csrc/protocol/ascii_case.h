@@ -10,7 +10,8 @@ constexpr char ascii_lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
 }
 
-// True when both are the same but for the case of ASCII letters, as field names of HTTP are compared. Any thread.
+// True when both are the same but for the case of ASCII letters, as field names of HTTP are compared. Any
+// thread.
 constexpr bool equals_ignoring_case(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i) {

@@ -53,9 +53,12 @@ void read_item(std::string_view item, Weights& weights) {
 
 std::string_view content_coding_name(ContentCoding coding) {
   switch (coding) {
-    case ContentCoding::kGzip: return "gzip";
-    case ContentCoding::kDeflate: return "deflate";
-    case ContentCoding::kIdentity: break;
+    case ContentCoding::kGzip:
+      return "gzip";
+    case ContentCoding::kDeflate:
+      return "deflate";
+    case ContentCoding::kIdentity:
+      break;
   }
   return "identity";
 }

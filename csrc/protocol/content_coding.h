@@ -24,8 +24,8 @@ std::string_view content_coding_name(ContentCoding coding);
 // than one. Any thread.
 Status read_content_encoding(std::string_view value, ContentCoding& coding);
 
-// The coding of Accept-Encoding with the highest weight, gzip before deflate. As Triton does, a coding that the
-// client lists is used although identity would be allowed too. Any thread.
+// The coding of Accept-Encoding with the highest weight, gzip before deflate. As Triton does, a coding that
+// the client lists is used although identity would be allowed too. Any thread.
 ContentCoding choose_content_coding(std::string_view accept_encoding);
 
 // A body without its coding: the first `size_bytes` of a pool block.
@@ -36,10 +36,10 @@ struct PlainBody {
 };
 
 // Inflates a whole body into one block of `pool`, which grows as the bytes come and never beyond
-// `max_bytes`, however little input promises more. kInvalidArgument for what is no valid `coding` data, is cut
-// off, goes on behind its end, is larger than max_bytes, or (above 8 MiB) larger than 100 times the input;
-// kUnavailable when the pool is exhausted. `coding` is not kIdentity. Throws std::bad_alloc. Any thread; long for
-// large bodies.
+// `max_bytes`, however little input promises more. kInvalidArgument for what is no valid `coding` data, is
+// cut off, goes on behind its end, is larger than max_bytes, or (above 8 MiB) larger than 100 times the
+// input; kUnavailable when the pool is exhausted. `coding` is not kIdentity. Throws std::bad_alloc. Any
+// thread; long for large bodies.
 Status inflate_body(std::span<const std::byte> body, ContentCoding coding, TensorPool& pool,
                     std::size_t max_bytes, PlainBody& plain);
 

@@ -1,7 +1,7 @@
+#include <zlib.h>
+
 #include <algorithm>
 #include <new>
-
-#include <zlib.h>
 
 #include "protocol/content_coding.h"
 
@@ -10,7 +10,7 @@ namespace {
 
 // The fastest: an answer is compressed once, while its reader waits.
 constexpr int kLevel = 1;
-constexpr int kMemoryLevel = 8;  // zlib's default
+constexpr int kMemoryLevel = 8;                  // zlib's default
 constexpr std::size_t kStepBytes = 256UL << 20;  // zlib counts in 32 bits
 
 class DeflateStream {

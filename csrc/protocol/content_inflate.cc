@@ -1,3 +1,5 @@
+#include <zlib.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -5,15 +7,14 @@
 #include <new>
 #include <string>
 
-#include <zlib.h>
-
 #include "protocol/content_coding.h"
 
 namespace naiad {
 namespace {
 
 constexpr std::size_t kMaxRatio = 100;
-// Below this much output the ratio is not looked at: a tensor of zeros rightly shrinks by more than a hundred.
+// Below this much output the ratio is not looked at: a tensor of zeros rightly shrinks by more than a
+// hundred.
 constexpr std::size_t kRatioFreeBytes = 8UL << 20;
 // Input and output of one call to zlib, so that the bounds are looked at often.
 constexpr std::size_t kStepBytes = 1UL << 20;
@@ -102,7 +103,8 @@ class BodyInflater {
       if (read_bytes_ == body_.size()) break;
       // RFC 1952 lets several gzip members follow one another; anything else behind the end is a lie.
       if (coding_ != ContentCoding::kGzip) {
-        return {Code::kInvalidArgument, named("request body goes on after the end of its ", coding_, " data")};
+        return {Code::kInvalidArgument,
+                named("request body goes on after the end of its ", coding_, " data")};
       }
       if (inflateReset(&*stream_) != Z_OK) return not_valid();
     }

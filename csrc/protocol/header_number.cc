@@ -42,12 +42,13 @@ Status read_inference_header_length(const Http1Head& head, std::size_t body_size
   if (num_values == 0) return {};
   const auto number = parse_header_number(*head.field(kInferenceHeaderLength));
   if (num_values > 1 || !number) {
-    return {Code::kInvalidArgument, std::string(kInferenceHeaderLength) + " should be one decimal number, got '" +
-                                        shown_values(head) + "'"};
+    return {Code::kInvalidArgument, std::string(kInferenceHeaderLength) +
+                                        " should be one decimal number, got '" + shown_values(head) + "'"};
   }
   if (*number > body_size_bytes) {
     return {Code::kInvalidArgument, "inference header size should be in range (0, " +
-                                        std::to_string(body_size_bytes) + "), got: " + std::to_string(*number)};
+                                        std::to_string(body_size_bytes) +
+                                        "), got: " + std::to_string(*number)};
   }
   length = *number;
   return {};

@@ -89,7 +89,8 @@ ChunkedReader::Step ChunkedReader::step(std::span<const std::byte> input) {
     }
     const Http1Line found = find_line_end(text, at, at + max_line_bytes);
     if (found.outcome == Outcome::kIncomplete) return {Http1Outcome::kIncomplete, at, {}};
-    if (found.outcome == Outcome::kControl || (found.outcome == Outcome::kTooLong && state_ == State::kDataEnd)) {
+    if (found.outcome == Outcome::kControl ||
+        (found.outcome == Outcome::kTooLong && state_ == State::kDataEnd)) {
       return {Http1Outcome::kMalformed, at, {}};
     }
     if (found.outcome == Outcome::kTooLong) return {Http1Outcome::kTooLarge, at, {}};

@@ -89,7 +89,8 @@ Http1Extent find_http1_head(std::string_view text, const Http1Limits& limits, st
     if (found.outcome == Outcome::kIncomplete) return {};
     if (found.outcome == Outcome::kTooLong) return {http1_too_large("the head of the message is too large")};
     if (found.outcome == Outcome::kControl) {
-      return {http1_malformed("the head of the message has a control character, or a line does not end with CRLF")};
+      return {http1_malformed(
+          "the head of the message has a control character, or a line does not end with CRLF")};
     }
     const bool is_blank = found.end == line;
     const bool after_empty_line = text.front() == '\r';
@@ -108,8 +109,7 @@ Http1Parsed read_http1_fields(std::string_view lines, const Http1Limits& limits,
       return http1_malformed("a line should be a field name, a colon and a value");
     }
     const char* rest = lines.data() + name_size + 1;
-    const auto* end =
-        static_cast<const char*>(std::memchr(rest, '\r', lines.size() - name_size - 1));
+    const auto* end = static_cast<const char*>(std::memchr(rest, '\r', lines.size() - name_size - 1));
     const auto value_size = static_cast<std::size_t>(end - rest);
     head.fields.push_back({lines.substr(0, name_size), without_surrounding_space({rest, value_size})});
     note(head.fields.back(), framing);
@@ -134,7 +134,8 @@ Http1Parsed judge_http1_framing(const Http1Framing& framing, Http1Head& head) {
   if (framing.num_content_lengths == 0) return http1_complete();
   if (framing.num_content_lengths > 1) return http1_malformed("Content-Length should be given once");
   const std::string_view digits = framing.content_length;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), head.content_length);
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), head.content_length);
   if (error != std::errc{} || end != digits.data() + digits.size()) {
     return http1_malformed("Content-Length should be a decimal number");
   }

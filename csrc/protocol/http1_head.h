@@ -44,9 +44,15 @@ Http1Parsed read_http1_fields(std::string_view lines, const Http1Limits& limits,
 Http1Parsed judge_http1_framing(const Http1Framing& framing, Http1Head& head);
 
 // The outcomes.
-inline Http1Parsed http1_complete() { return {Http1Outcome::kComplete, 200, {}}; }
-inline Http1Parsed http1_malformed(std::string_view reason) { return {Http1Outcome::kMalformed, 400, reason}; }
-inline Http1Parsed http1_too_large(std::string_view reason) { return {Http1Outcome::kTooLarge, 431, reason}; }
+inline Http1Parsed http1_complete() {
+  return {Http1Outcome::kComplete, 200, {}};
+}
+inline Http1Parsed http1_malformed(std::string_view reason) {
+  return {Http1Outcome::kMalformed, 400, reason};
+}
+inline Http1Parsed http1_too_large(std::string_view reason) {
+  return {Http1Outcome::kTooLarge, 431, reason};
+}
 inline Http1Parsed http1_not_supported(int status, std::string_view reason) {
   return {Http1Outcome::kNotSupported, status, reason};
 }

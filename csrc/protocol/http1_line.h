@@ -36,7 +36,9 @@ inline constexpr std::array<bool, 256> kToken = make_token_table();
 }  // namespace http1_line_detail
 
 // True for the characters of a token (RFC 9110, section 5.6.2). Any thread.
-constexpr bool is_token_char(char c) { return http1_line_detail::kToken[static_cast<unsigned char>(c)]; }
+constexpr bool is_token_char(char c) {
+  return http1_line_detail::kToken[static_cast<unsigned char>(c)];
+}
 
 // The length of the token that `text` starts with; 0 for none. Any thread.
 constexpr std::size_t token_length(std::string_view text) {

@@ -9,14 +9,17 @@
 namespace naiad {
 namespace {
 
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // HTTP/1.0 or HTTP/1.1, by these very letters.
 Http1Parsed read_version(std::string_view version, Http1Head& head) {
   constexpr std::string_view kName = "HTTP/";
   if (version.size() != kName.size() + 3 || !version.starts_with(kName) || !is_digit(version[5]) ||
       version[6] != '.' || !is_digit(version[7])) {
-    return http1_malformed("the request line should be a method, a target and HTTP/1.1, with one space between");
+    return http1_malformed(
+        "the request line should be a method, a target and HTTP/1.1, with one space between");
   }
   if (version[5] != '1' || version[7] > '1') return http1_not_supported(505, "HTTP Version Not Supported");
   head.minor_version = version[7] - '0';
@@ -39,9 +42,8 @@ bool is_name(std::string_view host) {
 }
 
 bool is_address(std::string_view host) {
-  return !host.empty() && std::ranges::all_of(host, [](char c) {
-    return c == ':' || kHost[static_cast<unsigned char>(c)];
-  });
+  return !host.empty() &&
+         std::ranges::all_of(host, [](char c) { return c == ':' || kHost[static_cast<unsigned char>(c)]; });
 }
 
 // A host and perhaps a port.
@@ -50,7 +52,8 @@ bool is_host(std::string_view host) {
   const std::size_t name_end = std::min(host.find(in_brackets ? ']' : ':'), host.size());
   if (in_brackets && name_end == host.size()) return false;
   const std::string_view port = host.substr(name_end + (in_brackets ? 1 : 0));
-  if (!(in_brackets ? is_address(host.substr(1, name_end - 1)) : is_name(host.substr(0, name_end)))) return false;
+  if (!(in_brackets ? is_address(host.substr(1, name_end - 1)) : is_name(host.substr(0, name_end))))
+    return false;
   return port.empty() || (port.front() == ':' && std::ranges::all_of(port.substr(1), is_digit));
 }
 
@@ -80,14 +83,16 @@ Http1Parsed read_request_line(std::string_view line, Http1Head& head) {
   const std::size_t method_size = token_length(line);
   const std::size_t target_end = line.find(' ', method_size + 1);
   if (method_size == 0 || line[method_size] != ' ' || target_end == std::string_view::npos) {
-    return http1_malformed("the request line should be a method, a target and HTTP/1.1, with one space between");
+    return http1_malformed(
+        "the request line should be a method, a target and HTTP/1.1, with one space between");
   }
   head.method = line.substr(0, method_size);
   head.target = line.substr(method_size + 1, target_end - method_size - 1);
   const Http1Parsed version = read_version(line.substr(target_end + 1), head);
   if (version.outcome != Http1Outcome::kComplete) return version;
   // Fragments are never sent; what is not ASCII must be percent-encoded.
-  const bool is_printable = std::ranges::all_of(head.target, [](char c) { return c > ' ' && c <= '~' && c != '#'; });
+  const bool is_printable =
+      std::ranges::all_of(head.target, [](char c) { return c > ' ' && c <= '~' && c != '#'; });
   if (head.target.empty() || !is_printable) {
     return http1_malformed("the request target has a character that is not allowed there");
   }

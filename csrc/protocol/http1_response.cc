@@ -6,7 +6,9 @@
 namespace naiad {
 namespace {
 
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // "HTTP/1.1 200 OK"; the space behind the number is there even without a phrase (RFC 9112, section 4).
 Http1Parsed read_status_line(std::string_view line, Http1Head& head) {

@@ -7,16 +7,26 @@ namespace naiad {
 
 int http_status_of(Code code) {
   switch (code) {
-    case Code::kOk: return 200;
-    case Code::kInvalidArgument: return 400;
-    case Code::kNotFound: return 404;
-    case Code::kAlreadyExists: return 400;
-    case Code::kUnavailable: return 503;
-    case Code::kDeadlineExceeded: return 504;
-    case Code::kUnsupported: return 501;
-    case Code::kCancelled: return 400;
-    case Code::kInternal: return 500;
-    case Code::kUnknown: return 400;
+    case Code::kOk:
+      return 200;
+    case Code::kInvalidArgument:
+      return 400;
+    case Code::kNotFound:
+      return 404;
+    case Code::kAlreadyExists:
+      return 400;
+    case Code::kUnavailable:
+      return 503;
+    case Code::kDeadlineExceeded:
+      return 504;
+    case Code::kUnsupported:
+      return 501;
+    case Code::kCancelled:
+      return 400;
+    case Code::kInternal:
+      return 500;
+    case Code::kUnknown:
+      return 400;
   }
   return 500;
 }

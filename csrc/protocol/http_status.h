@@ -7,8 +7,8 @@
 
 namespace naiad {
 
-// The HTTP status under which a failure is answered, as Triton gives them (its clients know no 409 and no 499);
-// 200 for kOk. Any thread.
+// The HTTP status under which a failure is answered, as Triton gives them (its clients know no 409 and no
+// 499); 200 for kOk. Any thread.
 int http_status_of(Code code);
 
 // Appends {"error":"<message>"}. What of the message is not UTF-8 becomes U+FFFD: an answer is always JSON.

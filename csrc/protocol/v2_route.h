@@ -22,8 +22,8 @@ struct V2Route {
 // inference. Pure; any thread.
 V2Route find_v2_route(std::string_view target);
 
-// A segment of a path with %XX resolved, as Python's urllib.parse.unquote does it: what is no escape stays, what
-// is not UTF-8 becomes U+FFFD. Any thread.
+// A segment of a path with %XX resolved, as Python's urllib.parse.unquote does it: what is no escape stays,
+// what is not UTF-8 becomes U+FFFD. Any thread.
 std::string percent_decoded(std::string_view segment);
 
 }  // namespace naiad

@@ -1,3 +1,5 @@
+#include "protocol/content_coding.h"
+
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -7,7 +9,6 @@
 
 #include "fakes/heap_pool.h"
 #include "http1_kit.h"
-#include "protocol/content_coding.h"
 
 using namespace naiad;
 
@@ -65,7 +66,8 @@ TEST_CASE("Content-Encoding") {
   CHECK(read("identity") == "identity");
   CHECK(read(" GZip ") == "gzip");
   CHECK(read("deflate") == "deflate");
-  for (const std::string_view other : {"br", "zstd", "x-gzip", "gzip, gzip", "gzip, deflate", "gzip;q=1", "*"}) {
+  for (const std::string_view other :
+       {"br", "zstd", "x-gzip", "gzip, gzip", "gzip, deflate", "gzip;q=1", "*"}) {
     CAPTURE(other);
     CHECK(read(other) == "Unsupported compression type");
   }
@@ -75,16 +77,40 @@ TEST_CASE("Content-Encoding") {
 
 TEST_CASE("Accept-Encoding is weighed") {
   const std::pair<std::string_view, std::string_view> choices[] = {
-      {"", "identity"}, {"gzip", "gzip"}, {"deflate", "deflate"}, {"GZIP", "gzip"}, {"identity", "identity"},
-      {"*", "gzip"}, {"gzip;q=0", "identity"}, {"*;q=0", "identity"}, {"gzip;q=0.2, deflate;q=0.8", "deflate"},
-      {"identity;q=1, gzip;q=0.5", "identity"}, {"identity, gzip", "gzip"}, {"identity;q=0.5,*;q=0.5", "gzip"},
-      {"br", "identity"}, {"br, deflate", "deflate"}, {"gzip;q=nan", "identity"}, {"gzip;q=2", "identity"},
-      {"gzip;q=-1", "identity"}, {"gzip;q=", "identity"}, {"gzip;x=1", "gzip"},
-      {"gzip ; q = 0.5 , deflate ;q=0.6", "deflate"}, {"gzip;q=0.5;x=1", "identity"}, {"gzip;Q=0", "identity"},
-      {"gzip, gzip;q=0", "identity"}, {"deflate;q=1e-1", "deflate"}, {"gzip;q=+0.5", "gzip"}, {", ,gzip", "gzip"},
-      {"gzip;q=0,*", "deflate"}, {"deflate;q=inf", "identity"}, {"identity;q=0", "identity"},
-      {"*;q=0.3, deflate;q=0.1", "gzip"}, {"gzip;q=1.0, deflate;q=1.0", "gzip"}, {"deflate, gzip", "gzip"},
-      {"identity;q=nan, deflate;q=0.1", "deflate"}, {"gzip;q=0x1", "identity"},
+      {"", "identity"},
+      {"gzip", "gzip"},
+      {"deflate", "deflate"},
+      {"GZIP", "gzip"},
+      {"identity", "identity"},
+      {"*", "gzip"},
+      {"gzip;q=0", "identity"},
+      {"*;q=0", "identity"},
+      {"gzip;q=0.2, deflate;q=0.8", "deflate"},
+      {"identity;q=1, gzip;q=0.5", "identity"},
+      {"identity, gzip", "gzip"},
+      {"identity;q=0.5,*;q=0.5", "gzip"},
+      {"br", "identity"},
+      {"br, deflate", "deflate"},
+      {"gzip;q=nan", "identity"},
+      {"gzip;q=2", "identity"},
+      {"gzip;q=-1", "identity"},
+      {"gzip;q=", "identity"},
+      {"gzip;x=1", "gzip"},
+      {"gzip ; q = 0.5 , deflate ;q=0.6", "deflate"},
+      {"gzip;q=0.5;x=1", "identity"},
+      {"gzip;Q=0", "identity"},
+      {"gzip, gzip;q=0", "identity"},
+      {"deflate;q=1e-1", "deflate"},
+      {"gzip;q=+0.5", "gzip"},
+      {", ,gzip", "gzip"},
+      {"gzip;q=0,*", "deflate"},
+      {"deflate;q=inf", "identity"},
+      {"identity;q=0", "identity"},
+      {"*;q=0.3, deflate;q=0.1", "gzip"},
+      {"gzip;q=1.0, deflate;q=1.0", "gzip"},
+      {"deflate, gzip", "gzip"},
+      {"identity;q=nan, deflate;q=0.1", "deflate"},
+      {"gzip;q=0x1", "identity"},
   };
   for (const auto& [header, expected] : choices) {
     CAPTURE(header);
@@ -142,7 +168,8 @@ TEST_CASE("data that is cut off anywhere is refused") {
 }
 
 TEST_CASE("data that is not of the coding is refused") {
-  CHECK(inflated("hello, world", ContentCoding::kGzip).status.message() == "request body is not valid gzip data");
+  CHECK(inflated("hello, world", ContentCoding::kGzip).status.message() ==
+        "request body is not valid gzip data");
   CHECK(inflated(deflated("hello", ContentCoding::kDeflate), ContentCoding::kGzip).status.code() ==
         Code::kInvalidArgument);
   CHECK(inflated(deflated("hello", ContentCoding::kGzip), ContentCoding::kDeflate).status.message() ==

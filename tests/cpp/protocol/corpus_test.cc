@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "../../fuzz/http1_target.h"
+#include "../../fuzz/inflate_target.h"
 #include "../../fuzz/v2_grpc_target.h"
 #include "../../fuzz/v2_http_target.h"
 
@@ -32,4 +34,10 @@ TEST_CASE("the kept corpus of v2_http holds its properties") {
 }
 TEST_CASE("the kept corpus of v2_grpc holds its properties") {
   replay("v2_grpc", naiad::fuzz::run_v2_grpc);
+}
+TEST_CASE("the kept corpus of http1 holds its properties") {
+  replay("http1", naiad::fuzz::run_http1);
+}
+TEST_CASE("the kept corpus of inflate holds its properties") {
+  replay("inflate", naiad::fuzz::run_inflate);
 }

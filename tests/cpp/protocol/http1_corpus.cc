@@ -153,7 +153,9 @@ void add_fields(std::vector<Http1Case>& cases) {
       {"Transfer-Encoding: ,chunked\r\n", "501"},
       {"Transfer-Encoding: gzip, chunked\r\n", "501"},
       {"Transfer-Encoding:\r\n", "400"},
-      {"Transfer-Encoding: \x0B" "chunked\r\n", "400"},
+      {"Transfer-Encoding: \x0B"
+       "chunked\r\n",
+       "400"},
       {"Transfer-Encoding : chunked\r\n", "400"},
       {"Transfer_Encoding: chunked\r\n", "POST /; "},
       {"Expect: 100-continue\r\n", "POST /; "},
@@ -173,13 +175,27 @@ void add_fields(std::vector<Http1Case>& cases) {
 
 void add_hosts(std::vector<Http1Case>& cases) {
   const std::vector<std::pair<std::string, std::string>> hosts = {
-      {"Host: a:8000\r\n", "GET /; "},   {"Host:\r\n", "GET /; "},          {"Host: [::1]:80\r\n", "GET /; "},
-      {"Host: [::1]\r\n", "GET /; "},    {"Host: 10.0.0.1:\r\n", "GET /; "}, {"Host: a_b.c%20\r\n", "GET /; "},
-      {"", "400"},                       {"Host: a b\r\n", "400"},           {"Host: a,b\r\n", "400"},
-      {"Host: a/b\r\n", "400"},          {"Host: u@a\r\n", "400"},           {"Host: a:b\r\n", "400"},
-      {"Host: a:1:2\r\n", "400"},        {"Host: [::1\r\n", "400"},          {"Host: [::1]x\r\n", "400"},
-      {"Host: http://a\r\n", "400"},     {"Host: a\r\nHost: b\r\n", "400"},  {"Host: a?\r\n", "400"},
-      {"Host: []\r\n", "400"},           {"Host: a#\r\n", "400"},            {"Host: \xC3\xA4\r\n", "400"},
+      {"Host: a:8000\r\n", "GET /; "},
+      {"Host:\r\n", "GET /; "},
+      {"Host: [::1]:80\r\n", "GET /; "},
+      {"Host: [::1]\r\n", "GET /; "},
+      {"Host: 10.0.0.1:\r\n", "GET /; "},
+      {"Host: a_b.c%20\r\n", "GET /; "},
+      {"", "400"},
+      {"Host: a b\r\n", "400"},
+      {"Host: a,b\r\n", "400"},
+      {"Host: a/b\r\n", "400"},
+      {"Host: u@a\r\n", "400"},
+      {"Host: a:b\r\n", "400"},
+      {"Host: a:1:2\r\n", "400"},
+      {"Host: [::1\r\n", "400"},
+      {"Host: [::1]x\r\n", "400"},
+      {"Host: http://a\r\n", "400"},
+      {"Host: a\r\nHost: b\r\n", "400"},
+      {"Host: a?\r\n", "400"},
+      {"Host: []\r\n", "400"},
+      {"Host: a#\r\n", "400"},
+      {"Host: \xC3\xA4\r\n", "400"},
       {"Host: a\\b\r\n", "400"},
   };
   for (const auto& [lines, expected] : hosts) {
@@ -243,11 +259,14 @@ void add_chunked(std::vector<Http1Case>& cases) {
       {"0\n\n", "400"},
       {"3;" + std::string(300, 'a') + "\r\nabc\r\n0\r\n\r\n", "413"},
       {"0\r\nX: " + std::string(9000, 'a') + "\r\n\r\n", "413"},
-      {"0\r\n" + [] {
-         std::string trailers;
-         for (int i = 0; i < 9000; ++i) trailers += "X: yyyy\r\n";
-         return trailers;
-       }() + "\r\n", "413"},
+      {"0\r\n" +
+           [] {
+             std::string trailers;
+             for (int i = 0; i < 9000; ++i) trailers += "X: yyyy\r\n";
+             return trailers;
+           }() +
+           "\r\n",
+       "413"},
   };
   for (const auto& [body, expected] : bodies) {
     const bool is_fine = expected.starts_with('\'');
@@ -282,7 +301,8 @@ void add_whole_messages(std::vector<Http1Case>& cases) {
       {"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01"s, "400"},
       {"a response", "HTTP/1.1 200 OK\r\nHost: a\r\n\r\n", "400"},
       {"1.0", "GET / HTTP/1.0\r\n\r\n" + kNext, "GET / 1.0 close; "},
-      {"1.0 keep-alive", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n" + kNext, "GET / 1.0; GET /next; "},
+      {"1.0 keep-alive", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n" + kNext,
+       "GET / 1.0; GET /next; "},
       {"1.0 keep-alive and close", "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n" + kNext,
        "GET / 1.0 close; "},
       {"1.0 chunked", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
@@ -290,31 +310,37 @@ void add_whole_messages(std::vector<Http1Case>& cases) {
       {"1.0 two hosts", "GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", "400"},
       {"1.0 absolute target, no host", "GET http://a/ HTTP/1.0\r\n\r\n", "400"},
       {"close", "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE\r\n\r\n" + kNext, "GET / close; "},
-      {"close in a second field", "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n",
-       "GET / close; "},
+      {"close in a second field",
+       "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n", "GET / close; "},
       {"not close", "GET / HTTP/1.1\r\nHost: a\r\nConnection: closed\r\n\r\n" + kNext, "GET /; GET /next; "},
       {"pipelined", kNext + with_length + "\r\nbody" + kNext, "GET /next; POST / 'body'; GET /next; "},
-      {"a body that looks like a request", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " +
-                                               std::to_string(kNext.size()) + "\r\n\r\n" + kNext + kNext,
+      {"a body that looks like a request",
+       "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(kNext.size()) + "\r\n\r\n" + kNext +
+           kNext,
        "POST / '" + kNext + "'; GET /next; "},
       {"a length too short by one", with_length + "\r\nbody{" + kNext, "POST / 'body'; 400"},
       {"a body cut off", with_length + "\r\nbod", "POST /more"},
-      {"a chunked body cut off", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+      {"a chunked body cut off",
+       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", "POST /more"},
+      {"a huge chunk begins",
+       "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc",
        "POST /more"},
-      {"a huge chunk begins", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nabc",
+      {"a huge length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\nabc",
        "POST /more"},
-      {"a huge length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\nabc", "POST /more"},
       {"expects a length", with_length + "Expect: 100-continue\r\n\r\nbody", "POST / expects 'body'; "},
       {"expects chunks",
        "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
        "POST / expects ''; "},
-      {"a GET with a body", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab" + kNext, "GET / 'ab'; GET /next; "},
+      {"a GET with a body", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab" + kNext,
+       "GET / 'ab'; GET /next; "},
       {"100 fields", hundred + "\r\n" + kNext, "GET /; GET /next; "},
       {"101 fields", hundred + "X: y\r\n\r\n" + kNext, "431"},
       {"a head above 64 KiB", large + "\r\n" + kNext, "431"},
       {"a head above 64 KiB, not ended", large, "431"},
-      {"a line of 8 KiB", "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(8192 - 3, 'y') + "\r\n\r\n", "GET /; "},
-      {"a line of 8 KiB and 1", "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(8192 - 2, 'y') + "\r\n\r\n", "431"},
+      {"a line of 8 KiB", "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(8192 - 3, 'y') + "\r\n\r\n",
+       "GET /; "},
+      {"a line of 8 KiB and 1", "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(8192 - 2, 'y') + "\r\n\r\n",
+       "431"},
       {"a line without end", "GET /" + std::string(9000, 'a'), "431"},
       {"a target of 8 KiB", "GET /" + std::string(8192, 'a') + " HTTP/1.1\r\nHost: a\r\n\r\n", "431"},
       {"a method of 8 KiB", std::string(9000, 'A') + " / HTTP/1.1\r\nHost: a\r\n\r\n", "431"},

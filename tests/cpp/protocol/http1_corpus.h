@@ -12,8 +12,8 @@ struct Http1Case {
   std::string expected;
 };
 
-// What can be said of one head or of a chunked body; every request that is refused is followed by another one,
-// which must not be read.
+// What can be said of one head or of a chunked body; every request that is refused is followed by another
+// one, which must not be read.
 std::vector<Http1Case> http1_cases();
 
 }  // namespace naiad

@@ -76,7 +76,8 @@ TEST_CASE("what has been scanned is not looked at again") {
 
 TEST_CASE("a response head") {
   Http1Head head;
-  REQUIRE(parse_response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", head).outcome == Http1Outcome::kComplete);
+  REQUIRE(parse_response("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", head).outcome ==
+          Http1Outcome::kComplete);
   CHECK(head.status == 200);
   CHECK(head.framing == BodyFraming::kLength);
   CHECK(head.content_length == 5);
@@ -99,10 +100,18 @@ TEST_CASE("a response head") {
 
 TEST_CASE("malformed response heads are refused") {
   const std::string_view heads[] = {
-      "HTTP/1.1 200\r\n\r\n",      "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n",
-      "HTTP/1.1  200 OK\r\n\r\n",  "http/1.1 200 OK\r\n\r\n",  "HTTP/2 200 OK\r\n\r\n",
-      "HTTP/1.1 099 Low\r\n\r\n",  "HTTP/1.1 200 OK\n\n",      "\r\nHTTP/1.1 200 OK\r\n\r\n",
-      "HTTP/1.1 2x0 OK\r\n\r\n",   "HTTP/1.1 -20 OK\r\n\r\n",  "HTTP/1.1 200 O\rK\r\n\r\n",
+      "HTTP/1.1 200\r\n\r\n",
+      "HTTP/1.1 2000 OK\r\n\r\n",
+      "HTTP/1.1 20 OK\r\n\r\n",
+      "HTTP/1.1  200 OK\r\n\r\n",
+      "http/1.1 200 OK\r\n\r\n",
+      "HTTP/2 200 OK\r\n\r\n",
+      "HTTP/1.1 099 Low\r\n\r\n",
+      "HTTP/1.1 200 OK\n\n",
+      "\r\nHTTP/1.1 200 OK\r\n\r\n",
+      "HTTP/1.1 2x0 OK\r\n\r\n",
+      "HTTP/1.1 -20 OK\r\n\r\n",
+      "HTTP/1.1 200 O\rK\r\n\r\n",
       "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
       "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
   };
@@ -120,7 +129,8 @@ TEST_CASE("response heads are written as they are read") {
   std::string text = "before";
   write_http1_response_head(text, 200, fields, 17, true, 1);
   CHECK(text ==
-        "beforeHTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX: a  Injected: b\r\nContent-Length: 17\r\n\r\n");
+        "beforeHTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX: a  Injected: b\r\nContent-Length: "
+        "17\r\n\r\n");
   Http1Head head;
   REQUIRE(parse_response(std::string_view(text).substr(6), head).outcome == Http1Outcome::kComplete);
   CHECK(head.content_length == 17);
@@ -131,7 +141,8 @@ TEST_CASE("response heads are written as they are read") {
     write_http1_response_head(out, status, {}, length, keep_alive, minor);
     return out;
   };
-  CHECK(written(503, 0, false, 1) == "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  CHECK(written(503, 0, false, 1) ==
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
   CHECK(written(100, std::nullopt, true, 1) == "HTTP/1.1 100 Continue\r\n\r\n");
   CHECK(written(200, 1, true, 0) == "HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n");
   CHECK(written(200, 1, false, 0) == "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n");
@@ -139,7 +150,8 @@ TEST_CASE("response heads are written as they are read") {
 }
 
 TEST_CASE("every refusal has a status with a reason phrase and words") {
-  const std::string_view texts[] = {"GET / HTTP/1.1\r\n\r\n", "GET / HTTP/3.0\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"};
+  const std::string_view texts[] = {"GET / HTTP/1.1\r\n\r\n", "GET / HTTP/3.0\r\n\r\n",
+                                    "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"};
   for (const std::string_view text : texts) {
     Http1Head head;
     const Http1Parsed parsed = parse(text, head);

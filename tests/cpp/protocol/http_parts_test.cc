@@ -29,7 +29,8 @@ Status read_length(const std::vector<std::string_view>& values, std::size_t body
                    std::optional<std::size_t>& length) {
   Http1Head head;
   head.fields.push_back({"Host", "a"});
-  for (const std::string_view value : values) head.fields.push_back({"inference-header-content-LENGTH", value});
+  for (const std::string_view value : values)
+    head.fields.push_back({"inference-header-content-LENGTH", value});
   return read_inference_header_length(head, body_size_bytes, length);
 }
 
@@ -84,10 +85,11 @@ TEST_CASE("which paths are inference") {
 
 TEST_CASE("every failure has the status that Triton's clients know") {
   const std::pair<Code, int> statuses[] = {
-      {Code::kOk, 200},          {Code::kInvalidArgument, 400},  {Code::kNotFound, 404},
-      {Code::kAlreadyExists, 400}, {Code::kUnavailable, 503},    {Code::kDeadlineExceeded, 504},
-      {Code::kUnsupported, 501}, {Code::kCancelled, 400},        {Code::kInternal, 500},
-      {Code::kUnknown, 400},
+      {Code::kOk, 200},          {Code::kInvalidArgument, 400},
+      {Code::kNotFound, 404},    {Code::kAlreadyExists, 400},
+      {Code::kUnavailable, 503}, {Code::kDeadlineExceeded, 504},
+      {Code::kUnsupported, 501}, {Code::kCancelled, 400},
+      {Code::kInternal, 500},    {Code::kUnknown, 400},
   };
   for (const auto& [code, status] : statuses) CHECK(http_status_of(code) == status);
 }
@@ -111,7 +113,10 @@ TEST_CASE("broken UTF-8 is repaired as Python does it") {
   CHECK(repaired_utf8("\xF4\x90\x80\x80") == "\uFFFD\uFFFD\uFFFD\uFFFD");
   CHECK(repaired_utf8("\xF0\x9F\x98") == "\uFFFD");
   CHECK(repaired_utf8("\xF0\x9F") == "\uFFFD");
-  CHECK(repaired_utf8("\xF0" "a") == "\uFFFD" "a");
+  CHECK(repaired_utf8("\xF0"
+                      "a") ==
+        "\uFFFD"
+        "a");
   CHECK(repaired_utf8("\xC3") == "\uFFFD");
 }
 
@@ -126,8 +131,20 @@ TEST_CASE("Inference-Header-Content-Length is plain digits up to the size of the
   CHECK(read_length({"000000000000000007"}, 10, length).ok());
   CHECK(length == 7);
 
-  const std::string_view bad[] = {"",     "-1",   "+1",   " 5",  "5 ",  "0x5", "5,5", "5.0", "1e3",
-                                  "five", "1\t",  "99999999999999999999", "0000000000000000001", "\xC3\xA4"};
+  const std::string_view bad[] = {"",
+                                  "-1",
+                                  "+1",
+                                  " 5",
+                                  "5 ",
+                                  "0x5",
+                                  "5,5",
+                                  "5.0",
+                                  "1e3",
+                                  "five",
+                                  "1\t",
+                                  "99999999999999999999",
+                                  "0000000000000000001",
+                                  "\xC3\xA4"};
   for (const std::string_view value : bad) {
     CAPTURE(value);
     const Status status = read_length({value}, 10, length);
@@ -136,7 +153,8 @@ TEST_CASE("Inference-Header-Content-Length is plain digits up to the size of the
           "Inference-Header-Content-Length should be one decimal number, got '" + std::string(value) + "'");
     CHECK_FALSE(length);
   }
-  CHECK(read_length({"11"}, 10, length).message() == "inference header size should be in range (0, 10), got: 11");
+  CHECK(read_length({"11"}, 10, length).message() ==
+        "inference header size should be in range (0, 10), got: 11");
   CHECK(read_length({"999999999999999999"}, 10, length).message() ==
         "inference header size should be in range (0, 10), got: 999999999999999999");
 }
