@@ -82,7 +82,8 @@ Http1Parsed read_absolute_target(std::string_view host, Http1Head& head) {
 Http1Parsed read_request_line(std::string_view line, Http1Head& head) {
   const std::size_t method_size = token_length(line);
   const std::size_t target_end = line.find(' ', method_size + 1);
-  if (method_size == 0 || line[method_size] != ' ' || target_end == std::string_view::npos) {
+  // With a second space behind it, there is a character behind the method.
+  if (method_size == 0 || target_end == std::string_view::npos || line[method_size] != ' ') {
     return http1_malformed(
         "the request line should be a method, a target and HTTP/1.1, with one space between");
   }
