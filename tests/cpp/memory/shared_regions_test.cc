@@ -241,7 +241,7 @@ TEST_CASE("registering, leasing, copying and shrinking from many threads") {
   };
   std::vector<std::thread> users;
   for (unsigned char value = 2; value < 5; ++value) users.emplace_back(use, value);
-  for (int i = 0; i < 2000 || num_copies.load() < 100; ++i) {
+  for (int i = 0; i < 300 || num_copies.load() < 50; ++i) {
     static_cast<void>(regions.register_system("r", object.key(), 0, kSize));
     if (i % 7 == 0) object.resize(1000);
     std::this_thread::yield();
