@@ -94,7 +94,7 @@ void ControlProxy::on_input() {
   const Stream* stream = upstream_.get();
   while (stream != nullptr && upstream_.get() == stream && !stream->input().empty()) {
     if (state_ == State::kIdle) return drop();  // nobody asked
-    if (client_.unsent_bytes() > kMaxUnsentBytes) return upstream_->pause();
+    if (client_.unsent_bytes() > kMaxUnsentBytes) return upstream_->hold();
     if (!step()) break;
   }
 }
@@ -201,12 +201,7 @@ void ControlProxy::fail() {
 
 void ControlProxy::on_gone() {
   const Depth depth(depth_);
-  const bool nothing_came = state_ == State::kHead && upstream_->input().empty();
-  // What came before the end counts, however slow the client is.
-  const Stream* stream = upstream_.get();
-  while (upstream_.get() == stream && state_ != State::kIdle && !stream->input().empty() && step()) {
-  }
-  if (upstream_.get() != stream) return;
+  const bool nothing_came = state_ == State::kHead && scanned_ == 0;
   drop();
   if (state_ == State::kIdle) return;
   if (state_ == State::kBody && !chunks_ && head_.framing == BodyFraming::kUntilClose) return end_answer();

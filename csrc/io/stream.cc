@@ -68,6 +68,7 @@ struct Stream::State {
   bool started = false;
   bool closed = false;
   bool paused = false;
+  bool held = false;              // not watched until resume()
   bool starved = false;           // no memory to receive into
   bool closing = false;           // after close_after_sent()
   bool lingering = false;         // all is sent, the sending side is shut
@@ -366,8 +367,17 @@ void Stream::pause() { state_->paused = true; }
 void Stream::resume() {
   State& state = *state_;
   if (!std::exchange(state.paused, false) || state.closed) return;
+  if (std::exchange(state.held, false)) start();
   if (state.transport->may_hold_input()) state.continue_soon();
   if (!state.telling) state.update_interest(false);
+}
+
+void Stream::hold() {
+  State& state = *state_;
+  state.paused = true;
+  if (state.closed || !std::exchange(state.started, false)) return;
+  state.held = true;
+  state.loop.forget(state.transport->fd());
 }
 
 void Stream::send(Outgoing outgoing) {

@@ -69,6 +69,9 @@ class Stream final : private EventLoop::Watcher {
   // input() holds already is not told again after resume().
   void pause();
   void resume();
+  // As pause(), but nothing at all is noticed or sent until resume(): what the other side sent before it went is
+  // still received then.
+  void hold();
 
   // Queues bytes and sends as much as the socket takes now. Dropped after close() and close_after_sent().
   void send(Outgoing outgoing);

@@ -82,7 +82,7 @@ class HttpClient {
     if (to_head || answer.status == 204 || answer.status == 304 || answer.status < 200) return answer;
     if (answer.fields.count("content-length") != 0) {
       answer.body = take(std::stoul(answer.fields["content-length"]));
-    } else if (answer.fields["transfer-encoding"] == "chunked") {
+    } else if (answer.fields.count("transfer-encoding") != 0) {
       answer.body = take_chunks();
     } else {
       answer.body = rest();
