@@ -43,7 +43,7 @@ class GrpcCall : public H2Stream {
   // The answer to the request submitted under `number`.
   virtual void on_answer(std::uint32_t number, std::unique_ptr<Request> request, Response response);
   // Whether it waits for more bytes of a message, or for the client to take some.
-  bool stalls() const { return !done_ && (assembling() || !held_.empty() || unsent_bytes() > 0); }
+  bool stalls() const { return unsent_bytes() > 0 || (!done_ && (assembling() || !held_.empty())); }
   // Has an answer's last word been queued.
   bool done() const { return done_; }
   // Ends the call with a status; nothing more comes from it. Idempotent.

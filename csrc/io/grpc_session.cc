@@ -173,7 +173,7 @@ void GrpcSession::flush() {
   flushing_ = false;
   if (!usable) {
     end();
-  } else if (h2_.finished()) {
+  } else if (h2_.finished() && draining_ == last_called_) {
     stream_.close_after_sent();
   }
 }
@@ -190,6 +190,8 @@ void GrpcSession::end() {
 void GrpcSession::drain() {
   if (ended_ || std::exchange(draining_, true)) return;
   h2_.go_away(false);
+  flush();  // a ping overtakes what is queued: it must not, for its answer says that the client knows
+  if (ended_) return;
   h2_.ping();
   last_call_timer_.arm(kLastCallNs);
 }

@@ -53,6 +53,13 @@ struct H2Connection::Callbacks {
     return static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, id));
   }
 
+  // nghttp2 skips PRIORITY frames, which mean nothing here, without another word.
+  static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user_data) noexcept {
+    H2Connection& connection = self(user_data);
+    if (head->type == NGHTTP2_PRIORITY) connection.counted(connection.control_frames_);
+    return 0;
+  }
+
   static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user_data) noexcept {
     H2Connection& connection = self(user_data);
     connection.in_head_ = frame->headers.cat == NGHTTP2_HCAT_REQUEST;
@@ -92,8 +99,6 @@ struct H2Connection::Callbacks {
         return 0;
       case NGHTTP2_SETTINGS:
         connection.greeted_ = true;
-        [[fallthrough]];
-      case NGHTTP2_PRIORITY:
         connection.counted(connection.control_frames_);
         return 0;
       default:
@@ -183,6 +188,7 @@ H2Connection::H2Connection(User& user, const Http2Limits& limits)
   nghttp2_session_callbacks* made_callbacks = nullptr;
   check(nghttp2_session_callbacks_new(&made_callbacks));
   const std::unique_ptr<nghttp2_session_callbacks, Delete> callbacks(made_callbacks);
+  nghttp2_session_callbacks_set_on_begin_frame_callback(made_callbacks, Callbacks::on_begin_frame);
   nghttp2_session_callbacks_set_on_begin_headers_callback(made_callbacks, Callbacks::on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(made_callbacks, Callbacks::on_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(made_callbacks, Callbacks::on_frame);
