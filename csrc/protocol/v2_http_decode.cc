@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "protocol/json_parameter.h"
 #include "protocol/json_reader.h"
 #include "protocol/json_tensor.h"
 #include "base/quoted.h"
@@ -61,8 +62,6 @@ class V2HttpDecoder {
   Status read_output_parameters(WantedOutput& output, SharedMemoryParameters& shared);
   Status read_shared_memory_parameter(std::string_view name, SharedMemoryParameters& shared);
   Status read_text(std::string_view what, std::string_view& text);
-  // A parameter's value: a bool, an integer, a number or a string; anything else is refused.
-  Status read_parameter_value(std::string_view name, ParameterValue& value);
   // Steps over a key that has no meaning here, as Triton does.
   Status skip() { return reader_.skip_value() ? Status{} : reader_.status(); }
 
@@ -121,36 +120,6 @@ Status V2HttpDecoder::read_id() {
   return status;
 }
 
-Status V2HttpDecoder::read_parameter_value(std::string_view name, ParameterValue& value) {
-  const JsonReader::Kind kind = reader_.peek();
-  if (kind == JsonReader::Kind::kBool) {
-    bool flag = false;
-    if (!reader_.read_bool(flag)) return reader_.status();
-    value = flag;
-    return {};
-  }
-  if (kind == JsonReader::Kind::kString) {
-    std::string_view text;
-    if (!reader_.read_string(text)) return reader_.status();
-    value = std::string(text);
-    return {};
-  }
-  if (kind != JsonReader::Kind::kNumber) return parameter_type_error(name);
-  JsonNumber number;
-  if (!reader_.read_number(number)) return reader_.status();
-  if (const auto integer = number.to_int64()) {
-    value = *integer;
-  } else if (const auto natural = number.to_uint64()) {
-    value = *natural;
-  } else if (const auto real = number.to_double(); real && !number.integral) {
-    value = *real;
-  } else {
-    return invalid("parameter " + quoted(name) +
-                   " is out of range: " + std::string(number.text.substr(0, 64)));
-  }
-  return {};
-}
-
 Status V2HttpDecoder::read_parameters() {
   if (reader_.peek() != JsonReader::Kind::kObject)
     return invalid("unable to parse 'parameters': expected an object");
@@ -160,7 +129,7 @@ Status V2HttpDecoder::read_parameters() {
   while (reader_.next_key(key)) {
     if (++count > kMaxParameters) return too_many("parameters", kMaxParameters);
     ParameterValue value;
-    if (Status status = read_parameter_value(key, value); !status.ok()) return status;
+    if (Status status = read_json_parameter(reader_, key, value); !status.ok()) return status;
     if (Status status = set_request_parameter(key, std::move(value), request_); !status.ok()) return status;
   }
   return reader_.status();
@@ -359,7 +328,7 @@ Status V2HttpDecoder::read_output() {
 
 Status V2HttpDecoder::read_shared_memory_parameter(std::string_view name, SharedMemoryParameters& shared) {
   ParameterValue value;
-  if (Status status = read_parameter_value(name, value); !status.ok()) return status;
+  if (Status status = read_json_parameter(reader_, name, value); !status.ok()) return status;
   return set_shared_memory_parameter(name, value, limits_.regions, shared);
 }
 
@@ -373,7 +342,7 @@ Status V2HttpDecoder::read_output_parameters(WantedOutput& output, SharedMemoryP
       if (Status status = read_shared_memory_parameter(key, shared); !status.ok()) return status;
     } else if (key == "classification") {
       ParameterValue value;
-      if (Status status = read_parameter_value(key, value); !status.ok()) return status;
+      if (Status status = read_json_parameter(reader_, key, value); !status.ok()) return status;
       if (Status status = set_num_classes(value, output); !status.ok()) return status;
     } else if (key == "binary_data") {
       bool binary = false;

@@ -7,8 +7,7 @@ namespace naiad::fuzz {
 // The input is a serialized ModelInferRequest.
 inline int run_v2_grpc(std::span<const std::uint8_t> input) {
   HeapPool pool(16UL << 20);
-  DecodeLimits limits;
-  limits.max_tensor_bytes = 1UL << 20;
+  const DecodeLimits limits = decode_limits();
   Request request;
   request.body = copy_of(input);
   const std::span<const std::byte> body(request.body->data(), request.body->size_bytes());

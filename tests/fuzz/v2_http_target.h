@@ -29,8 +29,7 @@ inline int run_v2_http(std::span<const std::uint8_t> input) {
   if (framing == 1) header_length = std::size_t{input[1]} * 256 + input[2];
   if (framing == 2) header_length = 0;
   HeapPool pool(16UL << 20);
-  DecodeLimits limits;
-  limits.max_tensor_bytes = 1UL << 20;
+  const DecodeLimits limits = decode_limits();
   Request request;
   request.model_name = "m";
   request.body = copy_of(input.subspan(3));
