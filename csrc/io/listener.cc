@@ -1,5 +1,6 @@
 #include "io/listener.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -72,6 +73,8 @@ OwnedFd listen_at(const ListenOptions& options, const addrinfo& address, std::ui
   return fd;
 }
 
+OwnedFd open_spare() { return OwnedFd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
 }  // namespace
 
 OwnedFd::~OwnedFd() {
@@ -93,6 +96,7 @@ ListeningSockets listen_on(const ListenOptions& options) {
 Listener::Listener(EventLoop& loop, OwnedFd socket, std::function<void(OwnedFd)> accepted)
     : loop_(loop),
       socket_(std::move(socket)),
+      spare_(open_spare()),
       accepted_(std::move(accepted)),
       retry_(loop, [this] { loop_.rewatch(socket_.get(), EPOLLIN, *this); }) {
   loop_.watch(socket_.get(), EPOLLIN, *this);
@@ -111,12 +115,19 @@ void Listener::on_events(std::uint32_t) {
       return;
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       log_warning(std::string("cannot accept a connection: ") + std::strerror(errno));
-      loop_.rewatch(socket_.get(), 0, *this);
-      retry_.arm(kRetryNs);
+      wait_for_descriptors();
       return;
     }
     // Any other error is that of one connection that has gone again.
   }
+}
+
+void Listener::wait_for_descriptors() {
+  spare_ = {};
+  static_cast<void>(OwnedFd(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)));
+  spare_ = open_spare();
+  loop_.rewatch(socket_.get(), 0, *this);
+  retry_.arm(kRetryNs);
 }
 
 }  // namespace naiad

@@ -88,6 +88,8 @@ bool Stream::State::settle(bool tell_gone) {
   for (int sent_calls = 0; !closed && !gone_due;) {
     if (input_due && !closing) {
       input_due = false;
+      // What the user looks at stays, though it consumes it or closes the stream.
+      const BufferRef kept = input.owner();
       user.on_input();
     } else if (sent_due && sent_calls < kMaxSentCalls) {
       sent_due = false;

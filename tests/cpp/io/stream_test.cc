@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <csignal>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -348,6 +349,34 @@ TEST_CASE("stream: everything may be used from within on_input, and nothing nest
   kit.pair.close_far();
   run_rounds(kit.loop);
   CHECK(kit.user.gones == 1);
+}
+
+TEST_CASE("stream: what on_input looks at stays until it returns, whatever it does") {
+  StreamKit kit;
+  kit.start();
+  std::function<void()> act;
+  SUBCASE("takes the rest elsewhere") {
+    act = [&] { kit.stream->receive_into(make_heap_buffer(100), 0); };
+  }
+  SUBCASE("closes") {
+    act = [&] { kit.stream->close(); };
+  }
+  SUBCASE("closes in order") {
+    act = [&] { kit.stream->close_after_sent(); };
+  }
+  SUBCASE("destroys the stream") {
+    act = [&] { kit.stream.reset(); };
+  }
+  kit.user.input = [&] {
+    const auto view = kit.stream->input();
+    kit.stream->consume(4);
+    act();
+    CHECK(text_of(view) == "head and rest");
+  };
+  kit.pair.write("head and rest");
+  run_rounds(kit.loop);
+  CHECK(kit.user.inputs == 1);
+  CHECK(kit.pool.usage().used_bytes == 0);
 }
 
 TEST_CASE("stream: closed from within on_input, it tells nothing more") {
