@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "comes_true.h"
 #include "control_fake.h"
 #include "session_house.h"
 
@@ -88,7 +89,7 @@ TEST_CASE("one connection to the control plane serves a client, between its infe
     }
     CHECK(house.control.num_connections() == 1);
   }
-  while (house.control.num_closed() == 0) std::this_thread::yield();
+  CHECK(comes_true([&] { return house.control.num_closed() != 0; }));
   HttpClient only_inference = house.connect();
   CHECK(only_inference.ask(http_request("POST", "/v2/models/m/infer", infer_json())).status == 200);
   CHECK(house.control.num_connections() == 1);
@@ -190,10 +191,10 @@ TEST_CASE("a client that leaves in the middle of an answer leaves nothing behind
     HttpClient client = house.connect();
     REQUIRE(client.send(get("/stream")));
     CHECK(client.fd() >= 0);
-    while (house.control.seen().empty()) std::this_thread::yield();
+    REQUIRE(comes_true([&] { return !house.control.seen().empty(); }));
   }
-  while (house.num_sessions() != 0) std::this_thread::yield();
-  while (house.echo.engine.pool().usage().used_bytes != 0) std::this_thread::yield();
+  CHECK(comes_true([&] { return house.num_sessions() == 0; }));
+  CHECK(comes_true([&] { return house.echo.engine.pool().usage().used_bytes == 0; }));
   HttpClient client = house.connect();
   CHECK(client.ask(get("/v2")).status == 200);
 }
@@ -216,7 +217,7 @@ TEST_CASE("without a control plane its requests wait, and end with their clients
     HttpClient other = house.connect();
     CHECK(other.ask(http_request("POST", "/v2/models/m/infer", infer_json())).status == 200);
   }
-  while (house.num_sessions() != 0) std::this_thread::yield();
+  CHECK(comes_true([&] { return house.num_sessions() == 0; }));
   std::vector<BridgeItem> items;
   house.bridge.drain(items);
   REQUIRE(items.size() == 1);

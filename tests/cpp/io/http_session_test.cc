@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "comes_true.h"
 #include "session_house.h"
 
 using namespace naiad;
@@ -105,8 +106,8 @@ TEST_CASE("bodies of all sizes: in place, received straight into a block, gather
       }
     }
   }
-  CHECK(house.bytes.used() == 0);
-  CHECK(house.echo.engine.pool().usage().used_bytes == 0);
+  CHECK(comes_true([&] { return house.bytes.used() == 0; }));
+  CHECK(comes_true([&] { return house.echo.engine.pool().usage().used_bytes == 0; }));
 }
 
 TEST_CASE("pipelined requests are answered in order, whatever their framing") {
@@ -203,7 +204,7 @@ TEST_CASE("content codings both ways") {
   CHECK(answer.body == error("Unsupported compression type"));
   CHECK(answer.fields.at("accept-encoding") == "gzip, deflate");
   check_usable(client);
-  CHECK(house.bytes.used() == 0);
+  CHECK(comes_true([&] { return house.bytes.used() == 0; }));
 }
 
 TEST_CASE("a body that inflates beyond the bound is refused") {
@@ -297,7 +298,7 @@ TEST_CASE("bodies of all connections together are bounded") {
   HttpClient first = house.connect();
   REQUIRE(first.send(http_request("POST", kInfer, {}, "Content-Length: 40000\r\n")));
   HttpClient second = house.connect();
-  while (house.bytes.used() == 0) std::this_thread::yield();
+  REQUIRE(comes_true([&] { return house.bytes.used() != 0; }));
   const HttpAnswer answer = second.ask(infer(std::string(20'000, ' ')));
   CHECK(answer.status == 503);
   CHECK(answer.body == error("requests in flight hold too many bytes, try again later"));
@@ -305,7 +306,7 @@ TEST_CASE("bodies of all connections together are bounded") {
   CHECK(second.ask(infer_in_chunks(std::string(20'000, ' '), 5000)).status == 503);
   check_usable(second);
   first.hang_up();
-  while (house.bytes.used() != 0) std::this_thread::yield();
+  CHECK(comes_true([&] { return house.bytes.used() == 0; }));
   CHECK(second.ask(infer(infer_json() + std::string(20'000, ' '))).status == 200);
 }
 
@@ -380,13 +381,13 @@ TEST_CASE("a client that hangs up takes its request and its memory along") {
   house.echo.gate.wait_for_arrivals(1);
   HttpClient waiting = house.connect();
   REQUIRE(waiting.send(infer()));
-  while (house.in_flight.size() != 2) std::this_thread::yield();
+  REQUIRE(comes_true([&] { return house.in_flight.size() == 2; }));
   running.hang_up();
   waiting.hang_up();
-  while (house.num_sessions() != 0) std::this_thread::yield();
+  CHECK(comes_true([&] { return house.num_sessions() == 0; }));
   house.echo.gate.open();
-  while (house.in_flight.size() != 0) std::this_thread::yield();
-  CHECK(house.bytes.used() == 0);
+  CHECK(comes_true([&] { return house.in_flight.size() == 0; }));
+  CHECK(comes_true([&] { return house.bytes.used() == 0; }));
   CHECK(house.echo.gate.num_arrived() == 1);
   HttpClient client = house.connect();
   check_usable(client);
@@ -415,7 +416,7 @@ TEST_CASE("a head, a body and a silence have their times") {
   HttpClient idle = house.connect();
   CHECK(idle.ask(infer()).status == 200);
   CHECK(idle.at_end());
-  CHECK(house.bytes.used() == 0);
+  CHECK(comes_true([&] { return house.bytes.used() == 0; }));
 }
 
 TEST_CASE("a model may take longer than any time of the connection") {
@@ -449,5 +450,5 @@ TEST_CASE("draining closes an idle connection at once and a busy one after its a
   CHECK(answer.status == 200);
   CHECK(answer.fields.at("connection") == "close");
   CHECK(busy.at_end());
-  while (house.num_sessions() != 0) std::this_thread::yield();
+  CHECK(comes_true([&] { return house.num_sessions() == 0; }));
 }
