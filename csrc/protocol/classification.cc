@@ -8,8 +8,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "protocol/half_float.h"
 #include "base/quoted.h"
+#include "protocol/half_float.h"
 
 namespace naiad {
 namespace {

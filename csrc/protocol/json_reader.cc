@@ -4,8 +4,8 @@
 #include <cstring>
 #include <utility>
 
-#include "protocol/json_escape.h"
 #include "base/quoted.h"
+#include "protocol/json_escape.h"
 #include "protocol/utf8.h"
 
 namespace naiad {

@@ -7,8 +7,8 @@
 
 #include "base/checked.h"
 #include "base/dtype.h"
-#include "protocol/json_tensor.h"
 #include "base/quoted.h"
+#include "protocol/json_tensor.h"
 
 namespace naiad {
 namespace {

@@ -2,9 +2,9 @@
 #include <string>
 #include <type_traits>
 
+#include "base/quoted.h"
 #include "protocol/json_tensor.h"
 #include "protocol/json_writer.h"
-#include "base/quoted.h"
 #include "protocol/tensor_bytes.h"
 
 namespace naiad {

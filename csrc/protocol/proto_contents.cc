@@ -7,8 +7,8 @@
 #include <string>
 #include <type_traits>
 
-#include "protocol/proto_reader.h"
 #include "base/quoted.h"
+#include "protocol/proto_reader.h"
 
 namespace naiad {
 namespace {

@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/quoted.h"
 #include "protocol/proto_contents.h"
 #include "protocol/proto_reader.h"
-#include "base/quoted.h"
 #include "protocol/request_parameter.h"
 #include "protocol/shared_memory_parameters.h"
 #include "protocol/tensor_bytes.h"

@@ -3,10 +3,10 @@
 #include <string_view>
 #include <utility>
 
+#include "base/quoted.h"
 #include "protocol/json_parameter.h"
 #include "protocol/json_reader.h"
 #include "protocol/json_tensor.h"
-#include "base/quoted.h"
 #include "protocol/request_parameter.h"
 #include "protocol/shared_memory_parameters.h"
 #include "protocol/tensor_bytes.h"
@@ -223,7 +223,8 @@ Status V2HttpDecoder::read_input_parameters(InputEntry& entry) {
   std::string_view key;
   while (reader_.next_key(key)) {
     if (key != "binary_data_size") {
-      Status status = is_shared_memory_parameter(key) ? read_shared_memory_parameter(key, entry.shared) : skip();
+      Status status =
+          is_shared_memory_parameter(key) ? read_shared_memory_parameter(key, entry.shared) : skip();
       if (!status.ok()) return status;
       continue;
     }

@@ -4,10 +4,10 @@
 #include <variant>
 #include <vector>
 
+#include "base/quoted.h"
 #include "protocol/json_tensor.h"
 #include "protocol/json_writer.h"
 #include "protocol/output_form.h"
-#include "base/quoted.h"
 #include "protocol/v2_http.h"
 
 namespace naiad {
