@@ -1,10 +1,10 @@
-// Serves an identity model ("identity", FP32 INPUT0 -> OUTPUT0, 16 values a row) through the data plane alone,
-// until its standard input is closed; then says what a request has cost. The load comes from outside, e.g.
+// Serves an identity model ("identity", FP32 INPUT0 -> OUTPUT0) through the data plane alone, until its
+// standard input is closed; then says what a request has cost. The load comes from outside, e.g.
 //
-//   data_plane_bench 8000 1 body.bin > figures & h2load --h1 -n 200000 -c 8 -d body.bin
+//   data_plane_bench 8000 1 body.bin 16 > figures & h2load --h1 -n 200000 -c 8 -d body.bin
 //     -H 'Inference-Header-Content-Length: 165' http://127.0.0.1:8000/v2/models/identity/infer
 //
-// Arguments: HTTP port, number of I/O threads, and a file to write such a body to.
+// Arguments: HTTP port, number of I/O threads, a file to write such a body to, and how many values it has.
 #include <sys/resource.h>
 
 #include <cstdint>
@@ -21,26 +21,26 @@
 
 namespace {
 
-constexpr int kNumValues = 16;
-
 naiad::ModelSpec identity_model() {
   naiad::ModelSpec spec;
   spec.name = "identity";
   spec.max_batch_size = 64;
-  spec.inputs.push_back({"INPUT0", naiad::DataType::kFp32, naiad::Shape{kNumValues}, {}, false, {}});
-  spec.outputs.push_back({"OUTPUT0", naiad::DataType::kFp32, naiad::Shape{kNumValues}, {}, false, {}});
+  spec.inputs.push_back({"INPUT0", naiad::DataType::kFp32, naiad::Shape{-1}, {}, false, {}});
+  spec.outputs.push_back({"OUTPUT0", naiad::DataType::kFp32, naiad::Shape{-1}, {}, false, {}});
   spec.batching.dynamic = true;
   spec.max_queue_size = 4096;
   return spec;
 }
 
 // The size of the body's JSON.
-std::size_t write_body(const std::string& path) {
-  const std::string json =
-      R"({"inputs":[{"name":"INPUT0","shape":[1,16],"datatype":"FP32","parameters":{"binary_data_size":64}}],)"
-      R"("outputs":[{"name":"OUTPUT0","parameters":{"binary_data":true}}]})";
+std::size_t write_body(const std::string& path, std::size_t num_values) {
+  const std::size_t size_bytes = num_values * sizeof(float);
+  const std::string json = R"({"inputs":[{"name":"INPUT0","shape":[1,)" + std::to_string(num_values) +
+                           R"(],"datatype":"FP32","parameters":{"binary_data_size":)" +
+                           std::to_string(size_bytes) +
+                           R"(}}],"outputs":[{"name":"OUTPUT0","parameters":{"binary_data":true}}]})";
   std::ofstream file(path, std::ios::binary);
-  file << json << std::string(kNumValues * sizeof(float), '\0');
+  file << json << std::string(size_bytes, '\0');
   return json.size();
 }
 
@@ -56,8 +56,8 @@ double cpu_us() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: %s port threads body-file\n", argv[0]);
+  if (argc != 5) {
+    std::fprintf(stderr, "usage: %s port threads body-file num-values\n", argv[0]);
     return 2;
   }
   naiad::Engine engine(naiad::make_arena_pool(std::size_t{1} << 30));
@@ -72,7 +72,7 @@ int main(int argc, char** argv) {
   naiad::DataPlane plane(engine, bridge, options);
   plane.start();
   std::printf("port %u, Inference-Header-Content-Length: %zu\n", static_cast<unsigned>(plane.http_port()),
-              write_body(argv[3]));
+              write_body(argv[3], static_cast<std::size_t>(std::atoi(argv[4]))));
   std::fflush(stdout);
   const double before_us = cpu_us();
   while (std::getchar() != EOF) {

@@ -21,9 +21,11 @@ bool same_name(std::string_view a, std::string_view b) {
 // Expect has been answered already.
 bool of_connection(std::string_view name) {
   constexpr std::array<std::string_view, 11> kNames = {
-      "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te",
-      "trailer",    "upgrade",    "transfer-encoding", "content-length",    "expect"};
-  return std::any_of(kNames.begin(), kNames.end(), [&](std::string_view known) { return same_name(name, known); });
+      "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization",
+      "te",         "trailer",    "upgrade",          "transfer-encoding",  "content-length",
+      "expect"};
+  return std::any_of(kNames.begin(), kNames.end(),
+                     [&](std::string_view known) { return same_name(name, known); });
 }
 
 // Whether a Connection field of the message names `name`.
@@ -93,7 +95,9 @@ void append_relayed_head(std::string& text, const Http1Head& answer, RelayFramin
   if (framing == RelayFraming::kChunked) fields.push_back({"Transfer-Encoding", "chunked"});
   // What a GET would have been answered with (RFC 9110, section 8.6); 204 has none.
   if (framing == RelayFraming::kNone && answer.status != 204) {
-    if (const auto announced = answer.field("Content-Length")) fields.push_back({"Content-Length", *announced});
+    if (const auto announced = answer.field("Content-Length")) {
+      fields.push_back({"Content-Length", *announced});
+    }
   }
   write_http1_response_head(text, answer.status, fields, length, client.keep_alive, client.minor_version);
 }

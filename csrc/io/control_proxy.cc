@@ -38,7 +38,9 @@ class Depth {
 ControlProxy::ControlProxy(EventLoop& loop, Bridge& bridge, TensorPool& pool, Client& client)
     : loop_(loop), bridge_(bridge), pool_(pool), client_(client) {}
 
-ControlProxy::~ControlProxy() { close(); }
+ControlProxy::~ControlProxy() {
+  close();
+}
 
 void ControlProxy::forward(ControlRequest request) {
   if (depth_ == 0) dropped_.clear();

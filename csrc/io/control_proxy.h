@@ -19,10 +19,10 @@ namespace naiad {
 
 // A whole request for the control plane.
 struct ControlRequest {
-  std::string head;            // as append_control_request_head writes it
+  std::string head;  // as append_control_request_head writes it
   std::span<const std::byte> body;
   BufferRef body_owner;
-  bool repeatable = false;     // may be sent again when the kept connection turns out to be closed
+  bool repeatable = false;  // may be sent again when the kept connection turns out to be closed
   ClientFraming client;
 };
 

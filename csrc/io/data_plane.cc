@@ -20,13 +20,15 @@ struct DataPlane::State {
   State(Engine& engine, Bridge& bridge, DataPlaneOptions given);
 
   void accept(OwnedFd fd, AcceptedConnection::Protocol protocol);
-  void listen(const ListenOptions& listen_options, AcceptedConnection::Protocol protocol, std::uint16_t& port);
+  void listen(const ListenOptions& listen_options, AcceptedConnection::Protocol protocol,
+              std::uint16_t& port);
   bool all_ended() const;
 
   const DataPlaneOptions options;
   Budget connections;
   Budget bytes;
-  std::atomic<bool> stopping{false};  // pairs with the sessions' loads (relaxed): a hint, nothing is published
+  std::atomic<bool> stopping{
+      false};  // pairs with the sessions' loads (relaxed): a hint, nothing is published
   std::atomic<std::uint64_t> accepted{0};  // counts only: they pair with nothing
   std::atomic<std::uint64_t> refused{0};
   std::size_t next_thread = 0;  // the first thread's
@@ -46,8 +48,9 @@ DataPlane::State::State(Engine& engine, Bridge& bridge, DataPlaneOptions given)
     ended.notify_all();
   };
   for (std::size_t i = 0; i < std::max<std::size_t>(options.num_threads, 1); ++i) {
-    threads.push_back(std::make_unique<IoThread>(
-        SharedByThreads{engine, bridge, options, bytes, stopping, session_ended}, "naiad-io-" + std::to_string(i)));
+    threads.push_back(
+        std::make_unique<IoThread>(SharedByThreads{engine, bridge, options, bytes, stopping, session_ended},
+                                   "naiad-io-" + std::to_string(i)));
   }
   listen(options.http, AcceptedConnection::Protocol::kHttp, http_port);
   listen(options.grpc, AcceptedConnection::Protocol::kGrpc, grpc_port);
@@ -59,8 +62,8 @@ void DataPlane::State::listen(const ListenOptions& listen_options, AcceptedConne
   ListeningSockets sockets = listen_on(listen_options);
   port = sockets.port;
   for (OwnedFd& fd : sockets.fds) {
-    threads.front()->listen(std::move(fd),
-                            [this, protocol](OwnedFd accepted_fd) { accept(std::move(accepted_fd), protocol); });
+    threads.front()->listen(
+        std::move(fd), [this, protocol](OwnedFd accepted_fd) { accept(std::move(accepted_fd), protocol); });
   }
 }
 
@@ -77,29 +80,35 @@ void DataPlane::State::accept(OwnedFd fd, AcceptedConnection::Protocol protocol)
 }
 
 bool DataPlane::State::all_ended() const {
-  return std::all_of(threads.begin(), threads.end(),
-                     [](const auto& thread) { return thread->drained(); });
+  return std::all_of(threads.begin(), threads.end(), [](const auto& thread) { return thread->drained(); });
 }
 
 DataPlane::DataPlane(Engine& engine, Bridge& bridge, DataPlaneOptions options)
     : state_(std::make_unique<State>(engine, bridge, std::move(options))) {}
 
-DataPlane::~DataPlane() { stop(); }
+DataPlane::~DataPlane() {
+  stop();
+}
 
 void DataPlane::start() {
   for (const auto& thread : state_->threads) thread->start();
 }
 
-std::uint16_t DataPlane::http_port() const { return state_->http_port; }
+std::uint16_t DataPlane::http_port() const {
+  return state_->http_port;
+}
 
-std::uint16_t DataPlane::grpc_port() const { return state_->grpc_port; }
+std::uint16_t DataPlane::grpc_port() const {
+  return state_->grpc_port;
+}
 
 bool DataPlane::drain(std::uint64_t timeout_ns) {
   state_->stopping.store(true, std::memory_order_relaxed);
   // The first thread has the listeners: once it has closed them, no other is given a connection.
   for (const auto& thread : state_->threads) thread->drain();
   std::unique_lock lock(state_->mutex);
-  return state_->ended.wait_for(lock, std::chrono::nanoseconds(timeout_ns), [&] { return state_->all_ended(); });
+  return state_->ended.wait_for(lock, std::chrono::nanoseconds(timeout_ns),
+                                [&] { return state_->all_ended(); });
 }
 
 void DataPlane::stop() {

@@ -40,20 +40,20 @@ Outgoing make_error_answer(int status, std::string_view message, const AnswerFra
   if (hint) fields[1] = *hint;
   Outgoing outgoing;
   std::string& text = outgoing.message.text();
-  write_http1_response_head(text, status, std::span(fields).first(hint ? 2 : 1), body.size(), framing.keep_alive,
-                            framing.minor_version);
+  write_http1_response_head(text, status, std::span(fields).first(hint ? 2 : 1), body.size(),
+                            framing.keep_alive, framing.minor_version);
   if (!framing.head_request) text += body;
   outgoing.message.end_text();
   return outgoing;
 }
 
 Status make_infer_answer(std::unique_ptr<Request> request, Response response, TensorPool& pool,
-                         ContentCoding coding, const AnswerFraming& framing,
-                         Outgoing& outgoing) {
+                         ContentCoding coding, const AnswerFraming& framing, Outgoing& outgoing) {
   if (!response.status.ok()) return response.status;
   auto answer = std::make_shared<SentAnswer>();
   V2HttpHead head;
-  if (Status status = encode_v2_http(*request, response, pool, answer->body, head); !status.ok()) return status;
+  if (Status status = encode_v2_http(*request, response, pool, answer->body, head); !status.ok())
+    return status;
   std::string packed;
   const bool coded = coding != ContentCoding::kIdentity;
   if (coded) deflate_message(answer->body, coding, packed);

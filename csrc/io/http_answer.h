@@ -28,7 +28,6 @@ Outgoing make_error_answer(int status, std::string_view message, const AnswerFra
 // The answer to an inference request, whole or why not. Takes `request` and `response` along where the bytes
 // of tensors are sent from where they lie. Any thread.
 Status make_infer_answer(std::unique_ptr<Request> request, Response response, TensorPool& pool,
-                         ContentCoding coding, const AnswerFraming& framing,
-                         Outgoing& outgoing);
+                         ContentCoding coding, const AnswerFraming& framing, Outgoing& outgoing);
 
 }  // namespace naiad

@@ -53,8 +53,8 @@ class HttpBody {
   const BufferRef& owner() const { return owner_; }
   // As it came: announced, or received so far.
   std::size_t size_bytes() const { return size_bytes_; }
-  // Undoes the content coding of a whole body: bytes() are then the plain ones. Refused like a body that is too
-  // large, too much for the budget or for the pool.
+  // Undoes the content coding of a whole body: bytes() are then the plain ones. Refused like a body that is
+  // too large, too much for the budget or for the pool.
   Status inflate(ContentCoding coding);
   // Lets go of bytes and budget.
   void reset();

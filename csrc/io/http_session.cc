@@ -22,8 +22,9 @@ constexpr std::size_t kMaxAheadBytes = 64 << 10;
 constexpr std::size_t kMaxUnsentBytes = 256 << 10;
 
 std::string too_large(std::size_t size_bytes, std::size_t max_bytes) {
-  return "request JSON size of " + std::to_string(size_bytes) + " bytes exceeds the maximum allowed input size of " +
-         std::to_string(max_bytes) + " bytes. Use --http-max-input-size to increase the limit.";
+  return "request JSON size of " + std::to_string(size_bytes) +
+         " bytes exceeds the maximum allowed input size of " + std::to_string(max_bytes) +
+         " bytes. Use --http-max-input-size to increase the limit.";
 }
 
 }  // namespace
@@ -34,7 +35,7 @@ HttpSession::HttpSession(SessionContext& context, std::unique_ptr<Transport> tra
       proxy_(context.loop, context.bridge, context.pool, *this),
       timer_(context.loop, [this] { on_due(); }),
       stream_(std::make_unique<Stream>(context.loop, std::move(transport), context.pool,
-                                        static_cast<Stream::User&>(*this))) {
+                                       static_cast<Stream::User&>(*this))) {
   stream_->start();
   await();
 }
@@ -57,14 +58,18 @@ bool HttpSession::idle() const {
          (state_ == State::kHead && stream_->input().empty() && stream_->unsent_bytes() == 0);
 }
 
-void HttpSession::on_input() { advance(); }
+void HttpSession::on_input() {
+  advance();
+}
 
 void HttpSession::on_sent() {
   if (state_ == State::kAnswering && !exchange_.infer) proxy_.resume();
   advance();
 }
 
-void HttpSession::on_gone() { end(); }
+void HttpSession::on_gone() {
+  end();
+}
 
 void HttpSession::advance() {
   if (advancing_) return;  // the call further out goes on
@@ -166,7 +171,9 @@ Status HttpSession::begin_infer() {
   exchange_.coding = ContentCoding::kIdentity;
   exchange_.answer_coding = choose_content_coding(head_.field("Accept-Encoding").value_or(""));
   const auto coding = head_.field("Content-Encoding");
-  return coding ? read_content_encoding(*coding, exchange_.coding) : Status();
+  if (!coding) return {};
+  // Two fields are a list of two codings.
+  return read_content_encoding(head_.count("Content-Encoding") == 1 ? *coding : ",", exchange_.coding);
 }
 
 void HttpSession::take(HttpBody::Progress progress) {
@@ -196,28 +203,24 @@ void HttpSession::infer() {
 
 Status HttpSession::submit() {
   if (exchange_.coding != ContentCoding::kIdentity) {
-    if (Status status = body_.inflate(exchange_.coding); !status.ok()) return status;
+    if (Status inflated = body_.inflate(exchange_.coding); !inflated.ok()) return inflated;
   }
   std::optional<std::size_t> header_length;
-  if (Status status = read_inference_header_length(head_, body_.bytes().size(), header_length); !status.ok()) {
-    return status;
-  }
+  Status status = read_inference_header_length(head_, body_.bytes().size(), header_length);
+  if (!status.ok()) return status;
   auto request = std::make_unique<Request>();
   request->body = body_.owner();
   name_model(*request);
   // Only the raw form is read by the model's description.
   std::shared_ptr<Model> model;
-  if (Status status = context_.engine.find(request->model_name, request->model_version, model); !status.ok()) {
-    return status;
-  }
-  if (Status status = decode_v2_http(body_.bytes(), header_length, &model->spec(), context_.pool,
-                                     context_.options.decode, *request);
-      !status.ok()) {
-    return status;
-  }
+  status = context_.engine.find(request->model_name, request->model_version, model);
+  if (!status.ok()) return status;
+  status = decode_v2_http(body_.bytes(), header_length, &model->spec(), context_.pool,
+                          context_.options.decode, *request);
+  if (!status.ok()) return status;
   model.reset();
   context_.in_flight.add(*request, *this, 0);
-  Status status = context_.engine.submit(request);
+  status = context_.engine.submit(request);
   if (!status.ok()) context_.in_flight.remove(*request);
   return status;
 }
@@ -231,7 +234,8 @@ void HttpSession::name_model(Request& request) const {
   } else {
     request.model_name = kept ? route.model : request.text.emplace_back(route.model);
   }
-  request.model_version = kept || route.version.empty() ? route.version : request.text.emplace_back(route.version);
+  const bool versioned = !route.version.empty();
+  request.model_version = kept || !versioned ? route.version : request.text.emplace_back(route.version);
 }
 
 void HttpSession::forward() {
@@ -283,7 +287,9 @@ void HttpSession::on_relay_failed(bool begun) {
   advance();
 }
 
-std::size_t HttpSession::unsent_bytes() const { return stream_->unsent_bytes(); }
+std::size_t HttpSession::unsent_bytes() const {
+  return stream_->unsent_bytes();
+}
 
 void HttpSession::refuse(const Status& status) {
   std::optional<Http1Field> hint;
@@ -292,8 +298,8 @@ void HttpSession::refuse(const Status& status) {
 }
 
 void HttpSession::refuse(int status, std::string_view message, std::optional<Http1Field> hint) {
-  // Whether a client that waits for "100 Continue" sends its body now is not known; and a body may be so large
-  // that a new connection is cheaper.
+  // Whether a client that waits for "100 Continue" sends its body now is not known; and a body may be so
+  // large that a new connection is cheaper.
   const bool skip = body_.whole() || (!exchange_.expects_continue && body_.worth_skipping());
   exchange_.framing.keep_alive = exchange_.framing.keep_alive && skip && !draining_;
   stream_->send(make_error_answer(status, message, exchange_.framing, hint));

@@ -94,7 +94,7 @@ class HttpSession final : public Session,
   bool out_ = false;  // a request is in flight
 
   Http1Limits limits_;
-  Http1Head head_;        // of the present request: views into what head_owner_ keeps
+  Http1Head head_;  // of the present request: views into what head_owner_ keeps
   BufferRef head_owner_;
   std::size_t scanned_ = 0;
   Exchange exchange_;

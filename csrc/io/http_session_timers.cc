@@ -36,7 +36,8 @@ void HttpSession::on_due() {
   const std::uint64_t now_ns = context_.loop.now_ns();
   if (awaited_ == Awaited::kInput || awaited_ == Awaited::kOutput) {
     // Bytes that the stream moves on its own are not told of one by one.
-    const std::size_t moved = awaited_ == Awaited::kOutput ? stream_->unsent_bytes() : stream_->received_bytes();
+    const bool output = awaited_ == Awaited::kOutput;
+    const std::size_t moved = output ? stream_->unsent_bytes() : stream_->received_bytes();
     if (moved != last_moved_) {
       last_moved_ = moved;
       deadline_ns_ = now_ns + context_.options.stall_timeout_ns;

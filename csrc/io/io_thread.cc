@@ -13,10 +13,13 @@ namespace naiad {
 IoThread::IoThread(SharedByThreads shared, std::string name)
     : shared_(std::move(shared)),
       name_(std::move(name)),
-      context_{loop_,          shared_.engine,  in_flight_,      shared_.bridge, shared_.engine.pool(),
-               shared_.bytes,  shared_.options, shared_.stopping, [this](Session& session) { forget(session); }} {}
+      context_{loop_,           shared_.engine,        in_flight_,
+               shared_.bridge,  shared_.engine.pool(), shared_.bytes,
+               shared_.options, shared_.stopping,      [this](Session& session) { forget(session); }} {}
 
-IoThread::~IoThread() { stop(); }
+IoThread::~IoThread() {
+  stop();
+}
 
 void IoThread::start() {
   thread_ = start_thread(name_, [this] {

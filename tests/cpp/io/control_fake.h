@@ -92,7 +92,8 @@ class ControlFake {
       seen.head = held.substr(0, end);
       held.erase(0, end + 4);
       const std::size_t at = seen.head.find("Content-Length: ");
-      const std::size_t size = at == std::string::npos ? 0 : std::strtoul(seen.head.c_str() + at + 16, nullptr, 10);
+      const std::size_t size =
+          at == std::string::npos ? 0 : std::strtoul(seen.head.c_str() + at + 16, nullptr, 10);
       while (held.size() < size) {
         if (!receive(fd, held)) return;
       }
@@ -138,8 +139,8 @@ class ControlFake {
 };
 
 inline std::string control_answer(int status, const std::string& body, const std::string& fields = {}) {
-  return "HTTP/1.1 " + std::to_string(status) + " Word\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
-         fields + "\r\n" + body;
+  return "HTTP/1.1 " + std::to_string(status) + " Word\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n" + fields + "\r\n" + body;
 }
 
 }  // namespace naiad::test

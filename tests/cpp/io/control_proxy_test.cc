@@ -21,10 +21,12 @@ std::string script(const ControlFake::Seen& seen) {
   const auto asks = [&](std::string_view path) { return target.starts_with(path); };
   if (asks("/large")) return control_answer(200, std::string(2'000'000, 'x'));
   if (asks("/chunks")) {
-    return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nT: x\r\n\r\n";
+    return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nT: "
+           "x\r\n\r\n";
   }
   if (asks("/stream")) {
-    return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(std::string(3'000'000, 'y'), 50'000);
+    return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
+           chunked(std::string(3'000'000, 'y'), 50'000);
   }
   if (asks("/until-close")) return "!HTTP/1.1 200 OK\r\n\r\n" + std::string(1'000'000, 'z');
   if (asks("/close")) return "!" + control_answer(200, "closed", "Connection: close\r\n");
@@ -36,7 +38,8 @@ std::string script(const ControlFake::Seen& seen) {
   if (asks("/nothing")) return "";
   if (asks("/tired")) return seen.request == 1 ? "!" + control_answer(200, "first") : "";
   if (seen.head.starts_with("HEAD")) return "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n";
-  return control_answer(200, seen.head + "|" + seen.body, "Keep-Alive: 5\r\nX-Kept: yes\r\nConnection: X-Lost\r\nX-Lost: 1\r\n");
+  return control_answer(200, seen.head + "|" + seen.body,
+                        "Keep-Alive: 5\r\nX-Kept: yes\r\nConnection: X-Lost\r\nX-Lost: 1\r\n");
 }
 
 struct ProxyHouse : SessionHouse {
@@ -44,7 +47,9 @@ struct ProxyHouse : SessionHouse {
   ControlFake control{bridge, script};
 };
 
-std::string get(const std::string& path, std::string_view fields = {}) { return http_request("GET", path, {}, fields); }
+std::string get(const std::string& path, std::string_view fields = {}) {
+  return http_request("GET", path, {}, fields);
+}
 
 }  // namespace
 
@@ -52,10 +57,12 @@ TEST_CASE("a control request reaches the control plane re-framed, and its answer
   ProxyHouse house;
   for (const std::size_t at_once : {std::size_t{1}, SessionHouse::kWide}) {
     HttpClient client = house.connect(at_once);
-    const HttpAnswer answer = client.ask(http_request(
-        "POST", "/v2/repository/index?x=%20", "{}", "Accept: a\r\nTE: trailers\r\nConnection: X-Hop\r\nX-Hop: 1\r\n"));
+    const HttpAnswer answer =
+        client.ask(http_request("POST", "/v2/repository/index?x=%20", "{}",
+                                "Accept: a\r\nTE: trailers\r\nConnection: X-Hop\r\nX-Hop: 1\r\n"));
     CHECK(answer.status == 200);
-    CHECK(answer.body == "POST /v2/repository/index?x=%20 HTTP/1.1\r\nHost: x\r\nAccept: a\r\nContent-Length: 2|{}");
+    CHECK(answer.body ==
+          "POST /v2/repository/index?x=%20 HTTP/1.1\r\nHost: x\r\nAccept: a\r\nContent-Length: 2|{}");
     CHECK(answer.fields.at("x-kept") == "yes");
     CHECK(answer.fields.count("x-lost") == 0);
     CHECK(answer.fields.count("keep-alive") == 0);
@@ -69,7 +76,9 @@ TEST_CASE("a chunked request has a length on its other side; so has one that wai
   const std::string head = http_request("PUT", "/v2/x", {}, "Transfer-Encoding: chunked\r\n");
   CHECK(client.ask(head + chunked("abcdef", 4)).body ==
         "PUT /v2/x HTTP/1.1\r\nHost: x\r\nContent-Length: 6|abcdef");
-  CHECK(client.ask(http_request("PUT", "/v2/x", {}, "Expect: 100-continue\r\nContent-Length: 3\r\n")).status == 100);
+  CHECK(
+      client.ask(http_request("PUT", "/v2/x", {}, "Expect: 100-continue\r\nContent-Length: 3\r\n")).status ==
+      100);
   CHECK(client.ask("abc").body == "PUT /v2/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3|abc");
   CHECK(client.ask("GET /v2/old HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").body ==
         "GET /v2/old HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0|");
@@ -99,7 +108,8 @@ TEST_CASE("other methods and other paths of a model go to the control plane") {
   ProxyHouse house;
   HttpClient client = house.connect();
   CHECK(client.ask(get("/v2/models/m/infer")).body.starts_with("GET /v2/models/m/infer "));
-  for (const char* path : {"/v2/models/m/generate", "/v2/models/m/generate_stream", "/v2/models/m/infer/", "/v2/models/m"}) {
+  for (const char* path :
+       {"/v2/models/m/generate", "/v2/models/m/generate_stream", "/v2/models/m/infer/", "/v2/models/m"}) {
     CHECK(client.ask(http_request("POST", path, "{}")).body.starts_with(std::string("POST ") + path));
   }
 }

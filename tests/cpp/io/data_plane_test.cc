@@ -143,8 +143,9 @@ TEST_CASE("a request that was begun before the drain is refused in Triton's word
   const HttpAnswer answer = client.answer();
   CHECK(answer.status == 503);
   CHECK(answer.fields.at("connection") == "close");
-  CHECK(answer.body ==
-        R"({"error":"Server is stopping, scheduler for model has stopped accepting new inference requests"})");
+  CHECK(
+      answer.body ==
+      R"({"error":"Server is stopping, scheduler for model has stopped accepting new inference requests"})");
   CHECK(client.at_end());
   CHECK(house.plane.drain(kLongNs));
 }

@@ -72,8 +72,8 @@ class EchoBackend final : public Backend {
 struct EchoEngine {
   explicit EchoEngine(std::size_t pool_bytes = 256 << 20) : engine(make_arena_pool(pool_bytes)) {
     ModelSpec spec = row_model(8);
-    model = engine.start(
-        spec, [this](const InstanceSpec&) { return std::make_unique<EchoBackend>(gate); }, {{"m_0", {}}});
+    model = engine.start(spec, [this](const InstanceSpec&) { return std::make_unique<EchoBackend>(gate); },
+                         {{"m_0", {}}});
     engine.publish("m", {model});
   }
   ~EchoEngine() {
@@ -87,8 +87,8 @@ struct EchoEngine {
 };
 
 inline std::string infer_json(const std::string& data = "1.5,2.0", std::size_t count = 2) {
-  return R"({"inputs":[{"name":"X","shape":[1,)" + std::to_string(count) +
-         R"(],"datatype":"FP32","data":[)" + data + "]}]}";
+  return R"({"inputs":[{"name":"X","shape":[1,)" + std::to_string(count) + R"(],"datatype":"FP32","data":[)" +
+         data + "]}]}";
 }
 
 // The same as binary: the body, and the size of its JSON.

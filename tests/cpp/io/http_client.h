@@ -34,7 +34,8 @@ class HttpClient {
     setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   }
-  HttpClient(HttpClient&& other) noexcept : fd_(std::exchange(other.fd_, -1)), held_(std::move(other.held_)) {}
+  HttpClient(HttpClient&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), held_(std::move(other.held_)) {}
   HttpClient& operator=(HttpClient&&) = delete;
   ~HttpClient() { hang_up(); }
 

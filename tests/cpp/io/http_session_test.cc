@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::string_view kInfer = "/v2/models/m/infer";
 constexpr std::string_view kAnswer =
-    R"({"model_name":"m","model_version":"1","outputs":[{"name":"Y","datatype":"FP32","shape":[1,2],"data":[1.5,2.0]}]})";
+    R"({"model_name":"m","model_version":"1",)"
+    R"("outputs":[{"name":"Y","datatype":"FP32","shape":[1,2],"data":[1.5,2.0]}]})";
 
 std::string infer(std::string_view body = infer_json(), std::string_view fields = {}) {
   return http_request("POST", kInfer, body, fields);
@@ -27,7 +28,9 @@ std::string infer_in_chunks(std::string_view body, std::size_t size) {
   return http_request("POST", kInfer, {}, "Transfer-Encoding: chunked\r\n") + chunked(body, size);
 }
 
-std::string error(const std::string& message) { return R"({"error":")" + message + "\"}"; }
+std::string error(const std::string& message) {
+  return R"({"error":")" + message + "\"}";
+}
 
 // With window bits 31 gzip, 15 deflate.
 std::string packed(std::string_view plain, int window_bits) {
@@ -96,8 +99,10 @@ TEST_CASE("bodies of all sizes: in place, received straight into a block, gather
       std::vector<float> values(count);
       for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<float>(i);
       const BinaryInfer binary = infer_binary(values);
-      const std::string head = http_request("POST", kInfer, {}, binary.field() + "Transfer-Encoding: chunked\r\n");
-      for (const std::string& request : {infer(binary.body, binary.field()), head + chunked(binary.body, 3001)}) {
+      const std::string head =
+          http_request("POST", kInfer, {}, binary.field() + "Transfer-Encoding: chunked\r\n");
+      for (const std::string& request :
+           {infer(binary.body, binary.field()), head + chunked(binary.body, 3001)}) {
         std::thread sender([&] { client.send(request); });
         const HttpAnswer answer = client.answer();
         sender.join();
@@ -151,8 +156,8 @@ TEST_CASE("keep-alive and close, HTTP/1.1 and 1.0") {
   CHECK(last.fields.at("connection") == "close");
   CHECK(closing.at_end());
 
-  const std::string old = "POST /v2/models/m/infer HTTP/1.0\r\nContent-Length: " +
-                          std::to_string(infer_json().size()) + "\r\n";
+  const std::string old =
+      "POST /v2/models/m/infer HTTP/1.0\r\nContent-Length: " + std::to_string(infer_json().size()) + "\r\n";
   HttpClient once = house.connect();
   CHECK(once.ask(old + "\r\n" + infer_json()).status == 200);
   CHECK(once.at_end());
@@ -167,18 +172,19 @@ TEST_CASE("keep-alive and close, HTTP/1.1 and 1.0") {
 TEST_CASE("100 Continue is said before the body is sent, not before a refusal") {
   SessionHouse house;
   HttpClient client = house.connect();
-  const std::string head = http_request("POST", kInfer, {}, "Expect: 100-continue\r\nContent-Length: " +
-                                                                std::to_string(infer_json().size()) + "\r\n");
+  const std::string head =
+      http_request("POST", kInfer, {},
+                   "Expect: 100-continue\r\nContent-Length: " + std::to_string(infer_json().size()) + "\r\n");
   CHECK(client.ask(head).status == 100);
   CHECK(client.ask(infer_json()).body == kAnswer);
   // The body that came along needs no word.
   CHECK(client.ask(head + infer_json()).body == kAnswer);
-  CHECK(client.ask(http_request("POST", kInfer, {}, "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n")).status ==
-        100);
+  CHECK(client.ask(http_request("POST", kInfer, {}, "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n"))
+            .status == 100);
   CHECK(client.ask(chunked(infer_json(), 20)).body == kAnswer);
   // Whether the body follows a refusal is not known.
-  const HttpAnswer answer = client.ask(
-      http_request("POST", kInfer, {}, "Expect: 100-continue\r\nContent-Encoding: br\r\nContent-Length: 9\r\n"));
+  const HttpAnswer answer = client.ask(http_request(
+      "POST", kInfer, {}, "Expect: 100-continue\r\nContent-Encoding: br\r\nContent-Length: 9\r\n"));
   CHECK(answer.status == 501);
   CHECK(answer.fields.at("connection") == "close");
   CHECK(client.at_end());
@@ -190,7 +196,8 @@ TEST_CASE("content codings both ways") {
   std::vector<float> values(20'000, 7.0F);
   const BinaryInfer binary = infer_binary(values);
   for (const auto& [name, bits] : {std::pair("gzip", 31), std::pair("deflate", 15)}) {
-    const std::string fields = std::string("Content-Encoding: ") + name + "\r\nAccept-Encoding: " + name + "\r\n";
+    const std::string fields =
+        std::string("Content-Encoding: ") + name + "\r\nAccept-Encoding: " + name + "\r\n";
     const HttpAnswer answer = client.ask(infer(packed(binary.body, bits), fields + binary.field()));
     CHECK(answer.status == 200);
     CHECK(answer.fields.at("content-encoding") == name);
@@ -203,6 +210,8 @@ TEST_CASE("content codings both ways") {
   CHECK(answer.status == 501);
   CHECK(answer.body == error("Unsupported compression type"));
   CHECK(answer.fields.at("accept-encoding") == "gzip, deflate");
+  const std::string twice = "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n";
+  CHECK(client.ask(infer(packed(infer_json(), 31), twice)).status == 501);
   check_usable(client);
   CHECK(comes_true([&] { return house.bytes.used() == 0; }));
 }
@@ -212,7 +221,8 @@ TEST_CASE("a body that inflates beyond the bound is refused") {
   options.max_message_bytes = 4096;
   SessionHouse house(options);
   HttpClient client = house.connect();
-  const HttpAnswer answer = client.ask(infer(packed(std::string(5000, ' '), 31), "Content-Encoding: gzip\r\n"));
+  const HttpAnswer answer =
+      client.ask(infer(packed(std::string(5000, ' '), 31), "Content-Encoding: gzip\r\n"));
   CHECK(answer.status == 400);
   CHECK(answer.body == error("inflated request body exceeds the maximum allowed input size of 4096 bytes."
                              " Use --http-max-input-size to increase the limit."));
@@ -244,9 +254,11 @@ TEST_CASE("refusals leave the connection usable") {
     CHECK(answer.body == one.body);
     CHECK(answer.fields.at("content-type") == "application/json");
   }
-  for (const std::string body : {"", "{", "[[[[", R"({"inputs":[]})"}) CHECK(client.ask(infer(body)).status == 400);
+  for (const std::string body : {"", "{", "[[[[", R"({"inputs":[]})"})
+    CHECK(client.ask(infer(body)).status == 400);
   check_usable(client);
-  CHECK(client.ask(http_request("POST", "/v2/models/%6D/versions/1/infer?x=1", infer_json())).body == kAnswer);
+  CHECK(client.ask(http_request("POST", "/v2/models/%6D/versions/1/infer?x=1", infer_json())).body ==
+        kAnswer);
 }
 
 TEST_CASE("the raw form: a body of bytes alone") {
@@ -405,7 +417,8 @@ TEST_CASE("a head, a body and a silence have their times") {
   CHECK(late_head.status == 408);
   CHECK(late_head.body == error("request head was not received in time"));
   CHECK(head.at_end());
-  for (const char* fields : {"Content-Length: 10\r\n", "Content-Length: 100000\r\n", "Transfer-Encoding: chunked\r\n"}) {
+  for (const char* fields :
+       {"Content-Length: 10\r\n", "Content-Length: 100000\r\n", "Transfer-Encoding: chunked\r\n"}) {
     HttpClient body = house.connect();
     REQUIRE(body.send(http_request("POST", kInfer, {}, fields)));
     const HttpAnswer late_body = body.answer();

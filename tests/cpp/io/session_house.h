@@ -24,7 +24,9 @@ class NarrowTransport final : public Transport {
   NarrowTransport(int fd, std::size_t max_bytes) : plain_(make_plain_transport(fd)), max_bytes_(max_bytes) {}
 
   int fd() const override { return plain_->fd(); }
-  Moved read(std::span<std::byte> into) override { return plain_->read(into.first(std::min(into.size(), max_bytes_))); }
+  Moved read(std::span<std::byte> into) override {
+    return plain_->read(into.first(std::min(into.size(), max_bytes_)));
+  }
   Moved scatter(std::span<const iovec> into) override {
     return read({static_cast<std::byte*>(into.front().iov_base), into.front().iov_len});
   }
@@ -103,8 +105,16 @@ class SessionHouse {
   SteadyClock clock;
   EventLoop loop{clock};
   InFlight in_flight{loop};
-  SessionContext context{loop, echo.engine, in_flight, bridge, echo.engine.pool(), bytes, options, stopping,
-                         [this](Session& session) { loop.post([this, &session] { sessions_.erase(&session); }); }};
+  SessionContext context{
+      loop,
+      echo.engine,
+      in_flight,
+      bridge,
+      echo.engine.pool(),
+      bytes,
+      options,
+      stopping,
+      [this](Session& session) { loop.post([this, &session] { sessions_.erase(&session); }); }};
 
  private:
   std::unordered_map<Session*, std::unique_ptr<Session>> sessions_;
