@@ -1,4 +1,4 @@
-# libnghttp2, the framing of gRPC: linked statically where its archive is position independent (as Debian's is), so
+# libnghttp2, the framing of gRPC: linked statically where its archive is position independent (Debian's is not), so
 # that the module needs nothing at run time; as a shared library otherwise. Defines the target naiad_nghttp2.
 include(CheckCXXSourceCompiles)
 
@@ -20,7 +20,8 @@ set(CMAKE_REQUIRED_INCLUDES "${NGHTTP2_INCLUDE_DIR}")
 set(CMAKE_REQUIRED_FLAGS "-fPIC")
 set(CMAKE_REQUIRED_LINK_OPTIONS "-shared")
 if(NGHTTP2_ARCHIVE)
-  set(CMAKE_REQUIRED_LIBRARIES "${NGHTTP2_ARCHIVE}")
+  # All of it: a part may be fit for a shared object where another is not.
+  set(CMAKE_REQUIRED_LIBRARIES "-Wl,--whole-archive;${NGHTTP2_ARCHIVE};-Wl,--no-whole-archive")
   check_cxx_source_compiles("${naiad_nghttp2_use}" NAIAD_NGHTTP2_STATIC)
 endif()
 if(NAIAD_NGHTTP2_STATIC)

@@ -48,9 +48,6 @@ py::object to_python(const ParameterValue& value);
 py::dict to_python(const Parameters& parameters);
 ParameterValue parameter_from_python(const std::string& name, const py::handle& value);
 
-// A memoryview of bytes that `share` keeps alive. With the GIL.
-py::object make_memoryview(std::span<const std::byte> bytes, PoolShare share);
-
 // The factory that calls `make` on each instance's thread; see PythonInstance in _core.pyi. With the GIL.
 BackendFactory make_python_factory(py::function make);
 

@@ -20,13 +20,6 @@ struct TensorObject {
   PoolShare share() const { return {core, tensor.owner}; }
 };
 
-// Raw bytes that a large answer is sent from.
-struct BytesView {
-  PoolShare share;
-  const std::byte* data;
-  std::size_t size_bytes;
-};
-
 // What a consumer of a DLPack capsule holds.
 struct DlpackExport {
   dlpack::Managed managed{};
@@ -77,11 +70,6 @@ struct ResultObject {
 
 }  // namespace
 
-py::object make_memoryview(std::span<const std::byte> bytes, PoolShare share) {
-  const py::object view = py::cast(BytesView{std::move(share), bytes.data(), bytes.size()});
-  return py::reinterpret_steal<py::object>(PyMemoryView_FromObject(view.ptr()));
-}
-
 py::object make_result(const std::shared_ptr<Core>& core, const Request& request, Response response) {
   ResultObject result;
   result.id = request.id;
@@ -107,11 +95,6 @@ void register_tensors(py::module_& module) {
         return py::buffer_info(const_cast<std::byte*>(self.tensor.data), 1, "B", 1,
                                {static_cast<py::ssize_t>(self.tensor.size_bytes)}, {py::ssize_t{1}}, true);
       });
-
-  py::class_<BytesView>(module, "BytesView", py::buffer_protocol()).def_buffer([](BytesView& self) {
-    return py::buffer_info(const_cast<std::byte*>(self.data), 1, "B", 1,
-                           {static_cast<py::ssize_t>(self.size_bytes)}, {py::ssize_t{1}}, true);
-  });
 
   py::class_<ResultObject>(module, "Result")
       .def_readonly("id", &ResultObject::id)

@@ -102,8 +102,14 @@ std::uint16_t DataPlane::grpc_port() const {
   return state_->grpc_port;
 }
 
+void DataPlane::refuse_inference() { state_->stopping.store(true, std::memory_order_relaxed); }
+
+void DataPlane::give_up() {
+  for (const auto& thread : state_->threads) thread->give_up();
+}
+
 bool DataPlane::drain(std::uint64_t timeout_ns) {
-  state_->stopping.store(true, std::memory_order_relaxed);
+  refuse_inference();
   // The first thread has the listeners: once it has closed them, no other is given a connection.
   for (const auto& thread : state_->threads) thread->drain();
   std::unique_lock lock(state_->mutex);

@@ -23,6 +23,7 @@ struct ListenOptions {
 // Bounds of an HTTP/2 connection.
 struct Http2Limits {
   std::uint32_t max_concurrent_streams = 1024;      // clients open one channel for many callers
+  std::size_t max_message_bytes = (1UL << 31) - 1;  // as Triton has it
   std::size_t max_metadata_bytes = 16UL << 10;      // names and values of a call's header fields together
   std::size_t stream_window_bytes = 4UL << 20;      // what a client may send ahead on one stream
   std::size_t connection_window_bytes = 16UL << 20;  // and on all of them
@@ -38,7 +39,7 @@ struct DataPlaneOptions {
   ListenOptions grpc;
   std::size_t num_threads = 1;
   std::size_t max_connections = 10'000;
-  std::size_t max_message_bytes = 64UL << 20;         // a body, compressed and not
+  std::size_t max_message_bytes = 64UL << 20;         // a body of HTTP, compressed and not
   std::size_t max_in_flight_bytes = 1UL << 30;        // bodies of all connections together
   std::uint64_t header_timeout_ns = 10'000'000'000;   // from the first byte of a head to its last
   std::uint64_t idle_timeout_ns = 75'000'000'000;     // between requests of a connection
@@ -70,10 +71,13 @@ class DataPlane {
   std::uint16_t http_port() const;
   std::uint16_t grpc_port() const;
 
-  // New connections are refused and new requests answered "stopping" from now on; those in flight are
-  // finished, connections closed as they fall idle (GOAWAY on HTTP/2). True when all had ended within the
-  // time. Blocks. Any thread.
+  // New inference requests are answered "stopping" from now on; all else is served. Any thread; never blocks.
+  void refuse_inference();
+  // Refuses inference and new connections; what is under way is finished, connections closed as they fall
+  // idle (GOAWAY on HTTP/2). True when all had ended within the time. Blocks. Any thread.
   bool drain(std::uint64_t timeout_ns);
+  // Answers the inference requests in flight that they were not finished in time. Any thread; never blocks.
+  void give_up();
   // Closes everything and joins the threads. Blocks; idempotent.
   void stop();
 

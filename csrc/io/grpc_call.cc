@@ -150,7 +150,7 @@ std::size_t GrpcCall::assemble(std::span<const std::byte> data) {
 
 void GrpcCall::begin_message() {
   const std::size_t size_bytes = prefix_.size_bytes();
-  const std::size_t limit = context().options.max_message_bytes;
+  const std::size_t limit = context().options.http2.max_message_bytes;
   if (prefix_.flag() > 1) {
     fail(GrpcStatus::kInternal, "a message has an unknown compression flag");
     return;
@@ -187,7 +187,7 @@ void GrpcCall::complete_message() {
   if (compressed) {
     PlainBody plain;
     const Status status = inflate_body(message.bytes(), coding_, context().pool,
-                                       context().options.max_message_bytes, plain);
+                                       context().options.http2.max_message_bytes, plain);
     if (!status.ok()) {
       fail(grpc_status(status.code()), status.message());
       return;

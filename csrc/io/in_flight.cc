@@ -160,6 +160,24 @@ void InFlight::abandon(const Taker& taker, std::uint64_t mark) {
   }
 }
 
+void InFlight::give_up(const Status& status) {
+  State& state = *state_;
+  // By index: an answer may add requests and abandon others.
+  for (std::size_t index = 0; index < state.places.size(); ++index) {
+    State::Place& place = state.places[index];
+    if (place.request == nullptr || place.taker == nullptr) continue;
+    place.request->cancelled.store(true, std::memory_order_relaxed);
+    Taker* const taker = std::exchange(place.taker, nullptr);
+    state.unlink(static_cast<std::uint32_t>(index), taker->first_);
+    // The request itself comes home later; what an answer says of it is its id.
+    auto stand_in = std::make_unique<Request>();
+    stand_in->id = place.request->id;
+    Response response;
+    response.status = status;
+    taker->on_answer(place.mark, std::move(stand_in), std::move(response));
+  }
+}
+
 std::size_t InFlight::size() const { return state_->size.load(std::memory_order_relaxed); }
 
 void InFlight::complete(std::unique_ptr<Request> request, Response response) noexcept {

@@ -78,6 +78,12 @@ void IoThread::forget(Session& session) {
   });
 }
 
+void IoThread::give_up() {
+  loop_.post([this] {
+    in_flight_.give_up({Code::kUnavailable, "Server is stopping, the request was not finished in time"});
+  });
+}
+
 void IoThread::drain() {
   loop_.post([this] {
     listeners_.clear();

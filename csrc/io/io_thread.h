@@ -53,6 +53,8 @@ class IoThread {
   void listen(OwnedFd socket, std::function<void(OwnedFd)> accepted);
   // Takes no more connections, ends the sessions as they fall idle. Any thread.
   void drain();
+  // Answers the inference requests in flight that the server stops. Any thread.
+  void give_up();
 
   // Any thread.
   bool drained() const {

@@ -84,6 +84,7 @@ def python_factory(make: Callable[[str, str, int], PythonInstance]) -> BackendFa
 class RequestView:
     """One request of the batch that a Python backend is running. Valid until execute() returns; arrays taken
     from it stay valid as long as they live."""
+
     id: str
     sequence_id: int
     sequence_name: str
@@ -106,6 +107,7 @@ class RequestView:
 @final
 class Tensor:
     """A tensor of a response, in pool memory; immutable. Has the buffer protocol and DLPack (BYTES: not)."""
+
     name: str
     datatype: str
     shape: tuple[int, ...]
@@ -118,29 +120,15 @@ class Tensor:
 @final
 class Result:
     """An in-process response."""
+
     id: str
     parameters: dict[str, ParameterValue]
     outputs: dict[str, Tensor]
 
 @final
-class HttpAnswer:
-    """A finished v2 HTTP inference: `json_size` is the Inference-Header-Content-Length, or None when the body
-    is JSON alone. `body` is one bytes object, or a list of buffers (large tensors uncopied)."""
-    tag: int
-    error: Exception | None
-    json_size: int | None
-    body: bytes | list[bytes | memoryview]
-
-@final
-class GrpcAnswer:
-    """A finished gRPC inference: `message` is the serialized ModelInferResponse."""
-    tag: int
-    error: Exception | None
-    message: bytes
-
-@final
 class LocalAnswer:
     """A finished in-process inference."""
+
     tag: int
     error: Exception | None
     result: Result | None
@@ -150,19 +138,8 @@ class CompletionQueue:
     """Where the requests of one event loop come home to. fileno() is readable when something is there."""
     def __init__(self, engine: Engine) -> None: ...
     def fileno(self) -> int: ...
-    def drain(self) -> list[HttpAnswer | GrpcAnswer | LocalAnswer]:
-        """All that finished; encodes the answers. One thread at a time. Never blocks."""
-    def submit_http(
-        self,
-        tag: int,
-        model: str,
-        version: str,
-        body: bytes | bytearray | memoryview,
-        header_length: int | None,
-    ) -> None:
-        """Decodes and queues a v2 HTTP inference request; its answer comes out of drain() with `tag`. Raises
-        at once when the request is refused."""
-    def submit_grpc(self, tag: int, message: bytes) -> None: ...
+    def drain(self) -> list[LocalAnswer]:
+        """All that finished. One thread at a time. Never blocks."""
     def submit_local(
         self,
         tag: int,
@@ -173,13 +150,16 @@ class CompletionQueue:
         outputs: Sequence[str] = (),
         request_id: str = "",
         parameters: Mapping[str, ParameterValue] | None = None,
-    ) -> None: ...
+    ) -> None:
+        """Queues a request as Engine.infer takes it; its answer comes out of drain() with `tag`. Raises at
+        once when the request is refused."""
     def cancel(self, tag: int) -> None:
         """Marks a request cancelled; it is dropped if it was not yet taken into a batch."""
 
 @final
 class Model:
     """A running model version. It keeps running until Engine.stop(model) or the engine's close()."""
+
     name: str
     version: int
     pending: int
@@ -258,3 +238,80 @@ def infer_many(
     """Queues one request for each of `inputs`, waits for all without the GIL, and gives the answers in the
     same order: a Result, or the failure of that request. Raises what Engine.infer raises for inputs that
     cannot be taken; then none was queued."""
+
+@final
+class Listen:
+    """Where one protocol is served; port 0 takes a free one."""
+    def __init__(self, address: str, port: int, *, reuse_port: bool = False) -> None: ...
+
+@final
+class ControlCall:
+    """A gRPC call that Python answers. It never waits; what it has read comes out of DataPlane.take() under
+    its number. A call that is dropped without finish() ends with INTERNAL."""
+
+    number: int
+    method: str
+    """ "/package.Service/Method", as the client sent it."""
+    metadata: list[tuple[str, bytes]]
+    """As it was sent: the values of "-bin" names are base64."""
+    seconds_left: float | None
+    """Until its deadline; None without one. The core ends a call whose time is up, which cancels it here."""
+    def read(self) -> None:
+        """Asks for the next message. One at a time."""
+    def write(self, message: bytes) -> None: ...
+    def finish(self, status: int, message: str) -> None:
+        """Ends the call with a gRPC status number. Once."""
+
+@final
+class ControlMessage:
+    """What a call has read; None: the client sends no more."""
+
+    call: int
+    message: bytes | None
+
+@final
+class ControlCancel:
+    """The client of a call has cancelled it, or gone; or its time is up."""
+
+    call: int
+
+@final
+class DataPlane:
+    """The I/O threads, which serve inference over HTTP and gRPC without the GIL, and their bridge to an event
+    loop for all else."""
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        http: Listen | None,
+        grpc: Listen | None,
+        io_threads: int = 1,
+        max_connections: int = 10_000,
+        max_http_message_bytes: int = 64 << 20,
+        max_in_flight_bytes: int = 1 << 30,
+        grpc_keepalive_time_ms: int = 7_200_000,
+        grpc_keepalive_timeout_ms: int = 20_000,
+    ) -> None:
+        """Listens; serves from start() on. None: that protocol is not served. Raises Unavailable when a port
+        cannot be had."""
+    http_port: int
+    grpc_port: int
+    def start(self) -> None:
+        """Once."""
+    def fileno(self) -> int:
+        """Readable when there is something to take."""
+    def take(self) -> list[int | ControlCall | ControlMessage | ControlCancel]:
+        """What the I/O threads have left since. An int is a connected socket with the requests of one HTTP
+        client that are not inference, the caller's to close. One thread at a time; never blocks."""
+    def refuse_inference(self) -> None:
+        """From now on new inference requests are answered that the server is stopping."""
+    def drain(self, timeout_s: float) -> bool:
+        """Takes no new connections, finishes what is under way and closes connections as they fall idle.
+        False: not all had ended in time. Waits without the GIL."""
+    def give_up(self) -> None:
+        """Answers inference requests in flight that they were not finished in time."""
+    def stop(self) -> None:
+        """Closes everything, joins the threads. Waits without the GIL. Idempotent."""
+    def usage(self) -> dict[str, int]:
+        """open_connections, in_flight (inference requests), in_flight_bytes now; accepted_connections,
+        refused_connections ever."""

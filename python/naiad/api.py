@@ -22,7 +22,7 @@ from naiad.engine import ParameterValue, Result, Tensor, infer_many
 from naiad.errors import InvalidArgument, NaiadError, Stopping
 from naiad.handlers.callbacks import CallbackThread
 from naiad.handlers.control import ControlPlane
-from naiad.handlers.dataplane import DataPlane
+from naiad.handlers.loop_requests import LoopRequests
 from naiad.settings import ControlMode, CoreSettings, RepositorySettings, ServerSettings
 
 RepositoryPath = str | os.PathLike[str]
@@ -149,7 +149,7 @@ class Model:
         parameters: Mapping[str, ParameterValue] | None = None,
     ) -> InferenceResult:
         """``infer`` for coroutines. One that is cancelled takes its request back, if no batch has it yet."""
-        result = await self._server._dataplane().infer_local(
+        result = await self._server._requests().infer(
             self.name,
             self._version,
             dict(inputs),
@@ -228,7 +228,7 @@ class Server:
             ),
             core=CoreSettings(pool_bytes=pool_bytes),
         )
-        self._planes: dict[asyncio.AbstractEventLoop, DataPlane] = {}
+        self._planes: dict[asyncio.AbstractEventLoop, LoopRequests] = {}
         self._planes_lock = threading.Lock()
         self._callback_thread: CallbackThread | None = None
         self._closed = False
@@ -295,16 +295,16 @@ class Server:
                 self._callback_thread = CallbackThread(self._core.engine)
             return self._callback_thread
 
-    def _dataplane(self) -> DataPlane:
+    def _requests(self) -> LoopRequests:
         """The running event loop's own. The loop's thread."""
         loop = asyncio.get_running_loop()
         plane = self._planes.get(loop)
         return plane if plane is not None else self._open_plane(loop)
 
-    def _open_plane(self, loop: asyncio.AbstractEventLoop) -> DataPlane:
+    def _open_plane(self, loop: asyncio.AbstractEventLoop) -> LoopRequests:
         if self._closed:
             raise Stopping("the server is closed")
-        plane = DataPlane(self._core.engine)
+        plane = LoopRequests(self._core.engine)
         plane.open()
         with self._planes_lock:
             # A loop that was closed will not come back: asyncio.run makes a new one each time.
@@ -314,7 +314,7 @@ class Server:
         return plane
 
 
-def _close_plane(loop: asyncio.AbstractEventLoop, plane: DataPlane) -> None:
+def _close_plane(loop: asyncio.AbstractEventLoop, plane: LoopRequests) -> None:
     if loop.is_closed():
         return
     try:

@@ -3,13 +3,15 @@
 ::
 
     build_core          tensor pool, engine, backends, model repository (composition.py)
+      DataPlane         the I/O threads of the core: HTTP and gRPC, inference without Python
       ControlPlane      what the API does apart from inference
-      DataPlane         inference requests of this event loop
-        HttpEdge  GrpcEdge  MetricsEdge
+        HttpControl  Calls   what the data plane sends over the Bridge
+        MetricsEdge
 
-Everything here runs on one event loop; models run on threads of the core. To stop: the server says that it is
-not ready and takes no more inference requests; those in flight finish, while health and metrics are still
-answered; then the ports close and the models end. A second signal ends the process at once.
+The I/O threads own the ports; everything here runs on one event loop; models run on threads of the core. To
+stop: the server says that it is not ready and takes no more inference requests; those in flight finish, while
+health and metrics are still answered; then the ports close and the models end. A second signal ends the
+process at once.
 """
 
 from __future__ import annotations
@@ -26,11 +28,13 @@ from naiad import engine as core
 from naiad import logs
 from naiad.composition import Core, build_core
 from naiad.errors import NaiadError
-from naiad.grpc.edge import GrpcEdge
+from naiad.grpc.calls import Calls
+from naiad.grpc.methods import control_methods
+from naiad.handlers.bridge import Bridge
 from naiad.handlers.control import ControlPlane
-from naiad.handlers.dataplane import DataPlane
-from naiad.http.edge import HttpEdge
+from naiad.http.control import HttpControl
 from naiad.logs import log
+from naiad.metrics.connections import ConnectionCollector
 from naiad.metrics.edge import MetricsEdge
 from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
 from naiad.metrics.models import ModelCollector
@@ -39,6 +43,9 @@ from naiad.settings import ServerSettings
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Connections whose answers are written get this long to be read to their end.
 _CLOSE_TIMEOUT_S = 2.0
+# How often it is looked whether the requests in flight have finished.
+_DRAIN_LOOK_S = 0.01
+_PROCESSORS_PER_IO_THREAD = 8
 # Python models and the event loop share the GIL, and who waits for it waits up to this long. With the
 # interpreter's own 5 ms a small Python model answered 9,400 requests/s at concurrency 32, with 0.5 ms 19,500,
 # at less CPU for each.
@@ -52,76 +59,67 @@ class NetworkServer:
         self._settings = settings
         self._core: Core | None = None
         self._control: ControlPlane | None = None
-        self._dataplane: DataPlane | None = None
-        self._http: HttpEdge | None = None
-        self._grpc: GrpcEdge | None = None
+        self._plane: core.DataPlane | None = None
+        self._http: HttpControl | None = None
+        self._calls: Calls | None = None
+        self._bridge: Bridge | None = None
         self._metrics: MetricsEdge | None = None
 
-    @property
-    def ports(self) -> dict[str, int]:
-        """The open ports by the name of their edge: http, grpc, metrics."""
-        edges = {"http": self._http, "grpc": self._grpc, "metrics": self._metrics}
-        return {name: edge.port for name, edge in edges.items() if edge is not None}
-
     async def start(self) -> None:
-        """Loads the models, then opens the ports. Raises OSError for a port, NaiadError for a model."""
+        """Loads the models, then opens the ports. Raises NaiadError, OSError for the port of metrics."""
         self._core = await asyncio.to_thread(build_core, self._settings)
         try:
             await asyncio.to_thread(self._core.repository.load_all)
         finally:
             await asyncio.to_thread(self._log_models, self._core)
         self._control = ControlPlane(self._core.repository, self._settings, self._core.shared_regions)
-        self._dataplane = DataPlane(self._core.engine)
-        self._dataplane.open()
-        await self._start_edges(self._core, self._control, self._dataplane)
+        self._plane = _data_plane(self._core, self._settings)
+        self._http = HttpControl(self._control, self._settings.http)
+        self._calls = Calls(control_methods(self._control))
+        self._bridge = Bridge(self._plane, self._http, self._calls)
+        self._bridge.open()
+        self._plane.start()
+        await self._log_ports(self._core, self._plane)
 
     async def stop(self) -> bool:
         """Ends everything in order. False: requests did not finish in time, and their models still run."""
         drained = True
-        if self._control is not None and self._dataplane is not None:
+        if self._control is not None and self._plane is not None:
             self._control.stopping = True
-            log.info("Stopping: %d requests in flight", self._dataplane.in_flight)
-            drained = await self._dataplane.drain(self._settings.exit_timeout_s)
-            if not drained:
-                log.error("Exit timeout expired with %d requests in flight", self._dataplane.in_flight)
-                self._dataplane.give_up()
-        if self._grpc is not None:
-            await self._grpc.stop(_CLOSE_TIMEOUT_S)
+            drained = await _drain(self._plane, self._settings.exit_timeout_s)
+            await asyncio.to_thread(self._plane.stop)
+        if self._calls is not None:
+            await self._calls.stop(_CLOSE_TIMEOUT_S)
         if self._http is not None:
             await self._http.stop(_CLOSE_TIMEOUT_S)
         if self._metrics is not None:
             await self._metrics.stop()
-        if self._dataplane is not None:
-            self._dataplane.close()
+        if self._bridge is not None:
+            self._bridge.close()
         # A model that did not answer in time cannot be waited for; the process ends with it.
         if self._core is not None and drained:
             await asyncio.to_thread(self._core.close)
         return drained
 
-    async def _start_edges(self, core: Core, control: ControlPlane, dataplane: DataPlane) -> None:
+    async def _log_ports(self, built: Core, plane: core.DataPlane) -> None:
         settings = self._settings
         if settings.grpc.enabled:
-            grpc_edge = GrpcEdge(control, dataplane, settings.grpc)
-            await grpc_edge.start()
-            self._grpc = grpc_edge
-            log.info("Started GRPCInferenceService at %s:%d", settings.grpc.address, grpc_edge.port)
+            log.info("Started GRPCInferenceService at %s:%d", settings.grpc.address, plane.grpc_port)
         if settings.http.enabled:
-            http_edge = HttpEdge(control, dataplane, settings.http)
-            await http_edge.start()
-            self._http = http_edge
-            log.info("Started HTTPService at %s:%d", settings.http.address, http_edge.port)
+            log.info("Started HTTPService at %s:%d", settings.http.address, plane.http_port)
         if settings.metrics.enabled:
-            metrics_edge = MetricsEdge(self._registry(core), settings.metrics)
+            metrics_edge = MetricsEdge(self._registry(built, plane), settings.metrics)
             await metrics_edge.start()
             self._metrics = metrics_edge
             log.info("Started Metrics Service at %s:%d", settings.metrics.address, metrics_edge.port)
 
-    def _registry(self, core: Core) -> CollectorRegistry:
+    def _registry(self, built: Core, plane: core.DataPlane) -> CollectorRegistry:
         settings = self._settings.metrics
         # auto_describe off: registering must not take a reading.
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(ModelCollector(core.repository.loaded, latencies=settings.counter_latencies))
-        registry.register(PoolCollector(core.engine.usage))
+        registry.register(ModelCollector(built.repository.loaded, latencies=settings.counter_latencies))
+        registry.register(PoolCollector(built.engine.usage))
+        registry.register(ConnectionCollector(plane.usage))
         if settings.gpu:
             gpus = gpu_collector()
             if gpus is not None:
@@ -130,12 +128,53 @@ class NetworkServer:
             registry.register(CpuCollector(settings.interval_ms / 1000))
         return registry
 
-    def _log_models(self, core: Core) -> None:
+    def _log_models(self, built: Core) -> None:
         rows = [
             (row.name, row.version or "-", row.state + (f": {row.reason}" if row.reason else ""))
-            for row in core.repository.index()
+            for row in built.repository.index()
         ]
         log.info("Models", extra={"table": logs.table(("Model", "Version", "Status"), rows)})
+
+
+def _data_plane(built: Core, settings: ServerSettings) -> core.DataPlane:
+    http, grpc, io = settings.http, settings.grpc, settings.io
+    return core.DataPlane(
+        built.engine,
+        http=core.Listen(http.address, http.port, reuse_port=http.reuse_port) if http.enabled else None,
+        grpc=core.Listen(grpc.address, grpc.port, reuse_port=grpc.reuse_port) if grpc.enabled else None,
+        io_threads=io.threads or default_io_threads(),
+        max_connections=io.max_connections,
+        max_http_message_bytes=http.max_input_size_bytes,
+        max_in_flight_bytes=io.max_in_flight_bytes,
+        grpc_keepalive_time_ms=grpc.keepalive_time_ms,
+        grpc_keepalive_timeout_ms=grpc.keepalive_timeout_ms,
+    )
+
+
+def default_io_threads() -> int:
+    """One for every eight processors this process may use: the others are for the models."""
+    return max(1, len(os.sched_getaffinity(0)) // _PROCESSORS_PER_IO_THREAD)
+
+
+async def _drain(plane: core.DataPlane, timeout_s: float) -> bool:
+    """Lets what is in flight finish, closes the connections. False: not all did in time, and was told so."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + timeout_s
+    plane.refuse_inference()
+    log.info("Stopping: %d requests in flight", plane.usage()["in_flight"])
+    # Only then do the ports close: who asks for the health meanwhile gets an answer.
+    while plane.usage()["in_flight"] > 0 and loop.time() < end:
+        await asyncio.sleep(_DRAIN_LOOK_S)
+    if plane.usage()["in_flight"] == 0:
+        # Beyond the time for inference: answers that are written get some to be read to their end.
+        left_s = max(end - loop.time(), _CLOSE_TIMEOUT_S)
+        if not await asyncio.to_thread(plane.drain, left_s):
+            log.warning("Closing %d connections that did not end", plane.usage()["open_connections"])
+        return True
+    log.error("Exit timeout expired with %d requests in flight", plane.usage()["in_flight"])
+    plane.give_up()
+    await asyncio.to_thread(plane.drain, _CLOSE_TIMEOUT_S)
+    return False
 
 
 async def run(settings: ServerSettings) -> int:

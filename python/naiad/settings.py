@@ -50,22 +50,27 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True)
 class GrpcSettings:
-    """The gRPC edge. Keep-alive values are passed to gRPC as they are."""
+    """The gRPC edge."""
 
     enabled: bool = True
     address: str = "0.0.0.0"
     port: int = 8001
     reuse_port: bool = False
     keepalive_time_ms: int = 7_200_000
+    """A client that is silent so long is pinged."""
     keepalive_timeout_ms: int = 20_000
-    keepalive_permit_without_calls: bool = False
-    http2_max_pings_without_data: int = 2
-    http2_min_recv_ping_interval_without_data_ms: int = 300_000
-    http2_max_ping_strikes: int = 2
-    max_connection_age_ms: int = 0
-    """0: connections do not age."""
-    max_connection_age_grace_ms: int = 0
-    """0: no end to the grace."""
+    """And cut off when it does not answer in this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class IoSettings:
+    """The threads that serve HTTP and gRPC, and what all connections together may take."""
+
+    threads: int = 0
+    """0: by the number of processors."""
+    max_connections: int = 10_000
+    max_in_flight_bytes: int = 1 << 30
+    """Bound of the bodies of requests that are not answered yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,7 @@ class ServerSettings:
     read and write every shared memory object that it is allowed to open."""
     http: HttpSettings = field(default_factory=HttpSettings)
     grpc: GrpcSettings = field(default_factory=GrpcSettings)
+    io: IoSettings = field(default_factory=IoSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     core: CoreSettings = field(default_factory=CoreSettings)

@@ -13,7 +13,7 @@ FOREIGN_NAMES = {
     "triton_python_backend_utils.py: triton_python_backend_utils",
     "logger.py: info",
     "logger.py: log_info",
-    "edge.py: handle_error",
+    "control.py: handle_error",
     "onnxruntime_api.h: MemoryInfo",
     "onnxruntime_api.h: TensorTypeAndShapeInfo",
     "onnxruntime_api.h: TypeInfo",

@@ -15,6 +15,7 @@ from naiad.settings import (
     CoreSettings,
     GrpcSettings,
     HttpSettings,
+    IoSettings,
     LogSettings,
     MetricsSettings,
     RepositorySettings,
@@ -24,6 +25,7 @@ from naiad.settings import (
 _MODELS = "Models"
 _HTTP = "HTTP"
 _GRPC = "gRPC"
+_IO = "Connections"
 _METRICS = "Metrics"
 _LOG = "Log"
 _SERVER = "Server"
@@ -33,6 +35,7 @@ _OFF = Switch(False)
 
 _HTTP_DEFAULTS = HttpSettings()
 _GRPC_DEFAULTS = GrpcSettings()
+_IO_DEFAULTS = IoSettings()
 _METRICS_DEFAULTS = MetricsSettings()
 _CORE_DEFAULTS = CoreSettings()
 
@@ -120,38 +123,24 @@ def serve(
         Switch, _switch("--reuse-grpc-port", _GRPC, "Let several servers listen on the port.")
     ] = _OFF,
     grpc_keepalive_time: Annotated[
-        int, _flag("--grpc-keepalive-time", _GRPC, "Milliseconds between pings of an idle connection.", min=1)
+        int,
+        _flag("--grpc-keepalive-time", _GRPC, "Milliseconds of silence before a client is pinged.", min=1),
     ] = _GRPC_DEFAULTS.keepalive_time_ms,
     grpc_keepalive_timeout: Annotated[
         int, _flag("--grpc-keepalive-timeout", _GRPC, "Milliseconds to wait for the answer to a ping.", min=1)
     ] = _GRPC_DEFAULTS.keepalive_timeout_ms,
-    grpc_keepalive_permit_without_calls: Annotated[
-        Switch, _switch("--grpc-keepalive-permit-without-calls", _GRPC, "Ping while there are no calls.")
-    ] = _OFF,
-    grpc_http2_max_pings_without_data: Annotated[
-        int, _flag("--grpc-http2-max-pings-without-data", _GRPC, "Pings in a row without data.", min=0)
-    ] = _GRPC_DEFAULTS.http2_max_pings_without_data,
-    grpc_http2_min_recv_ping_interval_without_data: Annotated[
+    io_threads: Annotated[
         int,
         _flag(
-            "--grpc-http2-min-recv-ping-interval-without-data",
-            _GRPC,
-            "Milliseconds that a client should leave between pings.",
-            min=0,
+            "--io-threads", _IO, "Threads that serve HTTP and gRPC; 0: by the number of processors.", min=0
         ),
-    ] = _GRPC_DEFAULTS.http2_min_recv_ping_interval_without_data_ms,
-    grpc_http2_max_ping_strikes: Annotated[
-        int,
-        _flag("--grpc-http2-max-ping-strikes", _GRPC, "Pings too early before a client is cut off.", min=0),
-    ] = _GRPC_DEFAULTS.http2_max_ping_strikes,
-    grpc_max_connection_age: Annotated[
-        int,
-        _flag("--grpc-max-connection-age", _GRPC, "Milliseconds a connection may live; 0: no end.", min=0),
-    ] = 0,
-    grpc_max_connection_age_grace: Annotated[
-        int,
-        _flag("--grpc-max-connection-age-grace", _GRPC, "Milliseconds for its last calls; 0: no end.", min=0),
-    ] = 0,
+    ] = _IO_DEFAULTS.threads,
+    max_connections: Annotated[
+        int, _flag("--max-connections", _IO, "Connections of HTTP and gRPC at the same time.", min=1)
+    ] = _IO_DEFAULTS.max_connections,
+    max_in_flight_byte_size: Annotated[
+        int, _flag("--max-in-flight-byte-size", _IO, "Bytes of all requests that are under way.", min=1)
+    ] = _IO_DEFAULTS.max_in_flight_bytes,
     allow_metrics: Annotated[Switch, _switch("--allow-metrics", _METRICS, "Serve metrics.")] = _ON,
     allow_gpu_metrics: Annotated[Switch, _switch("--allow-gpu-metrics", _METRICS, "Show GPUs.")] = _ON,
     allow_cpu_metrics: Annotated[
@@ -231,12 +220,11 @@ def serve(
             reuse_port=reuse_grpc_port.on,
             keepalive_time_ms=grpc_keepalive_time,
             keepalive_timeout_ms=grpc_keepalive_timeout,
-            keepalive_permit_without_calls=grpc_keepalive_permit_without_calls.on,
-            http2_max_pings_without_data=grpc_http2_max_pings_without_data,
-            http2_min_recv_ping_interval_without_data_ms=grpc_http2_min_recv_ping_interval_without_data,
-            http2_max_ping_strikes=grpc_http2_max_ping_strikes,
-            max_connection_age_ms=grpc_max_connection_age,
-            max_connection_age_grace_ms=grpc_max_connection_age_grace,
+        ),
+        io=IoSettings(
+            threads=io_threads,
+            max_connections=max_connections,
+            max_in_flight_bytes=max_in_flight_byte_size,
         ),
         metrics=MetricsSettings(
             enabled=allow_metrics.on,

@@ -6,19 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import grpc
 from google.protobuf import json_format
 
 from naiad import protos
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
-from naiad.grpc.errors import status_of
-from naiad.grpc.infer import Context
+from naiad.grpc.call import Method, Unary, unary
 from naiad.grpc.wire import parse
 from naiad.handlers.control import ControlPlane
-from naiad.logs import log
 
 # Takes the request message, gives the answer in the JSON form (or as a message).
-_Method = Callable[[Any], Awaitable[Any]]
+_Answer = Callable[[Any], Awaitable[Any]]
 
 
 class ControlMethods:
@@ -26,7 +23,7 @@ class ControlMethods:
 
     def __init__(self, control: ControlPlane) -> None:
         self._control = control
-        self._methods: dict[str, _Method] = {
+        self._methods: dict[str, _Answer] = {
             "ServerLive": self._server_live,
             "ServerReady": self._server_ready,
             "ModelReady": self._model_ready,
@@ -47,13 +44,10 @@ class ControlMethods:
             "CudaSharedMemoryUnregister": self._unregister_cuda_regions,
         }
 
-    def handlers(self) -> dict[str, Any]:
-        """Handlers by method name."""
+    def methods(self) -> dict[str, Method]:
+        """Methods by name."""
         kinds = protos.service_methods(protos.INFERENCE_SERVICE)
-        return {
-            name: grpc.unary_unary_rpc_method_handler(_converted(name, method, *kinds[name]))
-            for name, method in self._methods.items()
-        }
+        return {name: unary(_converted(name, method, *kinds[name])) for name, method in self._methods.items()}
 
     async def _server_live(self, request: Any) -> Any:
         return {"live": True}
@@ -134,20 +128,12 @@ def _parameters(request: Any) -> dict[str, Any]:
     return parameters
 
 
-def _converted(name: str, method: _Method, request_kind: Any, response_kind: Any) -> Any:
-    async def answer(message: bytes, context: Context) -> bytes:
+def _converted(name: str, method: _Answer, request_kind: Any, response_kind: Any) -> Unary:
+    async def answer(message: bytes) -> bytes:
         request = parse(request_kind, message)
         if request is None:
-            await context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, f"the message is not a valid {name} request"
-            )
-        try:
-            value = await method(request)
-        except NaiadError as error:
-            await context.abort(status_of(error), error.message)
-        except Exception:
-            log.exception("unexpected error in %s", name)
-            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+            raise InvalidArgument(f"the message is not a valid {name} request")
+        value = await method(request)
         if isinstance(value, dict):
             value = json_format.ParseDict(value, response_kind())
         return bytes(value.SerializeToString())
@@ -155,7 +141,7 @@ def _converted(name: str, method: _Method, request_kind: Any, response_kind: Any
     return answer
 
 
-def _refusal(message: str) -> _Method:
+def _refusal(message: str) -> _Answer:
     async def refuse(request: Any) -> Any:
         raise Unsupported(message)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import grpc
-
 from naiad import protos
-from naiad.grpc.infer import Context
+from naiad.grpc.call import Call, Method, unary
 from naiad.handlers.control import ControlPlane
 
 _SERVING = 1
@@ -22,30 +20,28 @@ class HealthMethods:
     def __init__(self, control: ControlPlane) -> None:
         self._control = control
 
-    def handlers(self) -> dict[str, Any]:
-        """Handlers by method name."""
-        return {
-            "Check": grpc.unary_unary_rpc_method_handler(self._check),
-            "Watch": grpc.unary_stream_rpc_method_handler(self._watch),
-            "List": grpc.unary_unary_rpc_method_handler(self._list),
-        }
+    def methods(self) -> dict[str, Method]:
+        """Methods by name."""
+        return {"Check": unary(self._check), "Watch": self._watch, "List": unary(self._list)}
 
     def _status(self) -> Any:
         return protos.HealthCheckResponse(status=_SERVING if self._control.ready() else _NOT_SERVING)
 
-    async def _check(self, message: bytes, context: Context) -> bytes:
+    async def _check(self, message: bytes) -> bytes:
         return bytes(self._status().SerializeToString())
 
-    async def _watch(self, message: bytes, context: Context) -> None:
+    async def _watch(self, call: Call) -> None:
+        await call.read()
         last: bytes | None = None
-        while not context.done():
+        # Until the client goes, which cancels this.
+        while True:
             now = bytes(self._status().SerializeToString())
             if now != last:
-                await context.write(now)
+                call.write(now)
                 last = now
             await asyncio.sleep(_WATCH_INTERVAL_S)
 
-    async def _list(self, message: bytes, context: Context) -> bytes:
+    async def _list(self, message: bytes) -> bytes:
         answer = protos.HealthListResponse()
         for service in ("", protos.INFERENCE_SERVICE):
             answer.statuses[service].CopyFrom(self._status())

@@ -27,9 +27,9 @@ class ReflectionMethods:
 
     def methods(self) -> dict[str, Method]:
         """Methods by name."""
-        return {"ServerReflectionInfo": self._info}
+        return {"ServerReflectionInfo": self._answer}
 
-    async def _info(self, call: Call) -> None:
+    async def _answer(self, call: Call) -> None:
         while (message := await call.read()) is not None:
             request = parse(_REQUEST, message)
             if request is None:

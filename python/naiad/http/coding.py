@@ -1,9 +1,8 @@
-"""Content codings: inflating requests within bounds, choosing and making the coding of answers."""
+"""Content codings of control requests: inflating within bounds."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from typing import Literal
 
 from naiad.errors import InvalidArgument, Unsupported
@@ -18,8 +17,6 @@ _MAX_RATIO = 100
 # Below this much output the ratio is not looked at: a tensor of zeros rightly shrinks by more than a hundred.
 _RATIO_FREE_BYTES = 8 << 20
 _STEP_BYTES = 1 << 20
-# Level 1: an answer is compressed once, while its reader waits.
-_LEVEL = 1
 
 
 def request_coding(header: str | None) -> Coding | None:
@@ -72,45 +69,3 @@ def inflate(body: bytes, coding: Coding, max_bytes: int) -> bytes:
             return b"".join(pieces)
         if coding != "gzip":
             raise InvalidArgument(f"request body goes on after the end of its {coding} data")
-
-
-def response_coding(header: str | None) -> Coding | None:
-    """The coding of ``Accept-Encoding`` with the highest weight (gzip before deflate), None for identity."""
-    if not header:
-        return None
-    weights = _weights(header)
-    anything = weights.get("*", 0.0)
-    best: Coding | None = None
-    best_weight = max(weights.get("identity", 0.0), 0.0)
-    for coding in _WINDOW_BITS:
-        weight = weights.get(coding, anything)
-        # As Triton does: a coding that the client lists is used although identity would be allowed too.
-        if weight > 0 and (weight > best_weight or (best is None and weight == best_weight)):
-            best, best_weight = coding, weight
-    return best
-
-
-def deflated(pieces: Iterable[bytes | memoryview], coding: Coding) -> bytes:
-    """``pieces`` in one, compressed."""
-    stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS[coding])
-    out = [stream.compress(piece) for piece in pieces]
-    out.append(stream.flush())
-    return b"".join(out)
-
-
-def _weights(header: str) -> dict[str, float]:
-    weights: dict[str, float] = {}
-    for item in header.split(","):
-        name, _, parameters = item.partition(";")
-        weight = 1.0
-        key, _, value = parameters.strip().partition("=")
-        if key.strip().lower() == "q":
-            try:
-                weight = float(value)
-            except ValueError:
-                weight = 0.0
-            # NaN compares false with everything.
-            if not 0.0 <= weight <= 1.0:
-                weight = 0.0
-        weights[name.strip().lower()] = weight
-    return weights

@@ -107,6 +107,26 @@ TEST_CASE("connections beyond the bound are closed at once; a place that falls f
   CHECK(fourth.ask(infer_request()).status == 200);
 }
 
+TEST_CASE("inference is refused while others still connect; what is given up is answered") {
+  House house;
+  house.echo.gate.shut();
+  const int before = house.echo.gate.num_arrived();
+  HttpClient busy = house.connect();
+  REQUIRE(busy.send(infer_request()));
+  house.echo.gate.wait_for_arrivals(before + 1);
+  house.plane.refuse_inference();
+  HttpClient late = house.connect();
+  const HttpAnswer refused = late.ask(infer_request());
+  CHECK(refused.status == 503);
+  CHECK(refused.body.find("Server is stopping") != std::string::npos);
+  house.plane.give_up();
+  const HttpAnswer given_up = busy.answer();
+  CHECK(given_up.status == 503);
+  CHECK(given_up.body.find("was not finished in time") != std::string::npos);
+  house.echo.gate.open();
+  CHECK(house.plane.drain(kLongNs));
+}
+
 TEST_CASE("draining finishes what is in flight, closes what is idle and lets nobody in") {
   House house(loopback(2));
   HttpClient idle = house.connect();

@@ -97,7 +97,7 @@ TEST_CASE("a unary call has exactly one whole message") {
 
 TEST_CASE("a message beyond the limit is refused from its length, and the connection lives on") {
   DataPlaneOptions options;
-  options.max_message_bytes = 1000;
+  options.http2.max_message_bytes = 1000;
   GrpcHouse house(options);
   GrpcClient client(house.connect());
   const std::int32_t id = client.ask(kModelInfer, std::string(1001, 'x'));
@@ -128,7 +128,7 @@ TEST_CASE("the byte budget of all connections bounds what is announced") {
 
 TEST_CASE("64 MB go in and out, at once for the frames and whole for the model") {
   DataPlaneOptions options;
-  options.max_message_bytes = 80UL << 20;
+  options.http2.max_message_bytes = 80UL << 20;
   GrpcHouse house(options);
   GrpcClient::Options wide;
   wide.window_bytes = 1 << 24;

@@ -87,6 +87,36 @@ TEST_CASE("in flight: a request that was refused leaves its place, whose next ta
   CHECK(taker.marks == std::vector<std::uint64_t>{2});
 }
 
+TEST_CASE("in flight: what is given up is answered at once; its own answer is dropped") {
+  InFlightKit kit;
+  RecordingTaker a;
+  RecordingTaker b;
+  auto first = kit.add(a, 1);
+  auto second = kit.add(b, 2);
+  auto third = kit.add(a, 3);
+  auto late = std::make_unique<Request>();
+  // The first answer takes the other request of its taker back, and adds one.
+  a.answer = [&] {
+    a.answer = nullptr;
+    kit.in_flight->abandon(a);
+    kit.in_flight->add(*late, b, 4);
+  };
+  kit.in_flight->give_up(Status(Code::kUnavailable, "stopping"));
+  CHECK(a.marks == std::vector<std::uint64_t>{1});
+  CHECK(a.statuses == std::vector<Code>{Code::kUnavailable});
+  CHECK(b.marks == std::vector<std::uint64_t>{2, 4});
+  CHECK((first->cancelled && second->cancelled && third->cancelled && late->cancelled));
+  CHECK(kit.in_flight->size() == 4);
+  kit.complete(std::move(first));
+  kit.complete(std::move(second));
+  kit.complete(std::move(third));
+  kit.complete(std::move(late));
+  run_rounds(kit.loop);
+  CHECK(a.marks.size() == 1);
+  CHECK(b.marks.size() == 2);
+  CHECK(kit.in_flight->size() == 0);
+}
+
 TEST_CASE("in flight: abandoned requests are cancelled, their answers dropped, their places come back") {
   InFlightKit kit;
   RecordingTaker stays;

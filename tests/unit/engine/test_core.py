@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import select
 import threading
 from collections.abc import Callable, Iterator
@@ -106,9 +105,7 @@ def wait_for(queue: core.CompletionQueue, count: int) -> list[Any]:
     return answers
 
 
-BODY = json.dumps(
-    {"id": "7", "inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 2], "data": [1, 2.5]}]}
-).encode()
+X = {"X": np.array([[1, 2.5]], np.float32)}
 
 
 @pytest.mark.parametrize("datatype", ALL_TYPES)
@@ -186,83 +183,57 @@ def test_views_are_read_only(engine: core.Engine) -> None:
 def test_inputs_are_let_go_when_the_answer_is_home(engine: core.Engine) -> None:
     identity(engine)
     queue = core.CompletionQueue(engine)
-    body = bytearray(BODY)
-    queue.submit_http(1, "id", "", body, None)
+    given = bytearray(8)
+    array = np.frombuffer(given, np.float32).reshape(1, 2)
+    queue.submit_local(1, "id", "", {"X": array})
+    del array
     with pytest.raises(BufferError):
-        body += b" "  # exported while the request is out
+        given += b" "  # exported while the request is out
     wait_for(queue, 1)
-    body += b" "
+    queue.drain()
+    given += b" "
 
 
 def test_an_input_kept_by_a_model_stays_valid(engine: core.Engine) -> None:
     held(engine, model := Held())
     model.gate.set()
     queue = core.CompletionQueue(engine)
-    queue.submit_http(1, "py", "", BODY, None)
+    queue.submit_local(1, "py", "", {"X": np.array([[1, 2.5]], np.float32)})
     wait_for(queue, 1)
     gc.collect()
     assert model.arrays[0].tolist() == [[1.0, 2.5]]
 
 
-def test_http_answers_carry_their_tags_and_ids(engine: core.Engine) -> None:
+def test_answers_carry_their_tags_and_ids(engine: core.Engine) -> None:
     identity(engine)
     queue = core.CompletionQueue(engine)
     for tag in range(50):
-        queue.submit_http(tag, "id", "1", BODY, None)
+        queue.submit_local(tag, "id", "1", X, request_id=str(tag))
     answers = wait_for(queue, 50)
     assert sorted(answer.tag for answer in answers) == list(range(50))
     for answer in answers:
-        assert answer.error is None and answer.json_size is None
-        assert json.loads(answer.body)["outputs"][0]["data"] == [1.0, 2.5]
-        assert json.loads(answer.body)["id"] == "7"
+        assert answer.error is None and answer.result.id == str(answer.tag)
+        assert answer.result.outputs["Y"].numpy().tolist() == [[1.0, 2.5]]
     assert queue.drain() == []
-
-
-def test_a_large_binary_answer_comes_in_parts(engine: core.Engine) -> None:
-    identity(engine)
-    head = json.dumps(
-        {
-            "inputs": [
-                {
-                    "name": "X",
-                    "datatype": "FP32",
-                    "shape": [1, 150_000],
-                    "parameters": {"binary_data_size": 600_000},
-                }
-            ],
-            "parameters": {"binary_data_output": True},
-        }
-    ).encode()
-    x = np.arange(150_000, dtype=np.float32)
-    queue = core.CompletionQueue(engine)
-    queue.submit_http(1, "id", "", head + x.tobytes(), len(head))
-    (answer,) = wait_for(queue, 1)
-    assert isinstance(answer.body, list) and len(answer.body[0]) == answer.json_size
-    tensor = b"".join(answer.body[1:])
-    np.testing.assert_array_equal(np.frombuffer(tensor, np.float32), x)
 
 
 def test_refusals_are_raised_at_once(engine: core.Engine) -> None:
     identity(engine)
     queue = core.CompletionQueue(engine)
     with pytest.raises(NotFound, match="'nope' is not found"):
-        queue.submit_http(1, "nope", "", BODY, None)
+        queue.submit_local(1, "nope", "", X)
     with pytest.raises(InvalidArgument):
-        queue.submit_http(1, "id", "", b"{", None)
-    with pytest.raises(InvalidArgument):
-        queue.submit_grpc(1, b"\xff\xff")
-    with pytest.raises(InvalidArgument, match="UTF-8"):
-        queue.submit_grpc(1, b"\x0a\x03\xc3\x28z")
-    queue.submit_http(1, "id", "", BODY, None)  # the tag is free again
+        queue.submit_local(1, "id", "", {"X": np.ones((1, 1), np.int32)})
+    queue.submit_local(1, "id", "", X)  # the tag is free again
     assert wait_for(queue, 1)[0].error is None
 
 
 def test_one_tag_is_one_request(engine: core.Engine) -> None:
     held(engine, model := Held())
     queue = core.CompletionQueue(engine)
-    queue.submit_http(1, "py", "", BODY, None)
+    queue.submit_local(1, "py", "", X)
     with pytest.raises(AlreadyExists):
-        queue.submit_http(1, "py", "", BODY, None)
+        queue.submit_local(1, "py", "", X)
     model.gate.set()
     assert len(wait_for(queue, 1)) == 1
 
@@ -270,9 +241,9 @@ def test_one_tag_is_one_request(engine: core.Engine) -> None:
 def test_a_cancelled_request_does_not_run(engine: core.Engine) -> None:
     held(engine, model := Held())
     queue = core.CompletionQueue(engine)
-    queue.submit_http(1, "py", "", BODY, None)
+    queue.submit_local(1, "py", "", X)
     assert model.entered.wait(30)
-    queue.submit_http(2, "py", "", BODY, None)
+    queue.submit_local(2, "py", "", X)
     queue.cancel(2)
     queue.cancel(99)
     model.gate.set()
@@ -286,7 +257,7 @@ def test_a_queue_that_goes_waits_for_its_requests(engine: core.Engine) -> None:
     held(engine, model := Held())
     queue = core.CompletionQueue(engine)
     for tag in range(5):
-        queue.submit_http(tag, "py", "", BODY, None)
+        queue.submit_local(tag, "py", "", X)
     assert model.entered.wait(30)
     threading.Timer(0.05, model.gate.set).start()
     del queue

@@ -1,64 +1,48 @@
-"""Inference-Header-Content-Length, read strictly."""
+"""Bodies of control requests, within their bound."""
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from naiad.errors import InvalidArgument
-from naiad.http.body import header_length
+from naiad.http.body import plain_body, read_body
 
 
-def test_plain_numbers() -> None:
-    assert header_length([], 10) is None
-    assert header_length(["0"], 10) == 0
-    assert header_length(["10"], 10) == 10
-    assert header_length(["007"], 10) == 7
+class Content:
+    """A body that arrives in these pieces."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+
+    async def readany(self) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "-1",
-        "+1",
-        "1e3",
-        "0x5",
-        "5,5",
-        " 5",
-        "5 ",
-        "1.0",
-        "abc",
-        "٣",
-        "2147483648",
-        "9" * 19,
-        "9" * 100000,
-        "nan",
-    ],
-)
-def test_numeric_oddities_are_refused(text: str) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        header_length([text], 100)
-    assert len(str(caught.value)) < 200
+def read(*pieces: bytes, declared: int | None, limit: int) -> bytes:
+    request: Any = SimpleNamespace(content_length=declared, content=Content(*pieces))
+    return asyncio.run(read_body(request, limit))
 
 
-def test_sent_twice_is_refused() -> None:
-    with pytest.raises(InvalidArgument):
-        header_length(["5", "5"], 100)
+def test_a_body_is_read_whole() -> None:
+    assert read(b"abc", declared=3, limit=3) == b"abc"
+    assert read(b"a", b"bc", declared=3, limit=3) == b"abc"
+    assert read(b"a", b"bc", declared=None, limit=3) == b"abc"
+    assert read(declared=None, limit=3) == b""
 
 
-def test_beyond_the_body_in_tritons_words() -> None:
-    with pytest.raises(
-        InvalidArgument, match=r"inference header size should be in range \(0, 147\), got: 99999"
-    ):
-        header_length(["99999"], 147)
+@pytest.mark.parametrize(("pieces", "declared"), [((), 4), ((b"ab", b"cd"), None)])
+def test_too_much_is_refused(pieces: tuple[bytes, ...], declared: int | None) -> None:
+    with pytest.raises(InvalidArgument, match="size of 4 bytes exceeds the maximum allowed input size of 3"):
+        read(*pieces, declared=declared, limit=3)
 
 
-@given(st.text(), st.integers(0, 1 << 40))
-def test_any_text_is_a_number_within_the_body_or_refused(text: str, size: int) -> None:
-    try:
-        length = header_length([text], size)
-    except InvalidArgument:
-        return
-    assert length is not None and 0 <= length <= size and text.isascii() and int(text) == length
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_a_coding_is_undone(size: int) -> None:
+    plain = bytes(range(256)) * (size // 256 + 1)
+    assert asyncio.run(plain_body(gzip.compress(plain), "gzip", len(plain))) == plain
+    assert asyncio.run(plain_body(plain, None, 1)) == plain

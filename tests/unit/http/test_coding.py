@@ -8,28 +8,27 @@ import zlib
 import pytest
 
 from naiad.errors import InvalidArgument, Unsupported
-from naiad.http.coding import Coding, deflated, inflate, request_coding, response_coding
+from naiad.http.coding import Coding, inflate, request_coding
 
 PLAIN = bytes(range(256)) * 40
 
 
+def packed(plain: bytes, coding: Coding) -> bytes:
+    return gzip.compress(plain) if coding == "gzip" else zlib.compress(plain)
+
+
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_what_goes_in_comes_out(coding: Coding) -> None:
-    packed = deflated([PLAIN[:1000], memoryview(PLAIN)[1000:]], coding)
-    assert len(packed) < len(PLAIN)
-    assert inflate(packed, coding, len(PLAIN)) == PLAIN
+    assert inflate(packed(PLAIN, coding), coding, len(PLAIN)) == PLAIN
 
 
-def test_the_codings_are_those_of_the_standard() -> None:
-    assert gzip.decompress(deflated([PLAIN], "gzip")) == PLAIN
-    assert zlib.decompress(deflated([PLAIN], "deflate")) == PLAIN
+def test_gzip_members_follow_one_another() -> None:
     assert inflate(gzip.compress(PLAIN[:10]) + gzip.compress(PLAIN[10:]), "gzip", len(PLAIN)) == PLAIN
 
 
 def test_one_byte_too_much_is_refused() -> None:
-    packed = gzip.compress(PLAIN)
     with pytest.raises(InvalidArgument, match=f"maximum allowed input size of {len(PLAIN) - 1} bytes"):
-        inflate(packed, "gzip", len(PLAIN) - 1)
+        inflate(gzip.compress(PLAIN), "gzip", len(PLAIN) - 1)
 
 
 def test_a_bomb_is_refused_before_it_is_inflated() -> None:
@@ -57,7 +56,7 @@ def test_what_is_not_compressed_is_refused(coding: Coding) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 def test_bytes_behind_the_end_are_refused(coding: Coding) -> None:
     with pytest.raises(InvalidArgument):
-        inflate(deflated([PLAIN], coding) + b"more", coding, 1 << 20)
+        inflate(packed(PLAIN, coding) + b"more", coding, 1 << 20)
 
 
 def test_request_coding() -> None:
@@ -68,28 +67,3 @@ def test_request_coding() -> None:
     for other in ("br", "gzip, gzip", "zstd", "gzip, deflate"):
         with pytest.raises(Unsupported, match="Unsupported compression type"):
             request_coding(other)
-
-
-@pytest.mark.parametrize(
-    ("header", "coding"),
-    [
-        (None, None),
-        ("", None),
-        ("identity", None),
-        ("br", None),
-        ("gzip", "gzip"),
-        ("deflate", "deflate"),
-        ("gzip, deflate", "gzip"),
-        ("gzip;q=0.5, deflate;q=0.8", "deflate"),
-        ("gzip;q=0, deflate;q=0", None),
-        ("gzip;q=0.2, identity;q=0.9", None),
-        ("*", "gzip"),
-        ("gzip;q=0, *", "deflate"),
-        ("GZip ; q=1.0", "gzip"),
-        ("gzip;q=nan", None),
-        ("gzip;q=x", None),
-        ("gzip;q=7", None),
-    ],
-)
-def test_response_coding(header: str | None, coding: Coding | None) -> None:
-    assert response_coding(header) == coding

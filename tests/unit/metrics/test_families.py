@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from naiad import protos
 from naiad.config import ModelConfig
+from naiad.metrics.connections import ConnectionCollector
 from naiad.metrics.families import add, counter, exposition, gauge
 from naiad.metrics.machine import CpuCollector, PoolCollector
 from naiad.metrics.models import ModelCollector
@@ -100,6 +101,26 @@ def test_the_pool() -> None:
     text = exposition(PoolCollector(lambda: {"pinned": 100, "used": 30}).collect()).decode()
     assert "nv_pinned_memory_pool_total_bytes 100\n" in text
     assert "nv_pinned_memory_pool_used_bytes 30\n" in text
+
+
+def test_the_connections() -> None:
+    usage = {
+        "open_connections": 3,
+        "in_flight": 2,
+        "in_flight_bytes": 4096,
+        "accepted_connections": 9,
+        "refused_connections": 1,
+    }
+    text = exposition(ConnectionCollector(lambda: usage).collect()).decode()
+    assert [line for line in text.splitlines() if not line.startswith("#")] == [
+        "naiad_open_connections 3",
+        "naiad_in_flight_requests 2",
+        "naiad_in_flight_bytes 4096",
+        "naiad_accepted_connections 9",
+        "naiad_refused_connections 1",
+    ]
+    assert "# TYPE naiad_open_connections gauge" in text
+    assert "# TYPE naiad_accepted_connections counter" in text
 
 
 def test_the_cpu_is_read_again_only_when_the_reading_is_old() -> None:

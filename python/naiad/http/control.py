@@ -1,4 +1,8 @@
-"""The HTTP server: finds the endpoint, calls its handler, turns errors into answers."""
+"""The control plane over HTTP: finds the endpoint, calls its handler, turns errors into answers.
+
+Inference is not served here: the I/O threads of the core do that, and send on what is not inference over a
+socket for each client that asks such things.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,10 @@ from aiohttp.web_protocol import RequestHandler
 
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
 from naiad.handlers.control import ControlPlane
-from naiad.handlers.dataplane import DataPlane
 from naiad.http.answers import empty_answer, error_answer, json_answer
 from naiad.http.body import plain_body, read_body
 from naiad.http.coding import ACCEPTED, request_coding
 from naiad.http.errors import status_of
-from naiad.http.infer import answer_infer
 from naiad.http.routes import METHODS, Endpoint, Route, find_route
 from naiad.logs import log
 from naiad.settings import HttpSettings
@@ -34,15 +36,20 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 
-class HttpEdge:
-    """Listens for HTTP on the event loop that calls ``start``."""
+class HttpControl:
+    """Answers HTTP requests on sockets that it is given, on the event loop that makes it."""
 
-    def __init__(self, control: ControlPlane, dataplane: DataPlane, settings: HttpSettings) -> None:
+    def __init__(self, control: ControlPlane, settings: HttpSettings) -> None:
         self._control = control
-        self._dataplane = dataplane
         self._settings = settings
-        self._connections: _Connections | None = None
-        self._listener: asyncio.Server | None = None
+        self._connections = _Connections(
+            self._answer,
+            handler_cancellation=True,
+            auto_decompress=False,
+            access_log=None,
+            logger=_SILENT,
+        )
+        self._connecting: set[asyncio.Task[Any]] = set()
         self._handlers: dict[Endpoint, _Handler] = {
             Endpoint.SERVER: self._server,
             Endpoint.LIVE: self._live,
@@ -52,7 +59,7 @@ class HttpEdge:
             Endpoint.MODEL_READY: self._model_ready,
             Endpoint.MODEL_CONFIG: self._model_config,
             Endpoint.MODEL_STATISTICS: self._statistics,
-            Endpoint.INFER: self._infer,
+            Endpoint.INFER: _refusal("inference by way of the control plane"),
             Endpoint.GENERATE: _refusal("the generate extension"),
             Endpoint.INDEX: self._index,
             Endpoint.LOAD: self._load,
@@ -67,37 +74,17 @@ class HttpEdge:
             Endpoint.LOGGING: _refusal("the logging extension"),
         }
 
-    async def start(self) -> None:
-        """Binds and listens. Raises OSError when the port is taken."""
-        self._connections = _Connections(
-            self._answer,
-            handler_cancellation=True,
-            auto_decompress=False,
-            read_bufsize=1 << 20,
-            access_log=None,
-            logger=_SILENT,
-        )
-        self._listener = await asyncio.get_running_loop().create_server(
-            self._connections,
-            self._settings.address,
-            self._settings.port,
-            reuse_address=True,
-            reuse_port=self._settings.reuse_port or None,
-            backlog=1024,
-        )
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on: the one asked for, or what port 0 became."""
-        assert self._listener is not None
-        name: tuple[Any, ...] = self._listener.sockets[0].getsockname()
-        return int(name[1])
+    def accept(self, fd: int) -> None:
+        """Serves a connected stream socket, which is its own from now on."""
+        connection = socket.socket(fileno=fd)
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        connecting = loop.create_task(loop.connect_accepted_socket(self._connections, connection))
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
 
     async def stop(self, timeout_s: float) -> None:
-        """Takes no new connections, finishes the answers under way, closes the connections."""
-        if self._listener is None or self._connections is None:
-            return
-        self._listener.close()
+        """Finishes the answers under way, closes the connections."""
         self._connections.pre_shutdown()
         await self._connections.shutdown(timeout_s)
 
@@ -121,14 +108,7 @@ class HttpEdge:
         except Exception:
             log.exception("unexpected error while answering %s", request.method)
             response = error_answer(500, "internal error")
-        if self._control.stopping:
-            response.force_close()
         return response
-
-    async def _infer(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
-        return await answer_infer(
-            self._dataplane, request, route.model, route.version, self._settings.max_input_size_bytes
-        )
 
     async def _server(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
         return json_answer(self._control.server_metadata())
@@ -229,12 +209,6 @@ class _Connections(web.Server):
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
-
-    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        connection: socket.socket | None = transport.get_extra_info("socket")
-        if connection is not None and connection.family != socket.AF_UNIX:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().connection_made(handler, transport)
 
 
 class _Connection(RequestHandler):

@@ -1,0 +1,33 @@
+"""The metrics of the I/O threads: connections and what is under way on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import Metric
+from prometheus_client.registry import Collector
+
+from naiad.metrics.families import add, counter, gauge
+
+
+class ConnectionCollector(Collector):
+    """Readings of the data plane."""
+
+    def __init__(self, usage: Callable[[], Mapping[str, int]]) -> None:
+        self._usage = usage
+
+    def collect(self) -> Iterator[Metric]:
+        """One reading."""
+        usage = self._usage()
+        families = (
+            (gauge, "open_connections", "Open connections of HTTP and gRPC"),
+            (gauge, "in_flight", "Inference requests that were taken and not answered yet"),
+            (gauge, "in_flight_bytes", "Bytes of requests that are under way"),
+            (counter, "accepted_connections", "Connections that were accepted"),
+            (counter, "refused_connections", "Connections that were refused because too many were open"),
+        )
+        for make, key, words in families:
+            name = "naiad_in_flight_requests" if key == "in_flight" else f"naiad_{key}"
+            family = make(name, words)
+            add(family, {}, usage[key])
+            yield family
