@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 
@@ -46,6 +47,9 @@ _CLOSE_TIMEOUT_S = 2.0
 # How often it is looked whether the requests in flight have finished.
 _DRAIN_LOOK_S = 0.01
 _PROCESSORS_PER_IO_THREAD = 8
+# Its own, and the two ends of its way to the control plane.
+_DESCRIPTORS_PER_CONNECTION = 3
+_OTHER_DESCRIPTORS = 1024
 # Python models and the event loop share the GIL, and who waits for it waits up to this long. With the
 # interpreter's own 5 ms a small Python model answered 9,400 requests/s at concurrency 32, with 0.5 ms 19,500,
 # at less CPU for each.
@@ -204,6 +208,18 @@ async def run(settings: ServerSettings) -> int:
     return 0
 
 
+def _allow_descriptors(max_connections: int) -> None:
+    """Asks the system for the file descriptors that the connections may need, and says if it gives fewer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max_connections * _DESCRIPTORS_PER_CONNECTION + _OTHER_DESCRIPTORS
+    given = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < given:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (given, hard))
+        soft = given
+    if soft != resource.RLIM_INFINITY and soft < max_connections:
+        log.warning("%d connections are allowed, but only %d file descriptors", max_connections, soft)
+
+
 def serve(settings: ServerSettings) -> int:
     """Runs a server in this process until a signal ends it; gives the exit status."""
     try:
@@ -218,4 +234,5 @@ def serve(settings: ServerSettings) -> int:
         verbose=settings.log.verbose,
     )
     sys.setswitchinterval(_GIL_SWITCH_INTERVAL_S)
+    _allow_descriptors(settings.io.max_connections)
     return uvloop.run(run(settings))

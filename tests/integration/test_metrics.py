@@ -25,6 +25,11 @@ NAMES = {
     "nv_cpu_utilization": "gauge",
     "nv_cpu_memory_total_bytes": "gauge",
     "nv_cpu_memory_used_bytes": "gauge",
+    "naiad_open_connections": "gauge",
+    "naiad_in_flight_requests": "gauge",
+    "naiad_in_flight_bytes": "gauge",
+    "naiad_accepted_connections": "counter",
+    "naiad_refused_connections": "counter",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from naiad import server
 from naiad.cli import main
-from naiad.settings import LogSettings, RepositorySettings, ServerSettings
+from naiad.settings import IoSettings, LogSettings, RepositorySettings, ServerSettings
 
 
 @pytest.fixture
@@ -54,6 +54,8 @@ def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[Server
         "--allow-grpc=false", "--exit-on-error", "0", "--disable-auto-complete-config",
         "--http-port", "0", "--http-address=::1",
         "--backend-config=onnxruntime,default-max-batch-size=8", "--backend-config=common=1",
+        "--io-threads=3", "--max-connections=7", "--max-in-flight-byte-size=1000",
+        "--grpc-keepalive-time=5", "--grpc-keepalive-timeout", "6",
         "--metrics-config=counter_latencies=false", "--log-format=ISO8601", "--id=me",
         "--allow-client-shm",
     )  # fmt: skip
@@ -74,6 +76,8 @@ def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[Server
     assert not settings.metrics.counter_latencies
     assert settings.log.format == "ISO8601"
     assert settings.server_id == "me"
+    assert settings.io == IoSettings(threads=3, max_connections=7, max_in_flight_bytes=1000)
+    assert (settings.grpc.keepalive_time_ms, settings.grpc.keepalive_timeout_ms) == (5, 6)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +92,7 @@ def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[Server
         (("--model-repository=/m", "--http-port=70000"), "--http-port"),
         (("--model-repository=/m", "--rate-limit=execution_count"), "--rate-limit is not supported"),
         (("--model-repository=/m", "--no-such-flag"), "--no-such-flag"),
+        (("--model-repository=/m", "--max-connections=0"), "--max-connections"),
     ],
 )
 def test_what_cannot_act_is_refused_by_name(
