@@ -67,12 +67,14 @@ Tensor tensor_from_array(py::array array, DataType expected, TensorPool& pool,
   const DataType dtype = dtype_of_numpy(array.dtype(), expected);
   if (dtype == DataType::kBytes) return encode_bytes_array(array, pool);
   if ((array.flags() & py::array::c_style) == 0 || array.dtype().byteorder() == '>') {
-    array = py::module_::import("numpy").attr("ascontiguousarray")(array, array.dtype().attr("newbyteorder")("="));
+    array = py::module_::import("numpy").attr("ascontiguousarray")(array,
+                                                                   array.dtype().attr("newbyteorder")("="));
   }
   const auto size_bytes = static_cast<std::size_t>(array.nbytes());
   const auto* data = static_cast<const std::byte*>(array.data());
   Shape shape = shape_of(array);
-  return {dtype, std::move(shape), data, size_bytes, make_python_buffer(std::move(array), data, size_bytes, bin)};
+  return {dtype, std::move(shape), data, size_bytes,
+          make_python_buffer(std::move(array), data, size_bytes, bin)};
 }
 
 bool row_major(const dlpack::TensorView& view) {
@@ -165,8 +167,8 @@ DataType dtype_of_numpy(const py::dtype& type, DataType expected) {
     return DataType::kBf16;
   }
   if (dtype == DataType::kInvalid) {
-    throw Error(Code::kInvalidArgument,
-                "arrays of type " + py::str(type).cast<std::string>() + " have no datatype in the v2 protocol");
+    throw Error(Code::kInvalidArgument, "arrays of type " + py::str(type).cast<std::string>() +
+                                            " have no datatype in the v2 protocol");
   }
   return dtype;
 }
@@ -208,7 +210,8 @@ Tensor encode_bytes_array(const py::array& array, TensorPool& pool) {
     size_bytes += sizeof(std::uint32_t) + length;
   }
   BufferRef block = pool.try_allocate(size_bytes);
-  if (!block) throw Error(Code::kUnavailable, "the tensor pool has no room for a BYTES tensor; try again later");
+  if (!block)
+    throw Error(Code::kUnavailable, "the tensor pool has no room for a BYTES tensor; try again later");
   std::byte* at = block->data();
   for (std::size_t i = 0; i < count; ++i) {
     const std::string_view element = view_of_element(elements[i]);

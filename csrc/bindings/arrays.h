@@ -1,9 +1,9 @@
 #pragma once
 
-#include <memory>
-
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+
+#include <memory>
 
 #include "bindings/python_object.h"
 #include "memory/tensor.h"

@@ -74,7 +74,8 @@ LoopQueue::~LoopQueue() {
 void LoopQueue::submit_local(std::uint64_t tag, const std::string& model, const std::string& version,
                              const py::dict& inputs, const std::vector<std::string>& outputs,
                              std::string request_id, const py::object& parameters) {
-  auto request = make_local_request(core_, model, version, inputs, outputs, std::move(request_id), parameters);
+  auto request =
+      make_local_request(core_, model, version, inputs, outputs, std::move(request_id), parameters);
   request->sink = this;
   request->tag = tag;
   if (!out_.emplace(tag, request.get()).second) {

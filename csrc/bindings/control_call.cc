@@ -27,8 +27,8 @@ std::optional<double> seconds_left(const ControlCall& call) {
 
 }  // namespace
 
-ControlCallObject::ControlCallObject(std::shared_ptr<void> plane, Bridge& bridge, std::shared_ptr<ControlCall> call,
-                                     std::uint64_t number)
+ControlCallObject::ControlCallObject(std::shared_ptr<void> plane, Bridge& bridge,
+                                     std::shared_ptr<ControlCall> call, std::uint64_t number)
     : plane_(std::move(plane)), bridge_(bridge), call_(std::move(call)), number_(number) {
   call_->on_cancel([&bridge = bridge_, number] { bridge.push(ControlCancel{number}); });
 }
@@ -43,7 +43,9 @@ void ControlCallObject::read() {
   });
 }
 
-void ControlCallObject::write(std::string message) { call_->write(std::move(message)); }
+void ControlCallObject::write(std::string message) {
+  call_->write(std::move(message));
+}
 
 void ControlCallObject::finish(int grpc_status, std::string message) {
   if (finished_) throw Error(Code::kInvalidArgument, "the call has ended already");
@@ -54,7 +56,8 @@ void ControlCallObject::finish(int grpc_status, std::string message) {
 void register_control_call(py::module_& module) {
   py::class_<ControlCallObject>(module, "ControlCall")
       .def_property_readonly("number", &ControlCallObject::number)
-      .def_property_readonly("method", [](const ControlCallObject& self) { return to_str(self.call().method()); })
+      .def_property_readonly("method",
+                             [](const ControlCallObject& self) { return to_str(self.call().method()); })
       .def_property_readonly("metadata",
                              [](const ControlCallObject& self) {
                                py::list metadata;
@@ -63,10 +66,13 @@ void register_control_call(py::module_& module) {
                                }
                                return metadata;
                              })
-      .def_property_readonly("seconds_left", [](const ControlCallObject& self) { return seconds_left(self.call()); })
+      .def_property_readonly("seconds_left",
+                             [](const ControlCallObject& self) { return seconds_left(self.call()); })
       .def("read", &ControlCallObject::read)
-      .def("write", [](ControlCallObject& self, const py::bytes& message) { self.write(std::string(message)); },
-           py::arg("message"))
+      .def(
+          "write",
+          [](ControlCallObject& self, const py::bytes& message) { self.write(std::string(message)); },
+          py::arg("message"))
       .def("finish", &ControlCallObject::finish, py::arg("status"), py::arg("message"));
 }
 

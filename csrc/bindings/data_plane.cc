@@ -37,7 +37,8 @@ struct CancelEvent {
 class DataPlaneObject : public std::enable_shared_from_this<DataPlaneObject> {
  public:
   DataPlaneObject(std::shared_ptr<Core> core, DataPlaneOptions options)
-      : core_(std::move(core)), plane_(std::make_unique<DataPlane>(core_->engine, bridge_, std::move(options))) {}
+      : core_(std::move(core)),
+        plane_(std::make_unique<DataPlane>(core_->engine, bridge_, std::move(options))) {}
   ~DataPlaneObject();
   DataPlaneObject(const DataPlaneObject&) = delete;
   DataPlaneObject& operator=(const DataPlaneObject&) = delete;
@@ -97,13 +98,11 @@ py::list DataPlaneObject::take() {
   return events;
 }
 
-std::shared_ptr<DataPlaneObject> make_data_plane(const std::shared_ptr<Core>& core,
-                                                 const std::optional<ListenOptions>& http,
-                                                 const std::optional<ListenOptions>& grpc, std::size_t io_threads,
-                                                 std::size_t max_connections, std::size_t max_http_message_bytes,
-                                                 std::size_t max_in_flight_bytes,
-                                                 std::uint64_t grpc_keepalive_time_ms,
-                                                 std::uint64_t grpc_keepalive_timeout_ms) {
+std::shared_ptr<DataPlaneObject> make_data_plane(
+    const std::shared_ptr<Core>& core, const std::optional<ListenOptions>& http,
+    const std::optional<ListenOptions>& grpc, std::size_t io_threads, std::size_t max_connections,
+    std::size_t max_http_message_bytes, std::size_t max_in_flight_bytes, std::uint64_t grpc_keepalive_time_ms,
+    std::uint64_t grpc_keepalive_timeout_ms) {
   DataPlaneOptions options;
   options.http.enabled = http.has_value();
   if (http) options.http = *http;
@@ -149,7 +148,8 @@ void register_data_plane(py::module_& module) {
   const DataPlaneOptions defaults;
   py::class_<DataPlaneObject, std::shared_ptr<DataPlaneObject>>(module, "DataPlane")
       .def(py::init(&make_data_plane), py::arg("engine"), py::kw_only(), py::arg("http"), py::arg("grpc"),
-           py::arg("io_threads") = defaults.num_threads, py::arg("max_connections") = defaults.max_connections,
+           py::arg("io_threads") = defaults.num_threads,
+           py::arg("max_connections") = defaults.max_connections,
            py::arg("max_http_message_bytes") = defaults.max_message_bytes,
            py::arg("max_in_flight_bytes") = defaults.max_in_flight_bytes,
            py::arg("grpc_keepalive_time_ms") = defaults.http2.keepalive_time_ns / kNsPerMs,

@@ -41,7 +41,8 @@ class WaitingSink final : public CompletionSink {
     response_ = std::move(response);
     done_.store(true, std::memory_order_release);  // pairs with the acquire in wait()
     parker_.notify_one();
-    left_.store(true, std::memory_order_release);  // pairs with the acquire in wait(): this is not used any more
+    left_.store(true,
+                std::memory_order_release);  // pairs with the acquire in wait(): this is not used any more
   }
 
   // Blocks until the request has come home.
@@ -69,7 +70,9 @@ class WaitingSink final : public CompletionSink {
   Response response_;
 };
 
-py::tuple pair(const Tally& tally) { return py::make_tuple(tally.count, tally.total_ns); }
+py::tuple pair(const Tally& tally) {
+  return py::make_tuple(tally.count, tally.total_ns);
+}
 
 py::dict statistics_dict(const StatisticsValues& values) {
   static constexpr const char* kReasons[kNumFailureReasons] = {"REJECTED", "CANCELED", "BACKEND", "OTHER"};
@@ -77,7 +80,8 @@ py::dict statistics_dict(const StatisticsValues& values) {
   for (std::size_t i = 0; i < kNumFailureReasons; ++i) failures[kReasons[i]] = values.failures[i];
   py::list batches;
   for (const auto& [size, batch] : values.batches) {
-    batches.append(py::make_tuple(size, pair(batch.compute_input), pair(batch.compute_infer), pair(batch.compute_output)));
+    batches.append(py::make_tuple(size, pair(batch.compute_input), pair(batch.compute_infer),
+                                  pair(batch.compute_output)));
   }
   py::dict dict;
   dict["inference_count"] = values.inference_count;
@@ -94,8 +98,8 @@ py::dict statistics_dict(const StatisticsValues& values) {
   return dict;
 }
 
-std::shared_ptr<Core> make_core(std::size_t pool_bytes, std::size_t pinned_bytes, std::size_t max_tensor_bytes,
-                                std::shared_ptr<SharedRegions> regions) {
+std::shared_ptr<Core> make_core(std::size_t pool_bytes, std::size_t pinned_bytes,
+                                std::size_t max_tensor_bytes, std::shared_ptr<SharedRegions> regions) {
   DecodeLimits limits;
   limits.max_tensor_bytes = max_tensor_bytes;
   auto core = std::make_unique<Core>(make_arena_pool(pool_bytes, pinned_bytes), limits, std::move(regions));
@@ -153,7 +157,8 @@ std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, c
     const auto index = spec.input_index(name);
     const DataType expected = index ? spec.inputs[*index].dtype : DataType::kInvalid;
     const auto object = py::reinterpret_borrow<py::object>(value);
-    request->given_inputs.push_back({name, tensor_from_python(object, expected, core->engine.pool(), core->bin)});
+    request->given_inputs.push_back(
+        {name, tensor_from_python(object, expected, core->engine.pool(), core->bin)});
   }
   for (const std::string& output : outputs) {
     request->wanted_outputs.push_back({request->text.emplace_back(output), 0, {}});
@@ -175,9 +180,10 @@ std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, c
 void register_engine(py::module_& module) {
   py::class_<BackendFactoryObject>(module, "BackendFactory");
   module.def("identity_factory", [] { return BackendFactoryObject{make_identity_factory()}; });
-  module.def("python_factory", [](py::function make) {
-    return BackendFactoryObject{make_python_factory(std::move(make))};
-  }, py::arg("make"));
+  module.def(
+      "python_factory",
+      [](py::function make) { return BackendFactoryObject{make_python_factory(std::move(make))}; },
+      py::arg("make"));
 
   py::class_<ModelObject>(module, "Model")
       .def_property_readonly("name", [](const ModelObject& self) { return self.model()->spec().name; })
@@ -188,34 +194,39 @@ void register_engine(py::module_& module) {
   py::class_<Core, std::shared_ptr<Core>>(module, "Engine")
       .def(py::init(&make_core), py::kw_only(), py::arg("pool_bytes"), py::arg("pinned_bytes") = 0,
            py::arg("max_tensor_bytes") = std::size_t{64} << 20, py::arg("shared_regions") = nullptr)
-      .def("start",
-           [](const std::shared_ptr<Core>& core, const ModelSpec& spec, const BackendFactoryObject& factory,
-              const std::vector<InstancePlan>& instances) {
-             const py::gil_scoped_release release;
-             auto model = core->engine.start(spec, factory.factory, instances);
-             return std::make_unique<ModelObject>(std::move(model));
-           },
-           py::arg("spec"), py::arg("factory"), py::arg("instances"))
-      .def("publish",
-           [](const std::shared_ptr<Core>& core, const std::string& name, const std::vector<ModelObject*>& models) {
-             std::vector<std::shared_ptr<Model>> versions;
-             for (const ModelObject* model : models) versions.push_back(model->model());
-             const py::gil_scoped_release release;
-             core->engine.publish(name, std::move(versions));
-           },
-           py::arg("name"), py::arg("models"))
-      .def("forget",
-           [](const std::shared_ptr<Core>& core, const std::string& name) {
-             const py::gil_scoped_release release;
-             core->engine.forget(name);
-           },
-           py::arg("name"))
-      .def("stop",
-           [](const std::shared_ptr<Core>& core, const ModelObject& model, bool drain) {
-             const py::gil_scoped_release release;
-             core->engine.stop(*model.model(), drain);
-           },
-           py::arg("model"), py::kw_only(), py::arg("drain") = true)
+      .def(
+          "start",
+          [](const std::shared_ptr<Core>& core, const ModelSpec& spec, const BackendFactoryObject& factory,
+             const std::vector<InstancePlan>& instances) {
+            const py::gil_scoped_release release;
+            auto model = core->engine.start(spec, factory.factory, instances);
+            return std::make_unique<ModelObject>(std::move(model));
+          },
+          py::arg("spec"), py::arg("factory"), py::arg("instances"))
+      .def(
+          "publish",
+          [](const std::shared_ptr<Core>& core, const std::string& name,
+             const std::vector<ModelObject*>& models) {
+            std::vector<std::shared_ptr<Model>> versions;
+            for (const ModelObject* model : models) versions.push_back(model->model());
+            const py::gil_scoped_release release;
+            core->engine.publish(name, std::move(versions));
+          },
+          py::arg("name"), py::arg("models"))
+      .def(
+          "forget",
+          [](const std::shared_ptr<Core>& core, const std::string& name) {
+            const py::gil_scoped_release release;
+            core->engine.forget(name);
+          },
+          py::arg("name"))
+      .def(
+          "stop",
+          [](const std::shared_ptr<Core>& core, const ModelObject& model, bool drain) {
+            const py::gil_scoped_release release;
+            core->engine.stop(*model.model(), drain);
+          },
+          py::arg("model"), py::kw_only(), py::arg("drain") = true)
       .def("infer", &infer, py::arg("model"), py::arg("version"), py::arg("inputs"), py::kw_only(),
            py::arg("outputs") = std::vector<std::string>{}, py::arg("request_id") = "",
            py::arg("parameters") = py::none())

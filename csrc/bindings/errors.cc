@@ -10,7 +10,8 @@ py::object to_exception(const Status& status) {
   // A message may quote bytes of a client that are not UTF-8.
   const auto message = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
       status.message().data(), static_cast<py::ssize_t>(status.message().size()), "replace"));
-  return py::module_::import("naiad.errors").attr("from_code")(std::string(code_name(status.code())), message);
+  return py::module_::import("naiad.errors")
+      .attr("from_code")(std::string(code_name(status.code())), message);
 }
 
 void raise_status(const Status& status) {

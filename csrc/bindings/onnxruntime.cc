@@ -38,8 +38,10 @@ py::dict metadata(const std::shared_ptr<OnnxRuntime>& runtime, const std::string
   py::dict custom;
   // The file's own text: any bytes.
   for (const auto& [key, value] : read.custom) {
-    custom[py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(key.data(), static_cast<py::ssize_t>(key.size()), "replace"))] =
-        py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(value.data(), static_cast<py::ssize_t>(value.size()), "replace"));
+    custom[py::reinterpret_steal<py::str>(
+        PyUnicode_DecodeUTF8(key.data(), static_cast<py::ssize_t>(key.size()), "replace"))] =
+        py::reinterpret_steal<py::str>(
+            PyUnicode_DecodeUTF8(value.data(), static_cast<py::ssize_t>(value.size()), "replace"));
   }
   dict["custom"] = custom;
   return dict;
@@ -55,12 +57,13 @@ void register_onnxruntime(py::module_& module) {
            }),
            py::arg("library_path"))
       .def_property_readonly("version", [](const OnnxRuntime& self) { return self.version(); })
-      .def("factory",
-           [](const std::shared_ptr<OnnxRuntime>& self, const std::string& model_path,
-              const std::map<std::string, std::string>& options) {
-             return BackendFactoryObject{make_onnxruntime_factory(self, model_path, options)};
-           },
-           py::arg("model_path"), py::arg("options"))
+      .def(
+          "factory",
+          [](const std::shared_ptr<OnnxRuntime>& self, const std::string& model_path,
+             const std::map<std::string, std::string>& options) {
+            return BackendFactoryObject{make_onnxruntime_factory(self, model_path, options)};
+          },
+          py::arg("model_path"), py::arg("options"))
       .def("metadata", &metadata, py::arg("model_path"));
 }
 

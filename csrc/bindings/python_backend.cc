@@ -12,8 +12,8 @@
 namespace naiad {
 namespace {
 
-// The Python state of an instance's thread, kept for its life: entering is cheap, and thread-local and context
-// variables of the model persist.
+// The Python state of an instance's thread, kept for its life: entering is cheap, and thread-local and
+// context variables of the model persist.
 class PythonThread {
  public:
   PythonThread() : state_(PyGILState_Ensure()), saved_(PyEval_SaveThread()) {}
@@ -86,9 +86,9 @@ class RequestView {
     const TensorSpec& spec = model.outputs[*index];
     const DataType dtype = dtype_from_name(datatype).value_or(DataType::kInvalid);
     if (dtype != spec.dtype) {
-      throw Error(Code::kInvalidArgument, "output '" + name + "' of model '" + model.name + "' has data-type '" +
-                                              datatype + "', but the configuration says '" +
-                                              std::string(dtype_name(spec.dtype)) + "'");
+      throw Error(Code::kInvalidArgument,
+                  "output '" + name + "' of model '" + model.name + "' has data-type '" + datatype +
+                      "', but the configuration says '" + std::string(dtype_name(spec.dtype)) + "'");
     }
     run.output(k_, *index, copy(array, dtype));
   }
@@ -203,10 +203,14 @@ BackendFactory make_python_factory(py::function make) {
 void register_request_view(py::module_& module) {
   py::class_<RequestView>(module, "RequestView")
       .def_property_readonly("id", [](const RequestView& view) { return view.request().id; })
-      .def_property_readonly("sequence_id", [](const RequestView& view) { return view.request().sequence_id; })
-      .def_property_readonly("sequence_name", [](const RequestView& view) { return view.request().sequence_name; })
-      .def_property_readonly("sequence_start", [](const RequestView& view) { return view.request().sequence_start; })
-      .def_property_readonly("sequence_end", [](const RequestView& view) { return view.request().sequence_end; })
+      .def_property_readonly("sequence_id",
+                             [](const RequestView& view) { return view.request().sequence_id; })
+      .def_property_readonly("sequence_name",
+                             [](const RequestView& view) { return view.request().sequence_name; })
+      .def_property_readonly("sequence_start",
+                             [](const RequestView& view) { return view.request().sequence_start; })
+      .def_property_readonly("sequence_end",
+                             [](const RequestView& view) { return view.request().sequence_end; })
       .def_property_readonly("timeout_us", [](const RequestView& view) { return view.request().timeout_us; })
       .def_property_readonly("priority", [](const RequestView& view) { return view.request().priority; })
       .def_property_readonly("parameters",

@@ -1,10 +1,10 @@
 #pragma once
 
+#include <pybind11/pybind11.h>
+
 #include <memory>
 #include <mutex>
 #include <vector>
-
-#include <pybind11/pybind11.h>
 
 #include "memory/buffer.h"
 

@@ -17,11 +17,13 @@ namespace {
 // Requests that may wait for a model which sets no bound of its own.
 constexpr std::size_t kDefaultQueueSize = 8192;
 
-TensorSpec make_tensor_spec(std::string name, const std::string& datatype, const std::vector<std::int64_t>& dims,
+TensorSpec make_tensor_spec(std::string name, const std::string& datatype,
+                            const std::vector<std::int64_t>& dims,
                             const std::optional<std::vector<std::int64_t>>& reshape, bool optional,
                             std::vector<std::string> labels) {
   const auto dtype = dtype_from_name(datatype);
-  if (!dtype) throw Error(Code::kInvalidArgument, "unknown datatype '" + datatype + "' of tensor '" + name + "'");
+  if (!dtype)
+    throw Error(Code::kInvalidArgument, "unknown datatype '" + datatype + "' of tensor '" + name + "'");
   TensorSpec spec;
   spec.name = std::move(name);
   spec.dtype = *dtype;
@@ -33,9 +35,9 @@ TensorSpec make_tensor_spec(std::string name, const std::string& datatype, const
 }
 
 ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t max_batch_size,
-                          std::vector<TensorSpec> inputs, std::vector<TensorSpec> outputs, bool dynamic_batching,
-                          std::vector<std::uint32_t> preferred_batch_sizes, std::uint64_t max_queue_delay_us,
-                          std::size_t max_queue_size) {
+                          std::vector<TensorSpec> inputs, std::vector<TensorSpec> outputs,
+                          bool dynamic_batching, std::vector<std::uint32_t> preferred_batch_sizes,
+                          std::uint64_t max_queue_delay_us, std::size_t max_queue_size) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
@@ -70,14 +72,16 @@ void register_specs(py::module_& module) {
            py::arg("reshape") = py::none(), py::arg("optional") = false,
            py::arg("labels") = std::vector<std::string>{})
       .def_readonly("name", &TensorSpec::name)
-      .def_property_readonly("datatype", [](const TensorSpec& spec) { return std::string(dtype_name(spec.dtype)); })
+      .def_property_readonly("datatype",
+                             [](const TensorSpec& spec) { return std::string(dtype_name(spec.dtype)); })
       .def_property_readonly("dims", [](const TensorSpec& spec) {
         return std::vector<std::int64_t>(spec.dims.begin(), spec.dims.end());
       });
 
   py::class_<ModelSpec>(module, "ModelSpec")
       .def(py::init(&make_model_spec), py::arg("name"), py::arg("version"), py::kw_only(),
-           py::arg("max_batch_size"), py::arg("inputs"), py::arg("outputs"), py::arg("dynamic_batching") = false,
+           py::arg("max_batch_size"), py::arg("inputs"), py::arg("outputs"),
+           py::arg("dynamic_batching") = false,
            py::arg("preferred_batch_sizes") = std::vector<std::uint32_t>{}, py::arg("max_queue_delay_us") = 0,
            py::arg("max_queue_size") = 0)
       .def_readonly("name", &ModelSpec::name)

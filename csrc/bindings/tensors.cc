@@ -84,8 +84,8 @@ py::object make_result(const std::shared_ptr<Core>& core, const Request& request
 void register_tensors(py::module_& module) {
   py::class_<TensorObject>(module, "Tensor", py::buffer_protocol())
       .def_readonly("name", &TensorObject::name)
-      .def_property_readonly("datatype",
-                             [](const TensorObject& self) { return std::string(dtype_name(self.tensor.dtype)); })
+      .def_property_readonly(
+          "datatype", [](const TensorObject& self) { return std::string(dtype_name(self.tensor.dtype)); })
       .def_property_readonly("shape", [](const TensorObject& self) { return shape_tuple(self.tensor.shape); })
       .def_property_readonly("size_bytes", [](const TensorObject& self) { return self.tensor.size_bytes; })
       .def("numpy", [](const TensorObject& self) { return array_of_tensor(self.tensor, self.share()); })

@@ -102,7 +102,9 @@ std::uint16_t DataPlane::grpc_port() const {
   return state_->grpc_port;
 }
 
-void DataPlane::refuse_inference() { state_->stopping.store(true, std::memory_order_relaxed); }
+void DataPlane::refuse_inference() {
+  state_->stopping.store(true, std::memory_order_relaxed);
+}
 
 void DataPlane::give_up() {
   for (const auto& thread : state_->threads) thread->give_up();

@@ -36,7 +36,7 @@ struct InFlight::State {
     Taker* taker = nullptr;      // null: abandoned
     std::uint64_t mark = 0;
     std::uint32_t generation = 0;
-    std::uint32_t next = kNoPlace;  // of the taker's list, or of the free list
+    std::uint32_t next = kNoPlace;    // of the taker's list, or of the free list
     std::uint32_t before = kNoPlace;  // of the taker's list
   };
 
@@ -60,8 +60,8 @@ struct InFlight::State {
   std::vector<Home> homes;  // drained, being delivered
   CompletionQueue<Home, StdAtomics, NoEvent> queue;
   std::atomic<std::size_t> size{0};  // a count only: pairs with nothing
-  // How many threads are inside complete(); the destructor's kClosing pairs with each one's increment: one that
-  // comes after it signals all_home, one that came before it is waited for.
+  // How many threads are inside complete(); the destructor's kClosing pairs with each one's increment: one
+  // that comes after it signals all_home, one that came before it is waited for.
   alignas(kCacheLineBytes) std::atomic<std::uint32_t> completing{0};
   EventFd all_home;
 };
@@ -82,7 +82,9 @@ void InFlight::State::release(std::uint32_t index) {
   size.fetch_sub(1, std::memory_order_relaxed);
 }
 
-InFlight::InFlight(EventLoop& loop) : state_(std::make_unique<State>(loop)) { loop.watch_wakes(*this); }
+InFlight::InFlight(EventLoop& loop) : state_(std::make_unique<State>(loop)) {
+  loop.watch_wakes(*this);
+}
 
 InFlight::~InFlight() {
   State& state = *state_;
@@ -178,7 +180,9 @@ void InFlight::give_up(const Status& status) {
   }
 }
 
-std::size_t InFlight::size() const { return state_->size.load(std::memory_order_relaxed); }
+std::size_t InFlight::size() const {
+  return state_->size.load(std::memory_order_relaxed);
+}
 
 void InFlight::complete(std::unique_ptr<Request> request, Response response) noexcept {
   State& state = *state_;
@@ -194,10 +198,12 @@ void InFlight::complete(std::unique_ptr<Request> request, Response response) noe
   state.completing.fetch_sub(1, std::memory_order_release);
 }
 
-void InFlight::on_events(std::uint32_t /*events*/) { state_->arrive(); }
+void InFlight::on_events(std::uint32_t /*events*/) {
+  state_->arrive();
+}
 
-// Takes all that has come home, then looks each taker up when it is its turn: one that an earlier answer caused to
-// be abandoned is told nothing.
+// Takes all that has come home, then looks each taker up when it is its turn: one that an earlier answer
+// caused to be abandoned is told nothing.
 void InFlight::State::arrive() {
   queue.drain(homes);
   for (Home& home : homes) {

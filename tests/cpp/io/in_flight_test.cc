@@ -148,9 +148,15 @@ TEST_CASE("in flight: one request of several is abandoned by its mark") {
   RecordingTaker taker;
   std::vector<std::unique_ptr<Request>> requests;
   for (std::uint64_t i = 0; i < 3; ++i) requests.push_back(kit.add(taker, i));
-  SUBCASE("the first") { kit.in_flight->abandon(taker, 0); }
-  SUBCASE("the middle one") { kit.in_flight->abandon(taker, 1); }
-  SUBCASE("the last") { kit.in_flight->abandon(taker, 2); }
+  SUBCASE("the first") {
+    kit.in_flight->abandon(taker, 0);
+  }
+  SUBCASE("the middle one") {
+    kit.in_flight->abandon(taker, 1);
+  }
+  SUBCASE("the last") {
+    kit.in_flight->abandon(taker, 2);
+  }
   std::vector<std::uint64_t> expected;
   for (std::uint64_t i = 0; i < 3; ++i) {
     if (!requests[i]->cancelled) expected.push_back(i);
@@ -162,7 +168,8 @@ TEST_CASE("in flight: one request of several is abandoned by its mark") {
   CHECK(kit.in_flight->size() == 0);
 }
 
-TEST_CASE("in flight: a taker that goes while an earlier answer is told gets none of those that came with it") {
+TEST_CASE(
+    "in flight: a taker that goes while an earlier answer is told gets none of those that came with it") {
   InFlightKit kit;
   RecordingTaker first;
   auto second = std::make_unique<RecordingTaker>();
