@@ -1,7 +1,9 @@
 // One request through the whole core and back: admission, queue, batch loop, identity, completion. In one
 // process, without a wire. Prints
-//   the round trip of one request at a time (p50, p99 in us), and
-//   requests per second with `kWindow` requests out, batched, one client thread and one instance.
+//   the round trip of one request at a time (p50, p99 in us),
+//   requests per second with `kWindow` requests out, batched, one client thread and one instance,
+// first with every request going through the queue to the instance's thread, then with short ones run by the
+// thread that submits them.
 
 #include <algorithm>
 #include <chrono>
@@ -130,16 +132,19 @@ void batched(Engine& engine, Home& home, const Model& model) {
 }  // namespace
 
 int main() {
-  Engine engine(make_arena_pool(std::size_t{256} << 20));
-  Home home;
-  const auto single = engine.start(identity_model(false), make_identity_factory(), {{"single_0", {}}});
-  const auto batching = engine.start(identity_model(true), make_identity_factory(), {{"batching_0", {}}});
-  engine.publish("single", {single});
-  engine.publish("batching", {batching});
-  for (int i = 0; i < kRepeats; ++i) {
-    round_trips(engine, home);
-    batched(engine, home, *batching);
+  for (const std::uint64_t inline_limit_ns : {std::uint64_t{0}, Engine::kInlineLimitNs}) {
+    Engine engine(make_arena_pool(std::size_t{256} << 20), inline_limit_ns);
+    Home home;
+    const auto single = engine.start(identity_model(false), make_identity_factory(), {{"single_0", {}}});
+    const auto batching = engine.start(identity_model(true), make_identity_factory(), {{"batching_0", {}}});
+    engine.publish("single", {single});
+    engine.publish("batching", {batching});
+    std::printf("%s\n", inline_limit_ns == 0 ? "through the queue" : "run by the submitting thread when short");
+    for (int i = 0; i < kRepeats; ++i) {
+      round_trips(engine, home);
+      batched(engine, home, *batching);
+    }
+    engine.close();
   }
-  engine.close();
   return 0;
 }

@@ -54,6 +54,8 @@ class OnnxRuntimeBackend final : public Backend {
     for (const OnnxBinding& output : bindings_.outputs) output_names_.push_back(output.name.c_str());
   }
 
+  bool runs_on_any_thread() const override { return true; }
+
   void execute(Execution& execution) override {
     const Clearing clearing{*this};
     for (std::size_t i = 0; i < bindings_.inputs.size(); ++i) add_input(execution, i);

@@ -21,13 +21,14 @@ Status parse_version(std::string_view text, std::int64_t& version) {
 
 }  // namespace
 
-Engine::Engine(std::unique_ptr<TensorPool> pool) : pool_(std::move(pool)) {}
+Engine::Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns)
+    : pool_(std::move(pool)), inline_limit_ns_(inline_limit_ns) {}
 
 Engine::~Engine() { close(); }
 
 std::shared_ptr<Model> Engine::start(ModelSpec spec, const BackendFactory& factory,
                                      const std::vector<InstancePlan>& instances) {
-  auto model = std::make_shared<Model>(std::move(spec), factory, instances, *pool_, clock_);
+  auto model = std::make_shared<Model>(std::move(spec), factory, instances, *pool_, clock_, inline_limit_ns_);
   const std::unique_lock lock(mutex_);
   running_.push_back(model);
   return model;

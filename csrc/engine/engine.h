@@ -16,7 +16,12 @@ namespace naiad {
 // which versions are published under which name.
 class Engine {
  public:
-  explicit Engine(std::unique_ptr<TensorPool> pool);
+  // What a batch may cost to be run by the thread that submits it: about the price of the two changes of threads
+  // that this saves.
+  static constexpr std::uint64_t kInlineLimitNs = 15'000;
+
+  // `inline_limit_ns`: see Model.
+  explicit Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns = kInlineLimitNs);
   // Stops every model that is still running.
   ~Engine();
 
@@ -51,6 +56,7 @@ class Engine {
   Status look_up(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const;
 
   const std::unique_ptr<TensorPool> pool_;
+  const std::uint64_t inline_limit_ns_;
   const SteadyClock clock_;
   mutable std::shared_mutex mutex_;
   std::map<std::string, Versions, std::less<>> published_;

@@ -8,6 +8,9 @@
 namespace naiad {
 namespace {
 
+// A larger request may take long in a model that is short otherwise.
+constexpr std::size_t kMaxInlineBytes = 32 << 10;
+
 std::uint64_t wall_clock_ms() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                         std::chrono::system_clock::now().time_since_epoch())
@@ -36,8 +39,11 @@ Marks marks_of(const Execution& execution, std::uint64_t end_ns) {
 }  // namespace
 
 Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<InstancePlan>& instances,
-             TensorPool& pool, const Clock& clock)
-    : spec_(std::make_shared<const ModelSpec>(std::move(spec))), clock_(clock), scheduler_(*spec_, clock) {
+             TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns)
+    : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
+      clock_(clock),
+      scheduler_(*spec_, clock),
+      inline_limit_ns_(inline_limit_ns) {
   InstanceObserver& observer = *this;
   for (const InstancePlan& plan : instances) {
     InstanceSpec instance{*spec_, pool, plan.name, plan.device};
@@ -57,6 +63,7 @@ Model::~Model() { stop(false); }
 Status Model::submit(std::unique_ptr<Request>& request) {
   Status status = admit(spec_, *request);
   if (status.ok()) {
+    if (try_run_here(request)) return status;
     status = scheduler_.try_submit(request);
     if (status.ok()) return status;
     const std::uint64_t spent_ns = clock_.now_ns() - request->timestamps.received_ns;
@@ -69,9 +76,24 @@ Status Model::submit(std::unique_ptr<Request>& request) {
   return {status.code(), "[request id: " + id + "] " + status.message()};
 }
 
+bool Model::try_run_here(std::unique_ptr<Request>& request) {
+  if (inline_limit_ns_ == 0 || request->cancelled.load(std::memory_order_relaxed)) return false;
+  std::size_t size_bytes = 0;
+  for (const Tensor& input : request->inputs) size_bytes += input.size_bytes;
+  if (size_bytes > kMaxInlineBytes || !scheduler_.takes_at_once()) return false;
+  const std::shared_lock lock(instances_mutex_, std::try_to_lock);
+  if (!lock) return false;
+  request->timestamps.queued_ns = clock_.now_ns();
+  if (request->deadline_ns != 0 && request->timestamps.queued_ns >= request->deadline_ns) return false;
+  for (const auto& instance : instances_) {
+    if (instance->try_run_here(request, inline_limit_ns_)) return true;
+  }
+  return false;
+}
+
 void Model::stop(bool drain) {
   scheduler_.close(drain);
-  const std::lock_guard lock(stopping_);
+  const std::unique_lock lock(instances_mutex_);
   instances_.clear();
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <shared_mutex>
 #include <vector>
 
 #include "base/clock.h"
@@ -19,16 +21,18 @@ struct InstancePlan {
 // A running version of a model: its queue, its instances, its counters.
 class Model final : private InstanceObserver {
  public:
-  // Loads all instances, in parallel; blocks until they stand, throws what the first one that failed threw.
+  // Loads all instances, in parallel; blocks until they stand, throws what the first one that failed threw. A
+  // request that an idle instance would take at once, of a model whose batches have lately cost no more than
+  // `inline_limit_ns`, is run by the thread that submits it; 0: never.
   Model(ModelSpec spec, const BackendFactory& factory, const std::vector<InstancePlan>& instances,
-        TensorPool& pool, const Clock& clock);
+        TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns);
   // Stops without draining.
   ~Model() override;
 
   const ModelSpec& spec() const { return *spec_; }
 
-  // Checks the request against the model and queues it; on failure the request stays with the caller. Any
-  // thread; never blocks.
+  // Checks the request against the model and queues it, or runs it; on failure the request stays with the
+  // caller. Any thread; never blocks but for a short model.
   Status submit(std::unique_ptr<Request>& request);
 
   // Refuses new requests, runs what waits (`drain`) or fails it, and ends the instances. Blocks until they
@@ -42,12 +46,14 @@ class Model final : private InstanceObserver {
  private:
   void ran(const Execution& execution) override;
   void dropped(const DroppedRequest& dropped) override;
+  bool try_run_here(std::unique_ptr<Request>& request);
 
   const std::shared_ptr<const ModelSpec> spec_;
   const Clock& clock_;
   Statistics statistics_;
   DynamicScheduler scheduler_;
-  std::mutex stopping_;
+  const std::uint64_t inline_limit_ns_;
+  std::shared_mutex instances_mutex_;  // shared by who runs a request here, exclusive while they end
   std::vector<std::unique_ptr<ModelInstance>> instances_;  // last: their threads use all of the above
 };
 

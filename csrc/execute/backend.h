@@ -32,6 +32,10 @@ class Backend {
   // for single requests. An Error thrown fails those that have no answer yet; the instance lives on.
   // Instance thread.
   virtual void execute(Execution& execution) = 0;
+
+  // Whether execute() may be called by other threads too, still one at a time: then a short model runs on the
+  // thread that brings the request, which saves two changes of threads. Any thread.
+  virtual bool runs_on_any_thread() const { return false; }
 };
 
 // Makes the backend of one instance; throws Error when the model cannot be loaded. Instance thread.

@@ -26,22 +26,23 @@ void execute(Backend& backend, Execution& execution) {
 ModelInstance::ModelInstance(InstanceSpec spec, BackendFactory factory, DynamicScheduler& scheduler,
                              const Clock& clock, InstanceObserver& observer)
     : spec_(std::move(spec)), scheduler_(scheduler), clock_(clock), observer_(observer) {
-  thread_ = start_thread(spec_.name, [this, factory = std::move(factory)] { run(factory); });
+  thread_ = start_thread(spec_.name, [this, factory = std::move(factory)] { load_and_serve(factory); });
 }
 
-void ModelInstance::run(const BackendFactory& factory) {
-  std::unique_ptr<Backend> backend;
+void ModelInstance::load_and_serve(const BackendFactory& factory) {
   try {
-    backend = factory(spec_);
+    backend_ = factory(spec_);
   } catch (...) {
     loaded_.set_exception(std::current_exception());
     return;
   }
   loaded_.set_value();
-  serve(*backend);
+  serve();
+  const std::lock_guard lock(busy_);
+  backend_.reset();
 }
 
-void ModelInstance::serve(Backend& backend) {
+void ModelInstance::serve() {
   while (auto batch = scheduler_.next()) {
     for (DroppedRequest& dropped : batch->dropped) {
       observer_.dropped(dropped);
@@ -49,11 +50,31 @@ void ModelInstance::serve(Backend& backend) {
       sink->complete(std::move(dropped.request), Response{std::move(dropped.status), {}, {}});
     }
     if (batch->requests.empty()) continue;
-    Execution execution(spec_.model, std::move(batch->requests), spec_.pool, clock_);
-    execute(backend, execution);
-    observer_.ran(execution);
-    execution.complete();
+    const std::lock_guard lock(busy_);
+    scheduler_.begun();
+    run(std::move(batch->requests));
   }
+}
+
+bool ModelInstance::try_run_here(std::unique_ptr<Request>& request, std::uint64_t limit_ns) {
+  if (batch_ns_.load(std::memory_order_relaxed) > limit_ns) return false;
+  const std::unique_lock lock(busy_, std::try_to_lock);
+  if (!lock || backend_ == nullptr || !backend_->runs_on_any_thread()) return false;
+  std::vector<std::unique_ptr<Request>> requests;
+  requests.push_back(std::move(request));
+  run(std::move(requests));
+  return true;
+}
+
+void ModelInstance::run(std::vector<std::unique_ptr<Request>> requests) {
+  Execution execution(spec_.model, std::move(requests), spec_.pool, clock_);
+  execute(*backend_, execution);
+  const std::uint64_t spent_ns = clock_.now_ns() - execution.start_ns();
+  const std::uint64_t before_ns = batch_ns_.load(std::memory_order_relaxed);
+  const bool first = before_ns == std::numeric_limits<std::uint64_t>::max();
+  batch_ns_.store(first ? spent_ns : before_ns - before_ns / 8 + spent_ns / 8, std::memory_order_relaxed);
+  observer_.ran(execution);
+  execution.complete();
 }
 
 }  // namespace naiad

@@ -140,6 +140,7 @@ Batch DynamicScheduler::take(std::size_t count, std::vector<DroppedRequest> drop
     batch.requests.push_back(std::move(pending_.front()));
     pending_.pop_front();
   }
+  if (count != 0) num_taken_.fetch_add(1, std::memory_order_seq_cst);
   queue_.forget(count + dropped.size());
   batch.dropped = std::move(dropped);
   return batch;

@@ -36,6 +36,16 @@ class DynamicScheduler {
   // Requests that wait. Any thread.
   std::size_t num_waiting() const { return queue_.num_waiting(); }
 
+  // The batch that next() gave has begun to run. Instance thread; once for each batch that has requests.
+  void begun() { num_taken_.fetch_sub(1, std::memory_order_seq_cst); }
+
+  // Whether an idle instance would take a request that comes now at once and alone: nothing waits, nothing that
+  // was taken has yet to begin, and the policy waits for no company. Any thread.
+  bool takes_at_once() const {
+    return rules_.max_delay_ns == 0 && queue_.num_waiting() == 0 &&
+           num_taken_.load(std::memory_order_seq_cst) == 0 && !queue_.closed();
+  }
+
  private:
   // All with former_ held.
   std::optional<Batch> form(std::optional<std::uint64_t>& wait_until_ns);
@@ -49,6 +59,9 @@ class DynamicScheduler {
   const Clock& clock_;
   const BatchRules rules_;
   RequestQueue queue_;
+  // Batches between next() and begun(). Raised before the requests stop counting as waiting, so that
+  // takes_at_once() sees them in one of the two.
+  std::atomic<std::size_t> num_taken_{0};
   std::atomic<bool> discard_{false};  // close(drain = false): read by the former after the queue woke it
 
   std::mutex former_;  // held by the instance that forms a batch, also while it waits for requests

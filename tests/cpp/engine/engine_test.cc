@@ -148,6 +148,101 @@ TEST_CASE("a stopped model refuses, and what it had is failed when not drained")
   CHECK(house.submit(row_request(1, 1)).code() == Code::kUnavailable);
 }
 
+namespace {
+
+// Says on which thread it ran; may run on any.
+class Anywhere final : public Backend {
+ public:
+  explicit Anywhere(std::atomic<std::thread::id>& last, std::atomic<int>& inside) : last_(last), inside_(inside) {}
+  bool runs_on_any_thread() const override { return true; }
+  void execute(Execution& execution) override {
+    CHECK(inside_.fetch_add(1) == 0);
+    last_ = std::this_thread::get_id();
+    execution.output(0, execution.input(0));
+    inside_.fetch_sub(1);
+  }
+
+ private:
+  std::atomic<std::thread::id>& last_;
+  std::atomic<int>& inside_;
+};
+
+struct InlineHouse {
+  explicit InlineHouse(std::uint64_t limit_ns) : engine(make_arena_pool(64 << 20), limit_ns) {}
+
+  void start(const ModelSpec& spec) {
+    model = engine.start(
+        spec, [this](const InstanceSpec&) { return std::make_unique<Anywhere>(last, inside); }, instances(1));
+    engine.publish("m", {model});
+  }
+  // Which thread ran it.
+  std::thread::id run(std::unique_ptr<Request> request) {
+    const std::size_t before = sink.size();
+    request->sink = &sink;
+    CHECK(engine.submit(request).ok());
+    while (sink.size() == before) std::this_thread::yield();
+    return last;
+  }
+
+  std::atomic<std::thread::id> last{};
+  std::atomic<int> inside{0};
+  Engine engine;
+  RecordingSink sink;
+  std::shared_ptr<Model> model;
+};
+
+constexpr std::uint64_t kAnyTime = 1'000'000'000'000;
+
+}  // namespace
+
+TEST_CASE("a short model is run by the submitting thread, once it is known to be short") {
+  InlineHouse house(kAnyTime);
+  house.start(row_model(8));
+  CHECK(house.run(row_request(1, 1)) != std::this_thread::get_id());
+  // The instance may still be counting the first one.
+  while (house.run(row_request(1, 1)) != std::this_thread::get_id()) std::this_thread::yield();
+  CHECK(house.model->statistics().success.count == house.sink.size());
+  CHECK(house.run(row_request(1, 10'000)) != std::this_thread::get_id());  // too large to be sure of
+}
+
+TEST_CASE("a model with a delay, or an engine without the wish, always uses the instance's thread") {
+  ModelSpec delayed = row_model(8);
+  delayed.batching.dynamic = true;
+  delayed.batching.max_queue_delay_ns = 1000;
+  InlineHouse house(kAnyTime);
+  house.start(delayed);
+  InlineHouse never(0);
+  never.start(row_model(8));
+  for (int i = 0; i < 20; ++i) {
+    CHECK(house.run(row_request(1, 1)) != std::this_thread::get_id());
+    CHECK(never.run(row_request(1, 1)) != std::this_thread::get_id());
+  }
+}
+
+TEST_CASE("stress: a backend runs one batch at a time, whichever thread runs it, also while it is stopped") {
+  for (int round = 0; round < 5; ++round) {
+    InlineHouse house(kAnyTime);
+    house.start(row_model(8));
+    static_cast<void>(house.run(row_request(1, 1)));
+    std::atomic<std::size_t> accepted{1};
+    {
+      std::vector<std::jthread> clients;
+      for (int c = 0; c < 3; ++c) {
+        clients.emplace_back([&] {
+          for (int i = 0; i < 400; ++i) {
+            auto request = row_request(1, 2, 1);
+            request->sink = &house.sink;
+            if (house.engine.submit(request).ok()) ++accepted;
+          }
+        });
+      }
+      std::this_thread::yield();
+      house.engine.stop(*house.model, true);
+    }
+    CHECK(house.sink.size() == accepted.load());
+  }
+}
+
 TEST_CASE("stress: submitters, instances and stopping at once lose nothing") {
   for (int round = 0; round < 5; ++round) {
     House house;
