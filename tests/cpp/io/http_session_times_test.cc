@@ -1,0 +1,97 @@
+#include "io/http_session.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "comes_true.h"
+#include "session_house.h"
+
+using namespace naiad;
+using namespace naiad::test;
+
+namespace {
+
+constexpr std::string_view kInfer = "/v2/models/m/infer";
+constexpr std::string_view kAnswer =
+    R"({"model_name":"m","model_version":"1",)"
+    R"("outputs":[{"name":"Y","datatype":"FP32","shape":[1,2],"data":[1.5,2.0]}]})";
+
+std::string infer(std::string_view body = infer_json(), std::string_view fields = {}) {
+  return http_request("POST", kInfer, body, fields);
+}
+
+std::string error(const std::string& message) {
+  return R"({"error":")" + message + "\"}";
+}
+
+void check_usable(HttpClient& client) {
+  const HttpAnswer answer = client.ask(infer());
+  CHECK(answer.status == 200);
+  CHECK(answer.body == kAnswer);
+}
+
+}  // namespace
+
+TEST_CASE("a head, a body and a silence have their times") {
+  DataPlaneOptions options;
+  options.header_timeout_ns = 30'000'000;
+  options.stall_timeout_ns = 60'000'000;
+  options.idle_timeout_ns = 120'000'000;
+  SessionHouse house(options);
+  HttpClient head = house.connect();
+  REQUIRE(head.send("POST /v2"));
+  const HttpAnswer late_head = head.answer();
+  CHECK(late_head.status == 408);
+  CHECK(late_head.body == error("request head was not received in time"));
+  CHECK(head.at_end());
+  for (const char* fields :
+       {"Content-Length: 10\r\n", "Content-Length: 100000\r\n", "Transfer-Encoding: chunked\r\n"}) {
+    HttpClient body = house.connect();
+    REQUIRE(body.send(http_request("POST", kInfer, {}, fields)));
+    const HttpAnswer late_body = body.answer();
+    CHECK(late_body.status == 408);
+    CHECK(late_body.body == error("request body was not received in time"));
+    CHECK(body.at_end());
+  }
+  HttpClient idle = house.connect();
+  CHECK(idle.ask(infer()).status == 200);
+  CHECK(idle.at_end());
+  CHECK(comes_true([&] { return house.bytes.used() == 0; }));
+}
+
+TEST_CASE("a model may take longer than any time of the connection") {
+  DataPlaneOptions options;
+  options.header_timeout_ns = options.stall_timeout_ns = options.idle_timeout_ns = 20'000'000;
+  SessionHouse house(options);
+  house.echo.gate.shut();
+  HttpClient client = house.connect();
+  REQUIRE(client.send(infer()));
+  house.echo.gate.wait_for_arrivals(1);
+  // Another connection's idle time passes meanwhile.
+  HttpClient other = house.connect();
+  CHECK(other.at_end());
+  house.echo.gate.open();
+  CHECK(client.answer().status == 200);
+}
+
+TEST_CASE("draining closes an idle connection at once and a busy one after its answer") {
+  SessionHouse house;
+  HttpClient idle = house.connect();
+  check_usable(idle);
+  house.echo.gate.shut();
+  HttpClient busy = house.connect();
+  // The second one waits behind the first.
+  REQUIRE(busy.send(infer() + infer()));
+  house.echo.gate.wait_for_arrivals(2);
+  house.drain();
+  CHECK(idle.at_end());
+  house.echo.gate.open();
+  const HttpAnswer answer = busy.answer();
+  CHECK(answer.status == 200);
+  CHECK(answer.fields.at("connection") == "close");
+  CHECK(busy.at_end());
+  CHECK(comes_true([&] { return house.num_sessions() == 0; }));
+}
