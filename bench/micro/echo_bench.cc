@@ -1,7 +1,7 @@
 // The floor of the data plane: a length-prefixed echo on one event loop over loopback TCP, with nothing of a
 // protocol, a queue or a model. The server's CPU time per round trip is that of the loop's thread, kernel
-// included; latency is what a blocking client sees. With several connections the client writes to each of them
-// before it reads from the first.
+// included; latency is what a blocking client sees. With several connections the client writes to each of
+// them before it reads from the first.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -184,9 +184,10 @@ void bench(std::size_t size_bytes, std::size_t num_connections, int num_rounds) 
   const auto percentile = [&](double part) {
     return latencies_us[static_cast<std::size_t>(part * static_cast<double>(latencies_us.size() - 1))];
   };
-  std::printf("%8zu bytes, %3zu connections: server CPU %7.2f us per round trip; p50 %8.1f us, p99 %8.1f us%s\n",
-              size_bytes, num_connections, cpu_us, percentile(0.5), percentile(0.99),
-              num_connections == 1 ? "" : " for a turn of all");
+  std::printf(
+      "%8zu bytes, %3zu connections: server CPU %7.2f us per round trip; p50 %8.1f us, p99 %8.1f us%s\n",
+      size_bytes, num_connections, cpu_us, percentile(0.5), percentile(0.99),
+      num_connections == 1 ? "" : " for a turn of all");
 }
 
 }  // namespace

@@ -28,7 +28,9 @@ constexpr std::size_t kBatched = 2'000'000;
 constexpr std::size_t kWindow = 256;
 constexpr int kRepeats = 5;
 
-std::uint64_t now_ns() { return SteadyClock().now_ns(); }
+std::uint64_t now_ns() {
+  return SteadyClock().now_ns();
+}
 
 ModelSpec identity_model(bool dynamic) {
   ModelSpec spec;
@@ -81,7 +83,8 @@ std::unique_ptr<Request> make_request(const char* model, TensorPool& pool, Compl
   BufferRef block = pool.try_allocate(kNumFloats * sizeof(float));
   std::memset(block->data(), 0, block->size_bytes());
   request->given_inputs.push_back(
-      {"INPUT0", {DataType::kFp32, Shape{1, kNumFloats}, block->data(), block->size_bytes(), std::move(block)}});
+      {"INPUT0",
+       {DataType::kFp32, Shape{1, kNumFloats}, block->data(), block->size_bytes(), std::move(block)}});
   request->sink = &home;
   return request;
 }
@@ -139,7 +142,8 @@ int main() {
     const auto batching = engine.start(identity_model(true), make_identity_factory(), {{"batching_0", {}}});
     engine.publish("single", {single});
     engine.publish("batching", {batching});
-    std::printf("%s\n", inline_limit_ns == 0 ? "through the queue" : "run by the submitting thread when short");
+    std::printf("%s\n",
+                inline_limit_ns == 0 ? "through the queue" : "run by the submitting thread when short");
     for (int i = 0; i < kRepeats; ++i) {
       round_trips(engine, home);
       batched(engine, home, *batching);

@@ -22,6 +22,8 @@ Status pin_host_memory(void* data, std::size_t size_bytes) {
   return {Code::kUnsupported, std::string("cannot pin host memory: ") + cudaGetErrorString(error)};
 }
 
-void unpin_host_memory(void* data) { static_cast<void>(cudaHostUnregister(data)); }
+void unpin_host_memory(void* data) {
+  static_cast<void>(cudaHostUnregister(data));
+}
 
 }  // namespace naiad

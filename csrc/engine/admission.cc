@@ -8,11 +8,17 @@
 namespace naiad {
 namespace {
 
-Status invalid(std::string message) { return {Code::kInvalidArgument, std::move(message)}; }
+Status invalid(std::string message) {
+  return {Code::kInvalidArgument, std::move(message)};
+}
 
-std::string quoted(std::string_view name) { return "'" + std::string(name) + "'"; }
+std::string quoted(std::string_view name) {
+  return "'" + std::string(name) + "'";
+}
 
-std::string of_model(const ModelSpec& spec) { return " for model " + quoted(spec.name); }
+std::string of_model(const ModelSpec& spec) {
+  return " for model " + quoted(spec.name);
+}
 
 std::string quoted_list(const std::vector<std::string_view>& names) {
   std::string text = "[";
@@ -43,8 +49,8 @@ Status wrong_inputs(const ModelSpec& spec, const Request& request) {
   }
   text += std::to_string(given.size()) + " inputs" + of_model(spec) + ". Got input(s) " + quoted_list(given);
   if (!missing.empty()) {
-    text += ", but missing required input(s) " + quoted_list(missing) +
-            ". Please provide all required input(s).";
+    text +=
+        ", but missing required input(s) " + quoted_list(missing) + ". Please provide all required input(s).";
   } else {
     text += '.';
   }
@@ -74,8 +80,10 @@ Status wrong_shape(const ModelSpec& spec, const TensorSpec& input, const Shape& 
   if (spec.batches()) {
     text +=
         " NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be "
-        "prepended to each input shape. If you want to specify the full shape including the batch dim in your "
-        "input dims config, try setting max_batch_size to zero. See the model configuration docs for more info "
+        "prepended to each input shape. If you want to specify the full shape including the batch dim in "
+        "your "
+        "input dims config, try setting max_batch_size to zero. See the model configuration docs for more "
+        "info "
         "on max_batch_size.";
   }
   return invalid(std::move(text));

@@ -15,8 +15,7 @@ Status parse_version(std::string_view text, std::int64_t& version) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
   if (error == std::errc() && end == text.data() + text.size() && version > 0) return {};
   return {Code::kInvalidArgument, "failed to get model version from specified version string '" +
-                                      std::string(text) +
-                                      "', version should be an integral value > 0"};
+                                      std::string(text) + "', version should be an integral value > 0"};
 }
 
 }  // namespace
@@ -24,7 +23,9 @@ Status parse_version(std::string_view text, std::int64_t& version) {
 Engine::Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns)
     : pool_(std::move(pool)), inline_limit_ns_(inline_limit_ns) {}
 
-Engine::~Engine() { close(); }
+Engine::~Engine() {
+  close();
+}
 
 std::shared_ptr<Model> Engine::start(ModelSpec spec, const BackendFactory& factory,
                                      const std::vector<InstancePlan>& instances) {
@@ -71,7 +72,8 @@ Status Engine::submit(std::unique_ptr<Request>& request) {
   // Held until the request is queued: when publish() has returned, no request is still on its way to a model
   // that is no longer published, so that the model can be drained and stopped without refusing one.
   const std::shared_lock lock(mutex_);
-  if (Status status = look_up(request->model_name, request->model_version, model); !status.ok()) return status;
+  if (Status status = look_up(request->model_name, request->model_version, model); !status.ok())
+    return status;
   return model->submit(request);
 }
 

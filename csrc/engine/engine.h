@@ -16,8 +16,8 @@ namespace naiad {
 // which versions are published under which name.
 class Engine {
  public:
-  // What a batch may cost to be run by the thread that submits it: about the price of the two changes of threads
-  // that this saves.
+  // What a batch may cost to be run by the thread that submits it: about the price of the two changes of
+  // threads that this saves.
   static constexpr std::uint64_t kInlineLimitNs = 15'000;
 
   // `inline_limit_ns`: see Model.

@@ -58,7 +58,9 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
   }
 }
 
-Model::~Model() { stop(false); }
+Model::~Model() {
+  stop(false);
+}
 
 Status Model::submit(std::unique_ptr<Request>& request) {
   Status status = admit(spec_, *request);

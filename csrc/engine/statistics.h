@@ -31,8 +31,8 @@ struct BatchTallies {
 
 // The counters of a model version since it was loaded, as Triton's statistics extension defines them.
 struct StatisticsValues {
-  std::uint64_t inference_count = 0;  // rows that ran
-  std::uint64_t execution_count = 0;  // batches that ran
+  std::uint64_t inference_count = 0;    // rows that ran
+  std::uint64_t execution_count = 0;    // batches that ran
   std::uint64_t last_inference_ms = 0;  // wall clock, since the epoch
   Tally success;
   Tally fail;

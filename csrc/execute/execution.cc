@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 
-bool aligned(const std::byte* data) { return reinterpret_cast<std::uintptr_t>(data) % kAlignment == 0; }
+bool aligned(const std::byte* data) {
+  return reinterpret_cast<std::uintptr_t>(data) % kAlignment == 0;
+}
 
 }  // namespace
 

@@ -40,9 +40,9 @@ class ModelInstance {
   // Blocks until the backend is loaded; throws what its factory threw. Once, one thread.
   void wait_loaded() { loaded_.get_future().get(); }
 
-  // Runs an admitted request on the calling thread, as a batch of its own, and sends it home: when the backend
-  // allows that, is idle, and has lately needed no more than `limit_ns` for a batch. Otherwise leaves the
-  // request. Any thread; never blocks but for the model itself.
+  // Runs an admitted request on the calling thread, as a batch of its own, and sends it home: when the
+  // backend allows that, is idle, and has lately needed no more than `limit_ns` for a batch. Otherwise leaves
+  // the request. Any thread; never blocks but for the model itself.
   bool try_run_here(std::unique_ptr<Request>& request, std::uint64_t limit_ns);
 
  private:
@@ -59,7 +59,7 @@ class ModelInstance {
   // What a batch has lately cost, a moving average; the greatest number while nothing is known. A hint: pairs
   // with nothing.
   std::atomic<std::uint64_t> batch_ns_{std::numeric_limits<std::uint64_t>::max()};
-  std::mutex busy_;  // held by the thread that runs a batch
+  std::mutex busy_;                   // held by the thread that runs a batch
   std::unique_ptr<Backend> backend_;  // guarded by busy_; the instance's thread makes and destroys it
   std::jthread thread_;
 };

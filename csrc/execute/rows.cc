@@ -51,7 +51,8 @@ std::size_t RowCutter::size_of(std::uint32_t num_rows) const {
   const std::byte* at = next_;
   for (std::size_t i = 0; i < per_row * num_rows; ++i) {
     std::uint32_t length = 0;
-    if (static_cast<std::size_t>(end - at) < sizeof length) throw Error(Code::kInternal, "BYTES output ends early");
+    if (static_cast<std::size_t>(end - at) < sizeof length)
+      throw Error(Code::kInternal, "BYTES output ends early");
     std::memcpy(&length, at, sizeof length);
     at += sizeof length;
     if (static_cast<std::size_t>(end - at) < length) throw Error(Code::kInternal, "BYTES output ends early");

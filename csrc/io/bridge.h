@@ -54,7 +54,8 @@ struct ControlCancel {
   std::uint64_t call = 0;
 };
 
-using BridgeItem = std::variant<ControlConnection, std::shared_ptr<ControlCall>, ControlMessage, ControlCancel>;
+using BridgeItem =
+    std::variant<ControlConnection, std::shared_ptr<ControlCall>, ControlMessage, ControlCancel>;
 
 // What I/O threads hand to Python's event loop.
 class Bridge {

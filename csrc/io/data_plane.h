@@ -22,14 +22,14 @@ struct ListenOptions {
 
 // Bounds of an HTTP/2 connection.
 struct Http2Limits {
-  std::uint32_t max_concurrent_streams = 1024;      // clients open one channel for many callers
-  std::size_t max_message_bytes = (1UL << 31) - 1;  // as Triton has it
-  std::size_t max_metadata_bytes = 16UL << 10;      // names and values of a call's header fields together
-  std::size_t stream_window_bytes = 4UL << 20;      // what a client may send ahead on one stream
+  std::uint32_t max_concurrent_streams = 1024;       // clients open one channel for many callers
+  std::size_t max_message_bytes = (1UL << 31) - 1;   // as Triton has it
+  std::size_t max_metadata_bytes = 16UL << 10;       // names and values of a call's header fields together
+  std::size_t stream_window_bytes = 4UL << 20;       // what a client may send ahead on one stream
   std::size_t connection_window_bytes = 16UL << 20;  // and on all of them
-  std::size_t max_resets_per_second = 200;          // of streams, by the client: more is an attack
-  std::size_t max_waiting_requests = 256;           // of one ModelStreamInfer, not answered yet
-  std::uint64_t idle_timeout_ns = 0;                // without a call; 0 = kept: clients hold channels open
+  std::size_t max_resets_per_second = 200;           // of streams, by the client: more is an attack
+  std::size_t max_waiting_requests = 256;            // of one ModelStreamInfer, not answered yet
+  std::uint64_t idle_timeout_ns = 0;                 // without a call; 0 = kept: clients hold channels open
   std::uint64_t keepalive_time_ns = 7'200'000'000'000;  // silent so long: pinged; 0 = never
   std::uint64_t keepalive_timeout_ns = 20'000'000'000;  // and closed when the ping is not answered
 };
@@ -39,11 +39,11 @@ struct DataPlaneOptions {
   ListenOptions grpc;
   std::size_t num_threads = 1;
   std::size_t max_connections = 10'000;
-  std::size_t max_message_bytes = 64UL << 20;         // a body of HTTP, compressed and not
-  std::size_t max_in_flight_bytes = 1UL << 30;        // bodies of all connections together
-  std::uint64_t header_timeout_ns = 10'000'000'000;   // from the first byte of a head to its last
-  std::uint64_t idle_timeout_ns = 75'000'000'000;     // between requests of a connection
-  std::uint64_t stall_timeout_ns = 30'000'000'000;    // no byte moves either way in the middle of a message
+  std::size_t max_message_bytes = 64UL << 20;        // a body of HTTP, compressed and not
+  std::size_t max_in_flight_bytes = 1UL << 30;       // bodies of all connections together
+  std::uint64_t header_timeout_ns = 10'000'000'000;  // from the first byte of a head to its last
+  std::uint64_t idle_timeout_ns = 75'000'000'000;    // between requests of a connection
+  std::uint64_t stall_timeout_ns = 30'000'000'000;   // no byte moves either way in the middle of a message
   DecodeLimits decode;
   Http2Limits http2;
 };

@@ -37,8 +37,8 @@ struct NoEvent {
 }  // namespace
 
 struct EventLoop::State {
-  // What is known of a descriptor. The generation goes into the epoll data and tells a descriptor from a later
-  // one of the same number.
+  // What is known of a descriptor. The generation goes into the epoll data and tells a descriptor from a
+  // later one of the same number.
   struct Watched {
     Watcher* watcher = nullptr;
     std::uint32_t generation = 0;
@@ -76,9 +76,9 @@ struct EventLoop::State {
   std::uint64_t now_ns = 0;
   bool running = false;
 
-  // pending and asleep are Dekker's pair, both seq_cst: either wake() sees that the loop may sleep, or the loop
-  // sees before it sleeps that there is something. pending's exchange in the loop also acquires what the one in
-  // wake() released: all that was filled before it.
+  // pending and asleep are Dekker's pair, both seq_cst: either wake() sees that the loop may sleep, or the
+  // loop sees before it sleeps that there is something. pending's exchange in the loop also acquires what the
+  // one in wake() released: all that was filled before it.
   alignas(kCacheLineBytes) std::atomic<bool> pending{false};
   std::atomic<bool> asleep{false};
   // Pairs with nothing: the wake() that follows its setting makes the loop look.
@@ -88,8 +88,8 @@ struct EventLoop::State {
 void EventLoop::State::change(int operation, int fd, std::uint32_t events) {
   epoll_event event{};
   event.events = events;
-  event.data.u64 = std::uint64_t{watched[static_cast<std::size_t>(fd)].generation} << 32 |
-                   static_cast<std::uint32_t>(fd);
+  event.data.u64 =
+      std::uint64_t{watched[static_cast<std::size_t>(fd)].generation} << 32 | static_cast<std::uint32_t>(fd);
   if (epoll_ctl(epoll_fd, operation, fd, &event) != 0) throw_refused("epoll_ctl");
 }
 
@@ -176,11 +176,14 @@ void EventLoop::post(std::function<void()> task) {
   wake();
 }
 
-void EventLoop::watch_wakes(Watcher& watcher) { state_->wake_watchers.push_back(&watcher); }
+void EventLoop::watch_wakes(Watcher& watcher) {
+  state_->wake_watchers.push_back(&watcher);
+}
 
 void EventLoop::forget_wakes(Watcher& watcher) {
   // Emptied, not taken out: it may be forgotten while they are told.
-  std::replace(state_->wake_watchers.begin(), state_->wake_watchers.end(), &watcher, static_cast<Watcher*>(nullptr));
+  std::replace(state_->wake_watchers.begin(), state_->wake_watchers.end(), &watcher,
+               static_cast<Watcher*>(nullptr));
 }
 
 void EventLoop::wake() noexcept {
@@ -190,13 +193,19 @@ void EventLoop::wake() noexcept {
   if (state_->asleep.load(std::memory_order_seq_cst)) state_->wake_event.signal();
 }
 
-std::uint64_t EventLoop::now_ns() const { return state_->running ? state_->now_ns : state_->clock.now_ns(); }
+std::uint64_t EventLoop::now_ns() const {
+  return state_->running ? state_->now_ns : state_->clock.now_ns();
+}
 
-const Clock& EventLoop::clock() const { return state_->clock; }
+const Clock& EventLoop::clock() const {
+  return state_->clock;
+}
 
 EventLoop::Timer::Timer(EventLoop& loop, std::function<void()> due) : loop_(loop), due_(std::move(due)) {}
 
-EventLoop::Timer::~Timer() { loop_.state_->wheel.forget(*this); }
+EventLoop::Timer::~Timer() {
+  loop_.state_->wheel.forget(*this);
+}
 
 void EventLoop::Timer::arm(std::uint64_t delay_ns) {
   const std::uint64_t now_ns = loop_.now_ns();
@@ -204,6 +213,8 @@ void EventLoop::Timer::arm(std::uint64_t delay_ns) {
   loop_.state_->wheel.arm(*this, now_ns + std::min(delay_ns, longest_ns));
 }
 
-void EventLoop::Timer::disarm() { loop_.state_->wheel.disarm(*this); }
+void EventLoop::Timer::disarm() {
+  loop_.state_->wheel.disarm(*this);
+}
 
 }  // namespace naiad

@@ -24,9 +24,9 @@ class EventLoop {
     virtual void on_events(std::uint32_t events) = 0;
   };
 
-  // Something that is due once, coarsely: never early, late by up to a tick of the wheel (some 10 ms). Disarmed
-  // when destroyed. `due` may arm or destroy any timer, its own too. Arming it again for later costs next to
-  // nothing.
+  // Something that is due once, coarsely: never early, late by up to a tick of the wheel (some 10 ms).
+  // Disarmed when destroyed. `due` may arm or destroy any timer, its own too. Arming it again for later costs
+  // next to nothing.
   class Timer {
    public:
     Timer(EventLoop& loop, std::function<void()> due);
@@ -68,8 +68,8 @@ class EventLoop {
   void post(std::function<void()> task);
 
   // For what other threads fill and the I/O thread empties: whoever filled calls wake(), and each watcher of
-  // wakes is told, with no events, in a round that begins its emptying after that. Many wakes may be one. Cheaper
-  // than a descriptor: a loop that is awake is woken without a system call.
+  // wakes is told, with no events, in a round that begins its emptying after that. Many wakes may be one.
+  // Cheaper than a descriptor: a loop that is awake is woken without a system call.
   void watch_wakes(Watcher& watcher);
   void forget_wakes(Watcher& watcher);
   // Any thread; never blocks.

@@ -21,7 +21,9 @@ std::uint64_t deadline_of(const GrpcHead& head, std::uint64_t now_ns) {
 
 }  // namespace
 
-void reserve_grpc_prefix(WireMessage& message) { message.text().append(kGrpcPrefixBytes, '\0'); }
+void reserve_grpc_prefix(WireMessage& message) {
+  message.text().append(kGrpcPrefixBytes, '\0');
+}
 
 void complete_grpc_prefix(WireMessage& message) {
   write_grpc_prefix(std::span<char, kGrpcPrefixBytes>(message.text().data(), kGrpcPrefixBytes), false,
@@ -40,7 +42,8 @@ void GrpcCall::on_answer(std::uint32_t, std::unique_ptr<Request>, Response) {}
 
 void GrpcCall::on_open() {
   if (bad_timeout_) {
-    fail(GrpcStatus::kInternal, "grpc-timeout is malformed, expected at most 8 digits and one of H M S m u n");
+    fail(GrpcStatus::kInternal,
+         "grpc-timeout is malformed, expected at most 8 digits and one of H M S m u n");
     return;
   }
   if (unknown_coding_) {
@@ -73,7 +76,9 @@ void GrpcCall::fail(GrpcStatus status, std::string_view message) {
   finish(status, message);
 }
 
-void GrpcCall::on_deadline() { fail(GrpcStatus::kDeadlineExceeded, "Deadline Exceeded"); }
+void GrpcCall::on_deadline() {
+  fail(GrpcStatus::kDeadlineExceeded, "Deadline Exceeded");
+}
 
 void GrpcCall::on_closed() {
   if (!done_) on_abandoned();
@@ -169,8 +174,8 @@ void GrpcCall::begin_message() {
   message.share = context().bytes.try_take(size_bytes);
   if (message.share) message.block = context().pool.try_allocate(size_bytes);
   if (!message.block) {
-    fail(GrpcStatus::kResourceExhausted, "too many bytes in flight to take a message of " +
-                                             std::to_string(size_bytes) + " bytes");
+    fail(GrpcStatus::kResourceExhausted,
+         "too many bytes in flight to take a message of " + std::to_string(size_bytes) + " bytes");
     return;
   }
   message.size_bytes = size_bytes;
@@ -195,8 +200,8 @@ void GrpcCall::complete_message() {
     message.share = {};
     message = {std::move(plain.block), plain.size_bytes, context().bytes.try_take(plain.size_bytes)};
     if (!message.share) {
-      fail(GrpcStatus::kResourceExhausted, "too many bytes in flight to take a message of " +
-                                               std::to_string(plain.size_bytes) + " bytes");
+      fail(GrpcStatus::kResourceExhausted,
+           "too many bytes in flight to take a message of " + std::to_string(plain.size_bytes) + " bytes");
       return;
     }
   }
@@ -221,7 +226,9 @@ Status GrpcCall::submit(GrpcMessage& message, std::uint32_t number, std::string&
   return status;
 }
 
-void GrpcCall::abandon(std::uint32_t number) { context().in_flight.abandon(connection_.taker, mark(number)); }
+void GrpcCall::abandon(std::uint32_t number) {
+  context().in_flight.abandon(connection_.taker, mark(number));
+}
 
 std::uint64_t GrpcCall::mark(std::uint32_t number) const {
   return static_cast<std::uint64_t>(id()) << 32 | number;

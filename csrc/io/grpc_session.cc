@@ -13,7 +13,8 @@
 namespace naiad {
 namespace {
 
-// As much as is handed to the stream at a time. What waits behind it stays with its call, where a reset drops it.
+// As much as is handed to the stream at a time. What waits behind it stays with its call, where a reset drops
+// it.
 constexpr std::size_t kMaxUnsentBytes = 512UL << 10;
 // How long a client may take to hear that it should open no more calls, before those are refused.
 constexpr std::uint64_t kLastCallNs = 1'000'000'000;

@@ -56,8 +56,9 @@ struct H2Connection::Callbacks {
     return 0;
   }
 
-  static int on_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t* name, std::size_t name_size,
-                       const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* user_data) noexcept {
+  static int on_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t* name,
+                       std::size_t name_size, const std::uint8_t* value, std::size_t value_size, std::uint8_t,
+                       void* user_data) noexcept {
     H2Connection& connection = self(user_data);
     // Fields behind the body mean nothing in a gRPC request.
     if (connection.in_head_) connection.user_.on_field(text_of(name, name_size), text_of(value, value_size));
@@ -264,7 +265,9 @@ void H2Connection::expect(H2Stream& stream, std::size_t size_bytes) {
   changed();
 }
 
-H2Stream* H2Connection::find(std::int32_t id) const { return Callbacks::stream(session_, id); }
+H2Stream* H2Connection::find(std::int32_t id) const {
+  return Callbacks::stream(session_, id);
+}
 
 void H2Connection::ping() {
   check(nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr));
@@ -273,8 +276,9 @@ void H2Connection::ping() {
 
 void H2Connection::go_away(bool last_call) {
   if (last_call) {
-    check(nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
-                                NGHTTP2_NO_ERROR, nullptr, 0));
+    check(nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                                nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR, nullptr,
+                                0));
   } else {
     check(nghttp2_submit_shutdown_notice(session_));
   }

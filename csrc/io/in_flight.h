@@ -48,7 +48,8 @@ class InFlight final : public CompletionSink, private EventLoop::Watcher {
   // One request is cancelled, its answer will be dropped. I/O thread.
   void abandon(const Taker& taker, std::uint64_t mark);
 
-  // Every request that is out is cancelled and answered with `status`, in place of its own answer. I/O thread.
+  // Every request that is out is cancelled and answered with `status`, in place of its own answer. I/O
+  // thread.
   void give_up(const Status& status);
 
   // Requests that are out, abandoned ones included. Any thread.

@@ -73,7 +73,9 @@ OwnedFd listen_at(const ListenOptions& options, const addrinfo& address, std::ui
   return fd;
 }
 
-OwnedFd open_spare() { return OwnedFd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+OwnedFd open_spare() {
+  return OwnedFd(open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
 
 }  // namespace
 
@@ -102,7 +104,9 @@ Listener::Listener(EventLoop& loop, OwnedFd socket, std::function<void(OwnedFd)>
   loop_.watch(socket_.get(), EPOLLIN, *this);
 }
 
-Listener::~Listener() { loop_.forget(socket_.get()); }
+Listener::~Listener() {
+  loop_.forget(socket_.get());
+}
 
 void Listener::on_events(std::uint32_t) {
   for (int i = 0; i < kMaxAcceptsPerRound; ++i) {

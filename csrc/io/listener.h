@@ -39,9 +39,9 @@ struct ListeningSockets {
 // Throws Error(kUnavailable) when the address or the port cannot be had. Blocks while a name is looked up.
 ListeningSockets listen_on(const ListenOptions& options);
 
-// Accepts what connects to one listening socket, until it is destroyed. When the process is out of descriptors,
-// the first that waits is closed by means of a descriptor kept for that (it learns at once that it is not served),
-// and no more are accepted for 100 ms. I/O thread.
+// Accepts what connects to one listening socket, until it is destroyed. When the process is out of
+// descriptors, the first that waits is closed by means of a descriptor kept for that (it learns at once that
+// it is not served), and no more are accepted for 100 ms. I/O thread.
 class Listener final : private EventLoop::Watcher {
  public:
   // `accepted` is given each new connection: not blocking, without Nagle's delay.

@@ -15,8 +15,8 @@ inline nghttp2_nv field(std::string_view name, std::string_view value, bool fixe
   const auto bytes = [](std::string_view text) {
     return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));
   };
-  const std::uint8_t flags = fixed ? NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
-                                   : NGHTTP2_NV_FLAG_NO_COPY_NAME;
+  const std::uint8_t flags =
+      fixed ? NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE : NGHTTP2_NV_FLAG_NO_COPY_NAME;
   return {bytes(name), bytes(value), name.size(), value.size(), flags};
 }
 

@@ -61,6 +61,8 @@ Transport::Moved PlainTransport::write(std::span<const iovec> pieces) {
 
 }  // namespace
 
-std::unique_ptr<Transport> make_plain_transport(int fd) { return std::make_unique<PlainTransport>(fd); }
+std::unique_ptr<Transport> make_plain_transport(int fd) {
+  return std::make_unique<PlainTransport>(fd);
+}
 
 }  // namespace naiad

@@ -19,13 +19,14 @@ class ReceiveBlock {
   explicit ReceiveBlock(TensorPool& pool) : pool_(pool) {}
 
   std::span<const std::byte> bytes() const {
-    return block_ ? std::span<const std::byte>{block_->data() + begin_, end_ - begin_} : std::span<const std::byte>{};
+    return block_ ? std::span<const std::byte>{block_->data() + begin_, end_ - begin_}
+                  : std::span<const std::byte>{};
   }
   const BufferRef& owner() const { return block_; }
   void consume(std::size_t size_bytes) { begin_ += size_bytes; }
 
-  // At least kLeastRoomBytes behind bytes(), which it may move; a bigger block for a stream that filled the last
-  // one. Empty when the pool is exhausted.
+  // At least kLeastRoomBytes behind bytes(), which it may move; a bigger block for a stream that filled the
+  // last one. Empty when the pool is exhausted.
   std::span<std::byte> try_room();
   // So many bytes of the room have been filled.
   void fill(std::size_t size_bytes);

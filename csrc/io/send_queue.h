@@ -1,10 +1,10 @@
 #pragma once
 
+#include <sys/uio.h>
+
 #include <cstddef>
 #include <span>
 #include <vector>
-
-#include <sys/uio.h>
 
 #include "io/stream.h"
 

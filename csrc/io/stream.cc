@@ -46,11 +46,17 @@ void Stream::on_events(std::uint32_t events) {
   state.update_interest((events & EPOLLIN) != 0);
 }
 
-std::span<const std::byte> Stream::input() const { return state_->input.bytes(); }
+std::span<const std::byte> Stream::input() const {
+  return state_->input.bytes();
+}
 
-BufferRef Stream::input_owner() const { return state_->input.owner(); }
+BufferRef Stream::input_owner() const {
+  return state_->input.owner();
+}
 
-void Stream::consume(std::size_t size_bytes) { state_->input.consume(size_bytes); }
+void Stream::consume(std::size_t size_bytes) {
+  state_->input.consume(size_bytes);
+}
 
 void Stream::receive_into(BufferRef block, std::size_t filled) {
   State& state = *state_;
@@ -70,11 +76,17 @@ void Stream::receive_into(BufferRef block, std::size_t filled) {
   state.settle_outside();
 }
 
-bool Stream::receiving() const { return state_->receiving; }
+bool Stream::receiving() const {
+  return state_->receiving;
+}
 
-std::size_t Stream::received_bytes() const { return state_->filled; }
+std::size_t Stream::received_bytes() const {
+  return state_->filled;
+}
 
-void Stream::pause() { state_->paused = true; }
+void Stream::pause() {
+  state_->paused = true;
+}
 
 void Stream::resume() {
   State& state = *state_;
@@ -100,7 +112,9 @@ void Stream::send(Outgoing outgoing) {
   state.settle_outside();
 }
 
-std::size_t Stream::unsent_bytes() const { return state_->output.size_bytes(); }
+std::size_t Stream::unsent_bytes() const {
+  return state_->output.size_bytes();
+}
 
 void Stream::close_after_sent() {
   State& state = *state_;
@@ -112,8 +126,12 @@ void Stream::close_after_sent() {
   state.settle_outside();
 }
 
-void Stream::close() { state_->finish(); }
+void Stream::close() {
+  state_->finish();
+}
 
-bool Stream::closed() const { return state_->closed; }
+bool Stream::closed() const {
+  return state_->closed;
+}
 
 }  // namespace naiad

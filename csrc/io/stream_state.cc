@@ -100,9 +100,9 @@ bool Stream::State::fill(bool ended) {
     }
     std::size_t room_bytes = 0;
     for (std::size_t i = 0; i < count; ++i) room_bytes += into[i].iov_len;
-    const auto moved =
-        count == 1 ? transport->read({static_cast<std::byte*>(into[0].iov_base), into[0].iov_len})
-                   : transport->scatter({into.data(), count});
+    const auto moved = count == 1
+                           ? transport->read({static_cast<std::byte*>(into[0].iov_base), into[0].iov_len})
+                           : transport->scatter({into.data(), count});
     read_wants_write = moved.outcome == Outcome::kWantWrite;
     switch (moved.outcome) {
       case Outcome::kMoved:

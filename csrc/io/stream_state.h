@@ -19,7 +19,8 @@ inline constexpr std::uint32_t kStreamEnding = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 // The inside of a Stream: what it holds, and how it moves bytes. For stream.cc and stream_state.cc alone.
 struct Stream::State {
-  State(Stream& owner, EventLoop& event_loop, std::unique_ptr<Transport> byte_transport, TensorPool& pool, User& told)
+  State(Stream& owner, EventLoop& event_loop, std::unique_ptr<Transport> byte_transport, TensorPool& pool,
+        User& told)
       : stream(owner), loop(event_loop), user(told), transport(std::move(byte_transport)), input(pool) {}
 
   bool reads() const { return !paused && !starved && !closing && !closed && !gone_due; }
@@ -48,19 +49,19 @@ struct Stream::State {
   BufferRef target;  // of receive_into()
   std::size_t filled = 0;
 
-  std::uint32_t interest = 0;  // what epoll watches for
-  std::uint32_t write_wait = 0;  // EPOLLIN or EPOLLOUT: a write waits for that
-  std::unique_ptr<EventLoop::Timer> timer;   // to linger, or to try again for memory; few streams need one
-  std::shared_ptr<Stream*> posted;           // the stream, for tasks that may outlive it; few need one
-  bool* destroyed = nullptr;                 // on the stack of settle(): set when the user destroys the stream
+  std::uint32_t interest = 0;               // what epoll watches for
+  std::uint32_t write_wait = 0;             // EPOLLIN or EPOLLOUT: a write waits for that
+  std::unique_ptr<EventLoop::Timer> timer;  // to linger, or to try again for memory; few streams need one
+  std::shared_ptr<Stream*> posted;          // the stream, for tasks that may outlive it; few need one
+  bool* destroyed = nullptr;                // on the stack of settle(): set when the user destroys the stream
 
   bool started = false;
   bool closed = false;
   bool paused = false;
-  bool held = false;              // not watched until resume()
-  bool starved = false;           // no memory to receive into
-  bool closing = false;           // after close_after_sent()
-  bool lingering = false;         // all is sent, the sending side is shut
+  bool held = false;       // not watched until resume()
+  bool starved = false;    // no memory to receive into
+  bool closing = false;    // after close_after_sent()
+  bool lingering = false;  // all is sent, the sending side is shut
   bool receiving = false;
   bool read_wants_write = false;  // TLS
   bool telling = false;           // a call of the user is under way

@@ -85,7 +85,8 @@ void TimerWheel::run_slot(std::size_t index) {
 void TimerWheel::find_next() {
   next_tick_ = kNever;
   const std::size_t start = (tick_ + 1) % kNumSlots;
-  // One word more than there are: the first is looked at from `start` on, and again at the end for what is before.
+  // One word more than there are: the first is looked at from `start` on, and again at the end for what is
+  // before.
   for (std::size_t i = 0; i <= occupied_.size() && next_tick_ == kNever; ++i) {
     const std::size_t word = (start / 64 + i) % occupied_.size();
     std::uint64_t bits = occupied_[word];

@@ -1,12 +1,12 @@
 #pragma once
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
-
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 namespace naiad {
 

@@ -8,7 +8,8 @@ class HeapBuffer final : public Buffer {
   static BufferRef make(std::size_t size_bytes) {
     auto bytes = std::make_unique<std::byte[]>(size_bytes);
     std::byte* data = bytes.get();
-    return BufferRef::adopt(std::unique_ptr<HeapBuffer>(new HeapBuffer(std::move(bytes), data, size_bytes)).release());
+    return BufferRef::adopt(
+        std::unique_ptr<HeapBuffer>(new HeapBuffer(std::move(bytes), data, size_bytes)).release());
   }
 
  private:
@@ -24,6 +25,8 @@ class HeapBuffer final : public Buffer {
 
 }  // namespace
 
-BufferRef make_heap_buffer(std::size_t size_bytes) { return HeapBuffer::make(size_bytes); }
+BufferRef make_heap_buffer(std::size_t size_bytes) {
+  return HeapBuffer::make(size_bytes);
+}
 
 }  // namespace naiad

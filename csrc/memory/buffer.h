@@ -68,9 +68,7 @@ class BufferRef {
   Buffer* operator->() const { return buffer_; }
   Buffer* get() const { return buffer_; }
   // True when this is the only share. Any thread (exact only for the thread that holds it).
-  bool unique() const {
-    return buffer_ != nullptr && buffer_->owners_.load(std::memory_order_acquire) == 1;
-  }
+  bool unique() const { return buffer_ != nullptr && buffer_->owners_.load(std::memory_order_acquire) == 1; }
 
  private:
   Buffer* buffer_ = nullptr;

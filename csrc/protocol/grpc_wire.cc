@@ -128,7 +128,8 @@ bool GrpcPrefixReader::take(std::span<const std::byte>& data) {
 
 std::uint32_t GrpcPrefixReader::size_bytes() const {
   std::uint32_t size = 0;
-  for (std::size_t i = 1; i < kGrpcPrefixBytes; ++i) size = size << 8 | static_cast<std::uint32_t>(bytes_.at(i));
+  for (std::size_t i = 1; i < kGrpcPrefixBytes; ++i)
+    size = size << 8 | static_cast<std::uint32_t>(bytes_.at(i));
   return size;
 }
 

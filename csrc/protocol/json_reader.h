@@ -22,8 +22,7 @@ class JsonReader {
   enum class Kind : unsigned char { kObject, kArray, kString, kNumber, kBool, kNull, kOther };
 
   // Reads `text` from `start` on; at most `max_depth` arrays and objects may be open at once.
-  JsonReader(std::string_view text, std::size_t start, std::size_t max_depth,
-             TextStore& unescaped)
+  JsonReader(std::string_view text, std::size_t start, std::size_t max_depth, TextStore& unescaped)
       : text_(text), at_(start), max_depth_(max_depth), unescaped_(unescaped) {
     levels_.reserve(8);
     keys_.reserve(16);

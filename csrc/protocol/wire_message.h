@@ -30,9 +30,8 @@ class WireMessage {
 
   // The bytes of a piece; valid until the message or the response is changed.
   std::span<const std::byte> bytes(const Piece& piece) const {
-    const auto* start = piece.data != nullptr
-                            ? piece.data
-                            : reinterpret_cast<const std::byte*>(text_.data()) + piece.offset;
+    const auto* start =
+        piece.data != nullptr ? piece.data : reinterpret_cast<const std::byte*>(text_.data()) + piece.offset;
     return {start, piece.size_bytes};
   }
   const std::vector<Piece>& pieces() const { return pieces_; }

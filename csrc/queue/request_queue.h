@@ -34,7 +34,8 @@ class RequestQueue {
   // or cancel_wait().
   Parker::Ticket prepare_wait() { return parker_.prepare(); }
   void cancel_wait(Parker::Ticket ticket) { parker_.cancel(ticket); }
-  // Blocks until a push or close() after prepare_wait(), or until `deadline_ns` of the steady clock. Consumer.
+  // Blocks until a push or close() after prepare_wait(), or until `deadline_ns` of the steady clock.
+  // Consumer.
   void wait(Parker::Ticket ticket, std::optional<std::uint64_t> deadline_ns) {
     parker_.wait(ticket, deadline_ns);
   }

@@ -25,7 +25,7 @@ struct TensorSpec {
 
 // When a model takes its batches.
 struct BatchingSpec {
-  bool dynamic = false;                          // false: one request at a time
+  bool dynamic = false;                           // false: one request at a time
   std::vector<std::uint32_t> preferred_num_rows;  // ascending; empty: max_batch_size alone
   std::uint64_t max_queue_delay_ns = 0;
 };

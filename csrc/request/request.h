@@ -66,10 +66,10 @@ struct Request {
 
   // What the engine adds on admission.
   std::shared_ptr<const ModelSpec> spec;
-  std::vector<Tensor> inputs;         // in the order of spec->inputs, in the model's own shapes; absent
-                                      // optional ones are not present()
-  std::vector<bool> wanted;           // by position in spec->outputs
-  std::uint32_t num_rows = 1;         // the batch dimension; 1 when the model does not batch
+  std::vector<Tensor> inputs;  // in the order of spec->inputs, in the model's own shapes; absent
+                               // optional ones are not present()
+  std::vector<bool> wanted;    // by position in spec->outputs
+  std::uint32_t num_rows = 1;  // the batch dimension; 1 when the model does not batch
   Timestamps timestamps;
 
   // The way home.

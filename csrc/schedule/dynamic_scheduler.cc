@@ -31,9 +31,13 @@ bool batch_together(const Request& a, const Request& b) {
   return true;
 }
 
-Status cancelled() { return {Code::kCancelled, "Request was cancelled before it ran"}; }
+Status cancelled() {
+  return {Code::kCancelled, "Request was cancelled before it ran"};
+}
 
-Status expired() { return {Code::kDeadlineExceeded, "Deadline Exceeded"}; }
+Status expired() {
+  return {Code::kDeadlineExceeded, "Deadline Exceeded"};
+}
 
 // The parameter "timeout" counts from when the request is queued.
 std::uint64_t deadline_of(const Request& request) {
@@ -100,7 +104,8 @@ std::optional<Batch> DynamicScheduler::form(std::optional<std::uint64_t>& wait_u
     wait_until_ns = decision.wait_until_ns;
     count = decision.take;
     // Those at the head that expire while they wait for company are dropped in time.
-    if (wait_until_ns && first_deadline_ns_ != 0) wait_until_ns = std::min(*wait_until_ns, first_deadline_ns_);
+    if (wait_until_ns && first_deadline_ns_ != 0)
+      wait_until_ns = std::min(*wait_until_ns, first_deadline_ns_);
   }
   if (count == 0 && dropped.empty()) return std::nullopt;
   return take(count, std::move(dropped));
@@ -115,7 +120,9 @@ bool DynamicScheduler::look_ahead(std::uint64_t now_ns, std::vector<DroppedReque
     const Request& request = *pending_[i];
     const bool gone = request.cancelled.load(std::memory_order_relaxed);
     if (discard || gone || (request.deadline_ns != 0 && now_ns >= request.deadline_ns)) {
-      dropped.push_back({std::move(pending_[i]), discard ? unloaded(model_) : gone ? cancelled() : expired()});
+      dropped.push_back({std::move(pending_[i]), discard ? unloaded(model_)
+                                                 : gone  ? cancelled()
+                                                         : expired()});
       pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
       continue;
     }
@@ -146,6 +153,8 @@ Batch DynamicScheduler::take(std::size_t count, std::vector<DroppedRequest> drop
   return batch;
 }
 
-bool DynamicScheduler::finished() const { return queue_.closed() && queue_.num_waiting() == 0; }
+bool DynamicScheduler::finished() const {
+  return queue_.closed() && queue_.num_waiting() == 0;
+}
 
 }  // namespace naiad

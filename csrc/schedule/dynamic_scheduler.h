@@ -14,14 +14,14 @@
 
 namespace naiad {
 
-// The queue of a model and the forming of its batches. There is no batcher thread: the idle instance forms its
-// own batch, one former at a time. Without dynamic batching each batch is one request.
+// The queue of a model and the forming of its batches. There is no batcher thread: the idle instance forms
+// its own batch, one former at a time. Without dynamic batching each batch is one request.
 class DynamicScheduler {
  public:
   DynamicScheduler(const ModelSpec& model, const Clock& clock);
 
-  // Queues an admitted request, or leaves it and says why not. A request that its deadline, or its timeout, finds
-  // waiting comes out as dropped. Any thread; never blocks.
+  // Queues an admitted request, or leaves it and says why not. A request that its deadline, or its timeout,
+  // finds waiting comes out as dropped. Any thread; never blocks.
   Status try_submit(std::unique_ptr<Request>& request);
 
   // The next batch; empty when the scheduler is closed and nothing waits any more. Blocks until there is one.
@@ -39,8 +39,8 @@ class DynamicScheduler {
   // The batch that next() gave has begun to run. Instance thread; once for each batch that has requests.
   void begun() { num_taken_.fetch_sub(1, std::memory_order_seq_cst); }
 
-  // Whether an idle instance would take a request that comes now at once and alone: nothing waits, nothing that
-  // was taken has yet to begin, and the policy waits for no company. Any thread.
+  // Whether an idle instance would take a request that comes now at once and alone: nothing waits, nothing
+  // that was taken has yet to begin, and the policy waits for no company. Any thread.
   bool takes_at_once() const {
     return rules_.max_delay_ns == 0 && queue_.num_waiting() == 0 &&
            num_taken_.load(std::memory_order_seq_cst) == 0 && !queue_.closed();

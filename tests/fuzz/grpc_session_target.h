@@ -33,7 +33,8 @@ struct GrpcServer {
     spec.inputs.push_back({"X", DataType::kFp32, Shape{-1}, {}, false, {}});
     spec.outputs.push_back({"Y", DataType::kFp32, Shape{-1}, {}, false, {}});
     spec.max_queue_size = 16;
-    model = engine.start(spec, [](const InstanceSpec&) { return std::make_unique<EchoBackend>(); }, {{"m_0", {}}});
+    model = engine.start(spec, [](const InstanceSpec&) { return std::make_unique<EchoBackend>(); },
+                         {{"m_0", {}}});
     engine.publish("m", {model});
     options.max_message_bytes = 1UL << 20;
     options.http2.max_waiting_requests = 3;
@@ -87,8 +88,9 @@ inline std::string ready_head(unsigned choice) {
   }
 }
 
-// The input as a list of frames: type, flags, stream, size, and that many bytes. A HEADERS frame with the high
-// bit of its flags set has a ready block; a DATA frame with it set has the prefix of its message put in front.
+// The input as a list of frames: type, flags, stream, size, and that many bytes. A HEADERS frame with the
+// high bit of its flags set has a ready block; a DATA frame with it set has the prefix of its message put in
+// front.
 inline std::string frames_of(std::span<const std::uint8_t> input) {
   std::string wire = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   wire += std::string("\0\0\0\4\0\0\0\0\0", 9);
@@ -100,8 +102,8 @@ inline std::string frames_of(std::span<const std::uint8_t> input) {
     if (type == 1 && (flags & 0x80) != 0) content = ready_head(input[3]);
     if (type == 0 && (flags & 0x80) != 0) {
       std::string prefix(kGrpcPrefixBytes, '\0');
-      write_grpc_prefix(std::span<char, kGrpcPrefixBytes>(prefix.data(), kGrpcPrefixBytes), (flags & 0x40) != 0,
-                        content.size());
+      write_grpc_prefix(std::span<char, kGrpcPrefixBytes>(prefix.data(), kGrpcPrefixBytes),
+                        (flags & 0x40) != 0, content.size());
       content.insert(0, prefix);
     }
     for (const unsigned shift : {16U, 8U, 0U}) wire += static_cast<char>((content.size() >> shift) & 0xFF);
@@ -126,8 +128,15 @@ inline int run_grpc_session(std::span<const std::uint8_t> input) {
   require(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "a socket pair can be made");
   for (const int end : ends) fcntl(end, F_SETFL, O_NONBLOCK);
   std::unique_ptr<Session> session;
-  SessionContext context{server.loop,  server.engine,  server.in_flight, server.bridge,   server.engine.pool(),
-                         server.bytes, server.options, server.stopping,  [&](Session&) {
+  SessionContext context{server.loop,
+                         server.engine,
+                         server.in_flight,
+                         server.bridge,
+                         server.engine.pool(),
+                         server.bytes,
+                         server.options,
+                         server.stopping,
+                         [&](Session&) {
                            server.loop.post([&] {
                              session.reset();
                              server.loop.stop();

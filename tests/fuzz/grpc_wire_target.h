@@ -14,7 +14,8 @@ inline int run_grpc_wire(std::span<const std::uint8_t> input) {
   const std::string_view text(reinterpret_cast<const char*>(rest.data()), rest.size());
   if (input[0] % 3 == 0) {
     const auto timeout_ns = parse_grpc_timeout(text);
-    require(!timeout_ns || (text.size() >= 2 && text.size() <= 9), "a timeout has one to eight digits and a unit");
+    require(!timeout_ns || (text.size() >= 2 && text.size() <= 9),
+            "a timeout has one to eight digits and a unit");
   } else if (input[0] % 3 == 1) {
     const std::string encoded = encode_grpc_message(text, 100);
     require(encoded.size() <= 100, "a message keeps to its limit");

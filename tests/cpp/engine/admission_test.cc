@@ -61,14 +61,13 @@ TEST_CASE("what does not fit is refused in Triton's words") {
   CHECK(refusal(spec, {{"A", {1, 2}}, {"C", {1, 2}}}) == "unexpected inference input 'C' for model 'm'");
   CHECK(refusal(spec, {{"A", {1, 2}}, {"B", {1, 1}}}, {"Z"}) ==
         "unexpected inference output 'Z' for model 'm'");
-  CHECK(refusal(spec, {{"A", {9, 2}}, {"B", {9, 1}}}) ==
-        "inference request batch-size must be <= 8 for 'm'");
+  CHECK(refusal(spec, {{"A", {9, 2}}, {"B", {9, 1}}}) == "inference request batch-size must be <= 8 for 'm'");
   CHECK(refusal(spec, {{"A", {1, 2}}, {"B", {2, 1}}}) ==
         "input 'B' batch size does not match other inputs for 'm'");
   CHECK(refusal(spec, {{"A", {0, 2}}, {"B", {0, 1}}}) == "inference request batch-size must be >= 1 for 'm'");
   CHECK(refusal(spec, {{"A", {1, 2}}, {"A", {1, 2}}}) == "input 'A' already exists in request");
-  CHECK(refusal(spec, {{"A", {1, 3}}, {"B", {1, 1}}}).starts_with(
-      "unexpected shape for input 'A' for model 'm'. Expected [-1,2], got [1,3]. NOTE:"));
+  CHECK(refusal(spec, {{"A", {1, 3}}, {"B", {1, 1}}})
+            .starts_with("unexpected shape for input 'A' for model 'm'. Expected [-1,2], got [1,3]. NOTE:"));
   CHECK(refusal(spec, {{"A", {2}}, {"B", {1, 1}}}).find("got [2].") != std::string::npos);
 }
 
@@ -85,8 +84,8 @@ TEST_CASE("an optional input may be left out, a required one may not") {
   Request request;
   REQUIRE(admit_given(spec, {{"A", {1, 2}}}, request).ok());
   CHECK_FALSE(request.inputs[1].present());
-  CHECK(refusal(spec, {{"B", {1, 2}}}).starts_with(
-      "expected number of inputs between 1 and 2 but got 1 inputs for model 'm'"));
+  CHECK(refusal(spec, {{"B", {1, 2}}})
+            .starts_with("expected number of inputs between 1 and 2 but got 1 inputs for model 'm'"));
 }
 
 TEST_CASE("a reshaped input reaches the model in the model's shape") {

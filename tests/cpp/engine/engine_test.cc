@@ -74,7 +74,8 @@ TEST_CASE("requests come home with their own rows, and are counted") {
     REQUIRE(home.response.status.ok());
     REQUIRE(home.response.outputs.size() == 1);
     CHECK(home.response.outputs[0].tensor.shape == Shape{1, 3});
-    CHECK(values_of(home.response.outputs[0].tensor).front() == values_of(home.request->inputs[0]).front() + 1);
+    CHECK(values_of(home.response.outputs[0].tensor).front() ==
+          values_of(home.request->inputs[0]).front() + 1);
   }
   const StatisticsValues values = model->statistics();
   CHECK(values.inference_count == 4);
@@ -153,7 +154,8 @@ namespace {
 // Says on which thread it ran; may run on any.
 class Anywhere final : public Backend {
  public:
-  explicit Anywhere(std::atomic<std::thread::id>& last, std::atomic<int>& inside) : last_(last), inside_(inside) {}
+  explicit Anywhere(std::atomic<std::thread::id>& last, std::atomic<int>& inside)
+      : last_(last), inside_(inside) {}
   bool runs_on_any_thread() const override { return true; }
   void execute(Execution& execution) override {
     CHECK(inside_.fetch_add(1) == 0);

@@ -21,11 +21,12 @@ class EmptyPool final : public TensorPool {
   int arena_fd() const override { return -1; }
 };
 
-std::unique_ptr<Request> admitted(const std::shared_ptr<const ModelSpec>& spec, std::int64_t rows, float value,
-                                  CompletionSink& sink) {
+std::unique_ptr<Request> admitted(const std::shared_ptr<const ModelSpec>& spec, std::int64_t rows,
+                                  float value, CompletionSink& sink) {
   auto request = std::make_unique<Request>();
   request->spec = spec;
-  request->inputs.push_back(floats(Shape{rows, 2}, std::vector<float>(static_cast<std::size_t>(rows) * 2, value)));
+  request->inputs.push_back(
+      floats(Shape{rows, 2}, std::vector<float>(static_cast<std::size_t>(rows) * 2, value)));
   request->wanted = {true};
   request->num_rows = static_cast<std::uint32_t>(rows);
   request->sink = &sink;

@@ -28,7 +28,8 @@ inline ModelSpec row_model(std::uint32_t max_batch_size) {
 inline Tensor floats(Shape shape, const std::vector<float>& values) {
   BufferRef buffer = make_heap_buffer(values.size() * sizeof(float));
   if (!values.empty()) std::memcpy(buffer->data(), values.data(), values.size() * sizeof(float));
-  return {DataType::kFp32, std::move(shape), buffer->data(), values.size() * sizeof(float), std::move(buffer)};
+  return {DataType::kFp32, std::move(shape), buffer->data(), values.size() * sizeof(float),
+          std::move(buffer)};
 }
 
 inline std::vector<float> values_of(const Tensor& tensor) {

@@ -61,7 +61,8 @@ TEST_CASE("event loop: refuses what epoll refuses") {
   CHECK_THROWS_AS(loop.watch(closed, EPOLLIN, watcher), Error);
 }
 
-TEST_CASE("event loop: what was fetched for a forgotten descriptor is not told, nor its number's next owner") {
+TEST_CASE(
+    "event loop: what was fetched for a forgotten descriptor is not told, nor its number's next owner") {
   FakeClock clock;
   EventLoop loop(clock);
   std::vector<std::unique_ptr<test::SocketPair>> pairs;

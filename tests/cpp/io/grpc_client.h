@@ -81,8 +81,8 @@ class GrpcClient {
     nghttp2_session_client_new2(&session_, callbacks, this, option);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
-    const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.window_bytes}, {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
+    const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.window_bytes},
+                                               {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
     nghttp2_submit_settings(session_, 0, settings, 2);
     nghttp2_session_set_local_window_size(session_, 0, 0, static_cast<std::int32_t>(options.window_bytes));
   }
@@ -93,17 +93,20 @@ class GrpcClient {
   GrpcClient(const GrpcClient&) = delete;
   GrpcClient& operator=(const GrpcClient&) = delete;
 
-  std::int32_t open(std::string_view path, const Fields& fields = {}, std::string_view type = "application/grpc",
-                    std::string_view method = "POST") {
-    Fields all = {{":method", std::string(method)}, {":scheme", "http"}, {":path", std::string(path)},
+  std::int32_t open(std::string_view path, const Fields& fields = {},
+                    std::string_view type = "application/grpc", std::string_view method = "POST") {
+    Fields all = {{":method", std::string(method)},
+                  {":scheme", "http"},
+                  {":path", std::string(path)},
                   {":authority", "test"}};
     if (!type.empty()) all.emplace_back("content-type", type);
     all.emplace_back("te", "trailers");
     all.insert(all.end(), fields.begin(), fields.end());
     std::vector<nghttp2_nv> list;
     for (auto& [name, value] : all) {
-      list.push_back({reinterpret_cast<std::uint8_t*>(name.data()), reinterpret_cast<std::uint8_t*>(value.data()),
-                      name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+      list.push_back({reinterpret_cast<std::uint8_t*>(name.data()),
+                      reinterpret_cast<std::uint8_t*>(value.data()), name.size(), value.size(),
+                      NGHTTP2_NV_FLAG_NONE});
     }
     nghttp2_data_provider provider{};
     provider.read_callback = read;
@@ -164,7 +167,8 @@ class GrpcClient {
     }
   }
 
-  // Sends and receives until it is true, or the connection ends; false when that took 20 s, or it never became.
+  // Sends and receives until it is true, or the connection ends; false when that took 20 s, or it never
+  // became.
   bool pump(const std::function<bool()>& until) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     while (!until()) {
@@ -202,8 +206,8 @@ class GrpcClient {
 
   static GrpcClient& self(void* user) { return *static_cast<GrpcClient*>(user); }
 
-  static ssize_t read(nghttp2_session*, std::int32_t id, std::uint8_t* buffer, std::size_t size, std::uint32_t* flags,
-                      nghttp2_data_source*, void* user) {
+  static ssize_t read(nghttp2_session*, std::int32_t id, std::uint8_t* buffer, std::size_t size,
+                      std::uint32_t* flags, nghttp2_data_source*, void* user) {
     Out& out = self(user).out_[id];
     const std::size_t count = std::min(size, out.bytes.size() - out.at);
     std::copy_n(out.bytes.begin() + static_cast<std::ptrdiff_t>(out.at), count, buffer);
@@ -213,8 +217,9 @@ class GrpcClient {
     if (count == 0 && !out.ended) return NGHTTP2_ERR_DEFERRED;
     return static_cast<ssize_t>(count);
   }
-  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
-                       const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* user) {
+  static int on_header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name,
+                       std::size_t name_size, const std::uint8_t* value, std::size_t value_size, std::uint8_t,
+                       void* user) {
     Call& call = self(user).calls_[frame->hd.stream_id];
     auto& fields = frame->headers.cat == NGHTTP2_HCAT_RESPONSE ? call.head : call.trailers;
     fields[std::string(reinterpret_cast<const char*>(name), name_size)] =
@@ -251,7 +256,8 @@ class GrpcClient {
 
   void fill() {
     const std::uint8_t* data = nullptr;
-    for (ssize_t size = 0; unsent_.size() < 1 << 20 && (size = nghttp2_session_mem_send(session_, &data)) > 0;) {
+    for (ssize_t size = 0;
+         unsent_.size() < 1 << 20 && (size = nghttp2_session_mem_send(session_, &data)) > 0;) {
       unsent_.append(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
     }
   }

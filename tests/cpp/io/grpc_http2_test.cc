@@ -41,10 +41,11 @@ bool closes(GrpcHouse& house, const std::string& bytes) {
 TEST_CASE("what is no HTTP/2 is closed") {
   GrpcHouse house;
   CHECK(closes(house, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
-  CHECK(closes(house, "\x16\x03\x01\x02"));  // TLS to a plain port
+  CHECK(closes(house, "\x16\x03\x01\x02"));                               // TLS to a plain port
   CHECK(closes(house, std::string(kPreface) + frame(4, 0, 0, "12345")));  // SETTINGS of a wrong size
   CHECK(closes(house, std::string(kPreface) + frame(4, 0, 0, "") + frame(0, 0, 0, "data on stream 0")));
-  CHECK(closes(house, std::string(kPreface) + frame(4, 0, 0, "") + frame(1, 4, 1, "\xFF\xFF\xFF\xFF")));  // HPACK
+  CHECK(closes(house,
+               std::string(kPreface) + frame(4, 0, 0, "") + frame(1, 4, 1, "\xFF\xFF\xFF\xFF")));  // HPACK
   CHECK(comes_true([&] { return house.num_sessions == 0; }));
 }
 
@@ -100,10 +101,12 @@ TEST_CASE("what is no gRPC gets an HTTP status") {
 TEST_CASE("metadata beyond the limit is refused, call by call") {
   GrpcHouse house;
   GrpcClient client(house.connect());
-  const std::int32_t large = client.ask(kModelInfer, infer_message({1}), {{"x-large", std::string(17'000, 'x')}});
+  const std::int32_t large =
+      client.ask(kModelInfer, infer_message({1}), {{"x-large", std::string(17'000, 'x')}});
   REQUIRE(client.pump_closed(large));
   CHECK(client.call(large).status() == 8);
-  const std::int32_t fits = client.ask(kModelInfer, infer_message({1}), {{"x-large", std::string(15'000, 'x')}});
+  const std::int32_t fits =
+      client.ask(kModelInfer, infer_message({1}), {{"x-large", std::string(15'000, 'x')}});
   REQUIRE(client.pump_closed(fits));
   CHECK(client.call(fits).status() == 0);
 }

@@ -75,7 +75,9 @@ TEST_CASE("a unary call has exactly one whole message") {
   client.write_message(two, infer_message({2}));
   client.half_close(two);
   const std::int32_t half = client.open(kModelInfer);
-  client.write(half, std::string("\0\0\0\0\x09" "12345", 10));
+  client.write(half, std::string("\0\0\0\0\x09"
+                                 "12345",
+                                 10));
   client.half_close(half);
   const std::int32_t prefix = client.open(kModelInfer);
   client.write(prefix, std::string("\0\0\0", 3));
@@ -84,8 +86,8 @@ TEST_CASE("a unary call has exactly one whole message") {
   client.write(flag, std::string("\2\0\0\0\0", 5));
   const std::int32_t compressed = client.open(kModelInfer);
   client.write_message(compressed, "x", true);
-  const std::map<std::int32_t, int> expected = {{none, 12}, {two, 12}, {half, 13}, {prefix, 13}, {flag, 13},
-                                                {compressed, 13}};
+  const std::map<std::int32_t, int> expected = {{none, 12},   {two, 12},  {half, 13},
+                                                {prefix, 13}, {flag, 13}, {compressed, 13}};
   for (const auto& [id, status] : expected) {
     CAPTURE(id);
     REQUIRE(client.pump_closed(id));
@@ -176,7 +178,8 @@ TEST_CASE("calls share a connection: each gets its own answer, in any order") {
   GrpcClient client(house.connect());
   std::vector<std::int32_t> ids;
   for (int i = 0; i < 60; ++i) {
-    ids.push_back(client.ask(kModelInfer, infer_message(std::vector<float>(static_cast<std::size_t>(1 + i * 7), 5))));
+    ids.push_back(
+        client.ask(kModelInfer, infer_message(std::vector<float>(static_cast<std::size_t>(1 + i * 7), 5))));
   }
   for (std::size_t i = 0; i < ids.size(); ++i) {
     REQUIRE(client.pump_closed(ids[i]));

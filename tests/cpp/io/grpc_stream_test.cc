@@ -14,7 +14,9 @@ std::vector<InferAnswer> answers(const GrpcClient::Call& call) {
 }
 
 // A FIFO proof: the id says which request it was.
-std::string numbered(std::size_t i) { return infer_message({static_cast<float>(i)}, std::to_string(i)); }
+std::string numbered(std::size_t i) {
+  return infer_message({static_cast<float>(i)}, std::to_string(i));
+}
 
 }  // namespace
 

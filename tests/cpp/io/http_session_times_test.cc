@@ -1,5 +1,3 @@
-#include "io/http_session.h"
-
 #include <doctest/doctest.h>
 
 #include <string>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include "comes_true.h"
+#include "io/http_session.h"
 #include "session_house.h"
 
 using namespace naiad;

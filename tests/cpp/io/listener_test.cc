@@ -59,7 +59,8 @@ struct ListenerKit {
     listener = std::make_unique<Listener>(loop, std::move(sockets.fds.front()),
                                           [this](OwnedFd fd) { accepted.push_back(std::move(fd)); });
   }
-  // Until so many are accepted: a connection over loopback is there when connect() returns, or a little later.
+  // Until so many are accepted: a connection over loopback is there when connect() returns, or a little
+  // later.
   void accept(std::size_t count) {
     while (accepted.size() < count) {
       pollfd waiting{socket, POLLIN, 0};

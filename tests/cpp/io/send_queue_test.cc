@@ -18,7 +18,8 @@ std::string gathered(const SendQueue& queue, std::size_t max_pieces) {
   std::vector<iovec> pieces(max_pieces);
   const std::size_t count = queue.gather(pieces);
   std::string all;
-  for (std::size_t i = 0; i < count; ++i) all.append(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
+  for (std::size_t i = 0; i < count; ++i)
+    all.append(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
   return all;
 }
 

@@ -1,5 +1,3 @@
-#include "io/stream.h"
-
 #include <doctest/doctest.h>
 
 #include <csignal>
@@ -10,6 +8,7 @@
 #include <vector>
 
 #include "io/receive_block.h"
+#include "io/stream.h"
 #include "io/stream_kit.h"
 #include "memory/buffer.h"
 
@@ -84,7 +83,8 @@ TEST_CASE("stream: destroyed while its broken connection is still to be told") {
 TEST_CASE("stream: without memory it waits and tries again") {
   StreamKit kit;
   HeapPool small(ReceiveBlock::kFirstBytes);
-  kit.stream = std::make_unique<Stream>(kit.loop, make_plain_transport(kit.pair.take_near()), small, kit.user);
+  kit.stream =
+      std::make_unique<Stream>(kit.loop, make_plain_transport(kit.pair.take_near()), small, kit.user);
   kit.stream->start();
   kit.user.input = [&] { kit.take_input(); };
   BufferRef all = small.try_allocate(ReceiveBlock::kFirstBytes);

@@ -70,7 +70,8 @@ struct SocketPair {
     std::string got;
     std::array<char, 65536> some;
     ssize_t count = 0;
-    while ((count = ::recv(far, some.data(), some.size(), 0)) > 0) got.append(some.data(), static_cast<std::size_t>(count));
+    while ((count = ::recv(far, some.data(), some.size(), 0)) > 0)
+      got.append(some.data(), static_cast<std::size_t>(count));
     if (ended != nullptr) *ended = count == 0;
     return got;
   }
@@ -136,7 +137,8 @@ struct RecordingUser : Stream::User {
 // A plain transport that moves at most so many bytes a call, and counts the calls.
 class ChoppyTransport final : public Transport {
  public:
-  ChoppyTransport(int fd, std::function<std::size_t()> most) : inner_(make_plain_transport(fd)), most_(std::move(most)) {}
+  ChoppyTransport(int fd, std::function<std::size_t()> most)
+      : inner_(make_plain_transport(fd)), most_(std::move(most)) {}
   int fd() const override { return inner_->fd(); }
   Moved read(std::span<std::byte> into) override {
     ++reads;

@@ -1,5 +1,5 @@
-// An echo through a stream that does everything in a random order, against a client that writes and reads pieces
-// of random sizes from threads of its own.
+// An echo through a stream that does everything in a random order, against a client that writes and reads
+// pieces of random sizes from threads of its own.
 #include <doctest/doctest.h>
 #include <poll.h>
 
@@ -94,7 +94,8 @@ struct Echo final : Stream::User {
 void write_all(int fd, unsigned seed) {
   std::mt19937 random(seed);
   for (std::size_t at = 0; at < kTotalBytes;) {
-    const std::string text = pattern(std::min<std::size_t>(1 + random() % (1U << random() % 17), kTotalBytes - at), at);
+    const std::string text =
+        pattern(std::min<std::size_t>(1 + random() % (1U << random() % 17), kTotalBytes - at), at);
     for (std::size_t done = 0; done < text.size();) {
       const ssize_t count = ::send(fd, text.data() + done, text.size() - done, MSG_NOSIGNAL);
       if (count > 0) done += static_cast<std::size_t>(count);

@@ -157,7 +157,8 @@ TEST_CASE("stream: more than the kernel takes is sent as the other side reads") 
   kit.start();
   const auto owner = std::make_shared<int>(0);
   const std::string all = pattern(3'000'000);
-  for (std::size_t at = 0; at < all.size(); at += 1000) kit.stream->send(outgoing(all.substr(at, 1000), owner));
+  for (std::size_t at = 0; at < all.size(); at += 1000)
+    kit.stream->send(outgoing(all.substr(at, 1000), owner));
   CHECK(kit.user.sents > 0);
   const int sents = kit.user.sents;
   CHECK(kit.stream->unsent_bytes() > 0);
@@ -193,8 +194,8 @@ TEST_CASE("stream: one that is flooded reads a bounded number of times a round")
   kit.start_choppy([] { return std::size_t{10}; });
   kit.user.input = [&] { kit.take_input(); };
   kit.pair.write(pattern(100'000));
-  // The choppy socket is never found empty: only the bound ends a round. (10 bytes are less than the room, after
-  // which a plain socket is not asked again.)
+  // The choppy socket is never found empty: only the bound ends a round. (10 bytes are less than the room,
+  // after which a plain socket is not asked again.)
   run_rounds(kit.loop, 1);
   CHECK(kit.choppy->reads == 1);
   StreamKit bulk;
@@ -224,8 +225,12 @@ TEST_CASE("stream: paused, nothing is read, but the other side's going is notice
   kit.stream->pause();
   kit.pair.write("lost");
   run_rounds(kit.loop, 5);
-  SUBCASE("closed") { kit.pair.close_far(); }
-  SUBCASE("half closed") { ::shutdown(kit.pair.far, SHUT_WR); }
+  SUBCASE("closed") {
+    kit.pair.close_far();
+  }
+  SUBCASE("half closed") {
+    ::shutdown(kit.pair.far, SHUT_WR);
+  }
   run_rounds(kit.loop, 5);
   CHECK(kit.user.inputs == 1);
   CHECK(kit.user.gones == 1);
@@ -305,8 +310,12 @@ TEST_CASE("stream: closing after the last byte keeps the bytes, waits for the ot
   CHECK(got == all);
   CHECK(owner.use_count() == 1);
   CHECK(kit.user.gones == 0);
-  SUBCASE("the other side closes") { kit.pair.close_far(); }
-  SUBCASE("the other side shuts down") { ::shutdown(kit.pair.far, SHUT_WR); }
+  SUBCASE("the other side closes") {
+    kit.pair.close_far();
+  }
+  SUBCASE("the other side shuts down") {
+    ::shutdown(kit.pair.far, SHUT_WR);
+  }
   SUBCASE("the other side stays") {
     kit.pair.write("still ignored");
     run_rounds(kit.loop);

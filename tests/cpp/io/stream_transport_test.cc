@@ -21,7 +21,8 @@ using test::text_of;
 // Reads ahead of what it hands out, a "record" at a time; writes and reads wait for each other where told to.
 class RecordTransport final : public Transport {
  public:
-  RecordTransport(int fd, std::size_t record_bytes) : inner_(make_plain_transport(fd)), record_bytes_(record_bytes) {}
+  RecordTransport(int fd, std::size_t record_bytes)
+      : inner_(make_plain_transport(fd)), record_bytes_(record_bytes) {}
 
   int fd() const override { return inner_->fd(); }
   Moved read(std::span<std::byte> into) override {
@@ -107,7 +108,9 @@ TEST_CASE("stream over records: a write waits until it can read, also while paus
   RecordKit kit;
   kit.records->write_wants_read = true;
   SUBCASE("reading") {}
-  SUBCASE("paused") { kit.stream->pause(); }
+  SUBCASE("paused") {
+    kit.stream->pause();
+  }
   kit.stream->send(outgoing("answer"));
   run_rounds(kit.loop, 3);
   CHECK(kit.stream->unsent_bytes() == 6);

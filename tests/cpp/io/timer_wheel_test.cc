@@ -21,7 +21,8 @@ TEST_CASE("timer: never early, at most a tick late") {
   EventLoop loop(clock);
   int calls = 0;
   Timer timer(loop, [&] { ++calls; });
-  for (const std::uint64_t delay_ns : {std::uint64_t{0}, kTickNs / 2, 10 * kTickNs, 5000 * kTickNs, 20'000 * kTickNs}) {
+  for (const std::uint64_t delay_ns :
+       {std::uint64_t{0}, kTickNs / 2, 10 * kTickNs, 5000 * kTickNs, 20'000 * kTickNs}) {
     calls = 0;
     timer.arm(delay_ns);
     CHECK(timer.armed());

@@ -33,7 +33,8 @@ BatchDecision reference(const BatchRules& rules, const std::vector<WaitingReques
   }
   const std::uint32_t largest = *std::max_element(rules.preferred_rows.begin(), rules.preferred_rows.end());
   if (!can_grow || rows_of(waiting.size()) >= largest) return {waiting.size(), {}};
-  if (rules.max_delay_ns == 0 || now_ns - waiting[0].queued_ns >= rules.max_delay_ns) return {waiting.size(), {}};
+  if (rules.max_delay_ns == 0 || now_ns - waiting[0].queued_ns >= rules.max_delay_ns)
+    return {waiting.size(), {}};
   return {0, waiting[0].queued_ns + rules.max_delay_ns};
 }
 
