@@ -70,8 +70,7 @@ void append_control_request_head(std::string& text, const Http1Head& head, std::
 RelayFraming relay_framing(const Http1Head& answer, ClientFraming& client) {
   if (client.head_request || answer.status == 204 || answer.status == 304) return RelayFraming::kNone;
   switch (answer.framing) {
-    case BodyFraming::kNone:
-      return RelayFraming::kLength;  // of 0 bytes: the client must be told
+    case BodyFraming::kNone:  // of 0 bytes: the client must be told
     case BodyFraming::kLength:
       return RelayFraming::kLength;
     case BodyFraming::kChunked:

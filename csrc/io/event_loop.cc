@@ -149,7 +149,7 @@ void EventLoop::forget(int fd) {
 
 void EventLoop::run() {
   State& state = *state_;
-  std::array<epoll_event, kMaxEvents> events;
+  std::array<epoll_event, kMaxEvents> events{};
   state.running = true;
   while (!state.stopping.load(std::memory_order_relaxed)) {
     state.asleep.store(true, std::memory_order_seq_cst);

@@ -38,6 +38,7 @@ GrpcCall::GrpcCall(GrpcConnection& connection, const GrpcHead& head)
 
 GrpcCall::~GrpcCall() = default;
 
+// By value: those that take answers keep them.  NOLINTNEXTLINE(performance-unnecessary-value-param)
 void GrpcCall::on_answer(std::uint32_t, std::unique_ptr<Request>, Response) {}
 
 void GrpcCall::on_open() {

@@ -92,7 +92,7 @@ void Stream::State::receive(std::size_t size_bytes) {
 bool Stream::State::fill(bool ended) {
   std::size_t total_bytes = 0;
   for (int reads_done = 0; reads_done < kMaxReads && total_bytes < kMaxReadBytes; ++reads_done) {
-    std::array<iovec, 2> into;
+    std::array<iovec, 2> into{};
     const std::size_t count = make_room(into);
     if (count == 0) {
       starve();
@@ -134,7 +134,7 @@ void Stream::State::flush() {
       write_wait = EPOLLOUT;
       return;
     }
-    std::array<iovec, kMaxPieces> pieces;
+    std::array<iovec, kMaxPieces> pieces{};
     const std::size_t count = output.gather(pieces);
     const auto moved = transport->write({pieces.data(), count});
     switch (moved.outcome) {
@@ -176,7 +176,7 @@ void Stream::State::linger() {
 
 // Drops what still comes in.
 void Stream::State::discard(bool ended) {
-  std::array<std::byte, std::size_t{16} << 10> dropped;
+  std::array<std::byte, std::size_t{16} << 10> dropped{};
   for (int reads_done = 0; reads_done < kMaxReads; ++reads_done) {
     const auto moved = transport->read(dropped);
     if (moved.outcome == Outcome::kMoved) continue;

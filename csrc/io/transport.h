@@ -21,7 +21,7 @@ class Transport {
     kBroken,
   };
   struct Moved {
-    Outcome outcome;
+    Outcome outcome = Outcome::kBroken;
     std::size_t size_bytes = 0;
   };
 

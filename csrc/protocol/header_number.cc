@@ -50,7 +50,7 @@ Status read_inference_header_length(const Http1Head& head, std::size_t body_size
                                         std::to_string(body_size_bytes) +
                                         "), got: " + std::to_string(*number)};
   }
-  length = *number;
+  length = number;
   return {};
 }
 

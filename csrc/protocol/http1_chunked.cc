@@ -60,9 +60,9 @@ bool are_extensions(std::string_view text) {
 std::optional<std::size_t> chunk_size(std::string_view line) {
   std::size_t size = 0;
   const std::size_t max_digits = std::min(line.size(), kMaxSizeDigits);
-  const auto [end, error] = std::from_chars(line.data(), line.data() + max_digits, size, 16);
+  const auto [end, error] = std::from_chars(line.begin(), line.begin() + max_digits, size, 16);
   if (error != std::errc{}) return std::nullopt;
-  const auto num_digits = static_cast<std::size_t>(end - line.data());
+  const auto num_digits = static_cast<std::size_t>(end - line.begin());
   if (!are_extensions(line.substr(num_digits))) return std::nullopt;
   return size;
 }

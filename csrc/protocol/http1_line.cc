@@ -29,7 +29,7 @@ std::size_t find_control(std::string_view text, std::size_t from, std::size_t st
   std::size_t i = from;
   static_assert(std::endian::native == std::endian::little, "the first byte is the lowest");
   for (; i + sizeof(std::uint64_t) <= stop; i += sizeof(std::uint64_t)) {
-    std::uint64_t bytes;
+    std::uint64_t bytes = 0;
     std::memcpy(&bytes, text.data() + i, sizeof bytes);
     const std::uint64_t found = controls(bytes);
     if (found != 0) return i + static_cast<std::size_t>(std::countr_zero(found)) / 8;

@@ -49,7 +49,7 @@ bool is_utf8(std::string_view text) {
   std::size_t at = 0;
   while (at < size) {
     if (size - at >= 8) {
-      std::uint64_t word;
+      std::uint64_t word = 0;
       std::memcpy(&word, s + at, 8);
       if ((word & 0x8080808080808080ULL) == 0) {
         at += 8;

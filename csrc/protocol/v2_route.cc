@@ -34,8 +34,8 @@ Endpoint endpoint_of(std::string_view verb) {
 std::optional<char> escaped_byte(std::string_view digits) {
   if (digits.size() < 2) return std::nullopt;
   unsigned char byte = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + 2, byte, 16);
-  if (error != std::errc{} || end != digits.data() + 2) return std::nullopt;
+  const auto [end, error] = std::from_chars(digits.begin(), digits.begin() + 2, byte, 16);
+  if (error != std::errc{} || end != digits.begin() + 2) return std::nullopt;
   return static_cast<char>(byte);
 }
 
