@@ -202,14 +202,18 @@ def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sum over 100 requests: 29700.0" in printed
 
 
-def test_many_requests_at_once_share_batches(server: naiad.Server) -> None:
-    model = server.model("m")
-    results = model.infer_many([{"x": ones() * i, "s": STRINGS} for i in range(64)], outputs=["y"])
-    assert [result["y"][0, 0] for result in results] == list(range(64))
-    counts = model.statistics()
-    assert counts["inference_count"] == 64
-    assert counts["execution_count"] < 64
-    assert model.infer_many([]) == []
+def test_many_requests_at_once_share_batches(tmp_path: Path) -> None:
+    # With a delay: without one a model as short as this runs each request as it comes.
+    delayed = "dynamic_batching { max_queue_delay_microseconds: 10000000 }"
+    write(tmp_path, "m", 1, config=CONFIG.replace("dynamic_batching { }", delayed))
+    with naiad.Server(model_repository=tmp_path, pool_bytes=64 << 20) as server:
+        model = server.model("m")
+        results = model.infer_many([{"x": ones() * i, "s": STRINGS} for i in range(64)], outputs=["y"])
+        assert [result["y"][0, 0] for result in results] == list(range(64))
+        counts = model.statistics()
+        assert counts["inference_count"] == 64
+        assert counts["execution_count"] == 4, "batches of sixteen"
+        assert model.infer_many([]) == []
 
 
 def test_many_requests_of_which_one_is_refused(server: naiad.Server) -> None:
