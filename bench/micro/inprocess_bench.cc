@@ -74,7 +74,7 @@ class Home final : public CompletionSink {
 
   CompletionQueue<std::pair<std::unique_ptr<Request>, Response>> queue_;
   std::vector<std::pair<std::unique_ptr<Request>, Response>> taken_;
-  Parker parker_;
+  Parker parker_{Parker::patient_spins()};
 };
 
 std::unique_ptr<Request> make_request(const char* model, TensorPool& pool, CompletionSink& home) {

@@ -63,7 +63,7 @@ class WaitingSink final : public CompletionSink {
   void drop_request() { request_.reset(); }
 
  private:
-  Parker parker_;
+  Parker parker_{Parker::patient_spins()};
   std::atomic<bool> done_{false};
   std::atomic<bool> left_{false};
   std::unique_ptr<Request> request_;

@@ -60,7 +60,7 @@ class GatheringSink final : public CompletionSink {
   }
 
   std::vector<Home> homes_;
-  Parker parker_;
+  Parker parker_{Parker::patient_spins()};
   std::atomic<std::size_t> left_to_come_;
   std::atomic<bool> last_has_left_{false};
 };

@@ -48,6 +48,10 @@ class BasicParker {
     std::uint32_t epoch;
   };
 
+  // A bound for one who has nothing else to do than to wait for an answer: some 80 us of PAUSE, more than
+  // waking the other side from an idle CPU takes. 0 where there is one CPU.
+  static std::uint32_t patient_spins() { return Parking::default_max_spins() * 16; }
+
   explicit BasicParker(std::uint32_t max_spins = Parking::default_max_spins())
       : max_spins_(max_spins), spins_(max_spins) {}
   BasicParker(const BasicParker&) = delete;
@@ -87,24 +91,23 @@ class BasicParker {
 
  private:
   bool spin(Ticket ticket) {
-    const std::uint32_t bound = spins_.load(std::memory_order_relaxed);
+    if (max_spins_ == 0) return false;
+    const bool trial = waits_.fetch_add(1, std::memory_order_relaxed) % kTrialPeriod == 0;
+    const std::uint32_t bound = trial ? max_spins_ : spins_.load(std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < bound; ++i) {
       if (epoch_.load(std::memory_order_acquire) != ticket.epoch) {  // pairs with notify
-        grow(bound);
+        spins_.store(max_spins_, std::memory_order_relaxed);
         return true;
       }
       Parking::relax();
     }
-    if (max_spins_ != 0) shrink(bound);
+    if (!trial) shrink(bound);
     return false;
   }
 
-  // The bound doubles when spinning paid and halves when it did not, so an idle server stops burning CPU. It
-  // does not fall under a sixteenth, or it could not find out that times have changed.
-  void grow(std::uint32_t bound) {
-    if (bound < max_spins_)
-      spins_.store(bound > max_spins_ / 2 ? max_spins_ : bound * 2, std::memory_order_relaxed);
-  }
+  // The bound is whole again when spinning paid and halves when it did not, so an idle server stops burning
+  // CPU. Two threads that sleep by turns see each other only after the long time that a wake-up takes, and
+  // would never find out that spinning pays: so every kTrialPeriod-th wait spins for the whole bound.
   void shrink(std::uint32_t bound) {
     const std::uint32_t least = max_spins_ / 16 + 1;
     if (bound > least) spins_.store(bound / 2 < least ? least : bound / 2, std::memory_order_relaxed);
@@ -133,7 +136,11 @@ class BasicParker {
   template <class T>
   using Atomic = typename Parking::Atomics::template Atomic<T>;
 
+  static constexpr std::uint32_t kTrialPeriod = 16;
+
   const std::uint32_t max_spins_;
+  // Waits so far: pairs with nothing.
+  Atomic<std::uint32_t> waits_{0};
   // The present spin bound: a hint, pairs with nothing.
   Atomic<std::uint32_t> spins_;
   // Threads between prepare() and the end of wait() or cancel(). Pairs, by fences, with the watched state.
