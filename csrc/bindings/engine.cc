@@ -11,7 +11,7 @@
 #include "bindings/arrays.h"
 #include "bindings/core.h"
 #include "bindings/errors.h"
-#include "queue/parker.h"
+#include "bindings/gathering_sink.h"
 
 namespace naiad {
 namespace {
@@ -31,43 +31,6 @@ class ModelObject {
 
  private:
   std::shared_ptr<Model> model_;
-};
-
-// A thread that waits for one request.
-class WaitingSink final : public CompletionSink {
- public:
-  void complete(std::unique_ptr<Request> request, Response response) noexcept override {
-    request_ = std::move(request);
-    response_ = std::move(response);
-    done_.store(true, std::memory_order_release);  // pairs with the acquire in wait()
-    parker_.notify_one();
-    left_.store(true,
-                std::memory_order_release);  // pairs with the acquire in wait(): this is not used any more
-  }
-
-  // Blocks until the request has come home.
-  void wait() {
-    while (!done_.load(std::memory_order_acquire)) {
-      const Parker::Ticket ticket = parker_.prepare();
-      if (done_.load(std::memory_order_acquire)) {
-        parker_.cancel(ticket);
-        break;
-      }
-      parker_.wait(ticket);
-    }
-    while (!left_.load(std::memory_order_acquire)) LinuxParking::relax();
-  }
-
-  const Request& request() const { return *request_; }
-  Response& response() { return response_; }
-  void drop_request() { request_.reset(); }
-
- private:
-  Parker parker_{Parker::patient_spins()};
-  std::atomic<bool> done_{false};
-  std::atomic<bool> left_{false};
-  std::unique_ptr<Request> request_;
-  Response response_;
 };
 
 py::tuple pair(const Tally& tally) {
@@ -117,22 +80,21 @@ py::object infer(const std::shared_ptr<Core>& core, const std::string& model, co
                  const py::dict& inputs, const std::vector<std::string>& outputs, std::string request_id,
                  const py::object& parameters) {
   auto request = make_local_request(core, model, version, inputs, outputs, std::move(request_id), parameters);
-  WaitingSink sink;
+  GatheringSink sink(1);
   request->sink = &sink;
+  GatheringSink::Home& home = sink.homes().front();
   Status status;
   {
     const py::gil_scoped_release release;
     status = core->engine.submit(request);
     if (status.ok()) {
       sink.wait();
-      status = sink.response().status;
+      status = home.response.status;
     }
   }
   py::object result = py::none();
-  if (status.ok()) {
-    result = make_result(core, sink.request(), std::move(sink.response()));
-    sink.drop_request();
-  }
+  if (status.ok()) result = make_result(core, *home.request, std::move(home.response));
+  home.request.reset();
   request.reset();
   core->bin->empty();
   if (!status.ok()) raise_status(status);

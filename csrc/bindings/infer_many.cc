@@ -1,6 +1,5 @@
 #include <pybind11/stl.h>
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,62 +7,10 @@
 
 #include "bindings/core.h"
 #include "bindings/errors.h"
-#include "queue/parker.h"
+#include "bindings/gathering_sink.h"
 
 namespace naiad {
 namespace {
-
-// A thread that waits for a known number of requests; the tag of each is its place.
-class GatheringSink final : public CompletionSink {
- public:
-  struct Home {
-    std::unique_ptr<Request> request;
-    Response response;
-  };
-
-  explicit GatheringSink(std::size_t count) : homes_(count), left_to_come_(count) {}
-
-  void complete(std::unique_ptr<Request> request, Response response) noexcept override {
-    Home& home = homes_[request->tag];
-    home.request = std::move(request);
-    home.response = std::move(response);
-    arrive();
-  }
-
-  // Request `place` was refused: nothing of it will come.
-  void refuse(std::size_t place, Status status) {
-    homes_[place].response.status = std::move(status);
-    arrive();
-  }
-
-  // Blocks until all have come.
-  void wait() {
-    while (left_to_come_.load(std::memory_order_acquire) != 0) {
-      const Parker::Ticket ticket = parker_.prepare();
-      if (left_to_come_.load(std::memory_order_acquire) == 0) {
-        parker_.cancel(ticket);
-        break;
-      }
-      parker_.wait(ticket);
-    }
-    while (!last_has_left_.load(std::memory_order_acquire)) LinuxParking::relax();
-  }
-
-  std::vector<Home>& homes() { return homes_; }
-
- private:
-  void arrive() {
-    // Acq_rel: the last to arrive has seen all other homes filled, and wait() sees them through it.
-    if (left_to_come_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    parker_.notify_one();
-    last_has_left_.store(true, std::memory_order_release);  // pairs with wait(): this is not used any more
-  }
-
-  std::vector<Home> homes_;
-  Parker parker_{Parker::patient_spins()};
-  std::atomic<std::size_t> left_to_come_;
-  std::atomic<bool> last_has_left_{false};
-};
 
 py::list infer_many(const std::shared_ptr<Core>& core, const std::string& model, const std::string& version,
                     const std::vector<py::dict>& inputs, const std::vector<std::string>& outputs) {
