@@ -113,11 +113,11 @@ void decode(const Case& test, TensorPool& pool, Request& request) {
                     : decode_v2_http(bytes_of(test.body), test.header_length, nullptr, pool, {}, request));
 }
 
-void encode(const Case& test, TensorPool& pool, const Request& request, const Response& response) {
+void encode(const Case& test, const Request& request, const Response& response) {
   WireMessage message;
   V2HttpHead head;
-  require(test.grpc ? encode_v2_grpc(request, response, pool, message)
-                    : encode_v2_http(request, response, pool, message, head));
+  require(test.grpc ? encode_v2_grpc(request, response, message)
+                    : encode_v2_http(request, response, message, head));
 }
 
 void run(const Case& test, TensorPool& pool) {
@@ -140,7 +140,7 @@ void run(const Case& test, TensorPool& pool) {
   request.binary_by_default = test.header_length.has_value();
   Response response;
   response.outputs.push_back({0, request.given_inputs.front().tensor});
-  const double encode_ns = measure_ns([&] { encode(test, pool, request, response); }, calls);
+  const double encode_ns = measure_ns([&] { encode(test, request, response); }, calls);
   std::printf("%-28s decode %12.0f ns   encode %12.0f ns\n", test.name.c_str(), decode_ns, encode_ns);
 }
 

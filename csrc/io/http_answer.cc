@@ -47,13 +47,12 @@ Outgoing make_error_answer(int status, std::string_view message, const AnswerFra
   return outgoing;
 }
 
-Status make_infer_answer(std::unique_ptr<Request> request, Response response, TensorPool& pool,
-                         ContentCoding coding, const AnswerFraming& framing, Outgoing& outgoing) {
+Status make_infer_answer(std::unique_ptr<Request> request, Response response, ContentCoding coding,
+                         const AnswerFraming& framing, Outgoing& outgoing) {
   if (!response.status.ok()) return response.status;
   auto answer = std::make_shared<SentAnswer>();
   V2HttpHead head;
-  if (Status status = encode_v2_http(*request, response, pool, answer->body, head); !status.ok())
-    return status;
+  if (Status status = encode_v2_http(*request, response, answer->body, head); !status.ok()) return status;
   std::string packed;
   const bool coded = coding != ContentCoding::kIdentity;
   if (coded) deflate_message(answer->body, coding, packed);

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "io/stream.h"
-#include "memory/tensor_pool.h"
 #include "protocol/content_coding.h"
 #include "protocol/http1.h"
 #include "request/request.h"
@@ -27,7 +26,7 @@ Outgoing make_error_answer(int status, std::string_view message, const AnswerFra
 
 // The answer to an inference request, whole or why not. Takes `request` and `response` along where the bytes
 // of tensors are sent from where they lie. Any thread.
-Status make_infer_answer(std::unique_ptr<Request> request, Response response, TensorPool& pool,
-                         ContentCoding coding, const AnswerFraming& framing, Outgoing& outgoing);
+Status make_infer_answer(std::unique_ptr<Request> request, Response response, ContentCoding coding,
+                         const AnswerFraming& framing, Outgoing& outgoing);
 
 }  // namespace naiad

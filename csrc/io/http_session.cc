@@ -254,8 +254,8 @@ void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Res
   if (state_ == State::kEnded) return;
   exchange_.framing.keep_alive = exchange_.framing.keep_alive && !draining_;
   Outgoing outgoing;
-  const Status status = make_infer_answer(std::move(request), std::move(response), context_.pool,
-                                          exchange_.answer_coding, exchange_.framing, outgoing);
+  const Status status = make_infer_answer(std::move(request), std::move(response), exchange_.answer_coding,
+                                          exchange_.framing, outgoing);
   if (status.ok()) {
     stream_->send(std::move(outgoing));
     finish();

@@ -32,7 +32,7 @@ void ModelInferCall::on_answer(std::uint32_t, std::unique_ptr<Request> request, 
   out_ = false;
   Outgoing outgoing;
   reserve_grpc_prefix(outgoing.message);
-  const Status status = encode_v2_grpc(*request, response, context().pool, outgoing.message);
+  const Status status = encode_v2_grpc(*request, response, outgoing.message);
   if (!status.ok()) {
     finish(grpc_status(status.code()), status.message());
     return;

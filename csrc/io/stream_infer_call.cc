@@ -32,7 +32,7 @@ void StreamInferCall::on_answer(std::uint32_t number, std::unique_ptr<Request> r
   Turn& turn = turns_[number - first_number_];
   turn.answered = true;
   Outgoing body;
-  turn.status = encode_v2_grpc(*request, response, context().pool, body.message);
+  turn.status = encode_v2_grpc(*request, response, body.message);
   if (turn.status.ok()) {
     append_final_mark(body.message);
     const std::size_t size_bytes = body.message.size_bytes();

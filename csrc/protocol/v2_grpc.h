@@ -18,7 +18,6 @@ Status decode_v2_grpc(std::span<const std::byte> message, TensorPool& pool, cons
                       Request& request);
 
 // Writes a serialized inference.ModelInferResponse; tensors go to raw_output_contents as views. Any thread.
-Status encode_v2_grpc(const Request& request, const Response& response, TensorPool& pool,
-                      WireMessage& message);
+Status encode_v2_grpc(const Request& request, const Response& response, WireMessage& message);
 
 }  // namespace naiad

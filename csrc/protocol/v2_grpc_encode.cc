@@ -83,8 +83,7 @@ void append_contents(WireMessage& message, const OutputForm& form) {
 
 }  // namespace
 
-Status encode_v2_grpc(const Request& request, const Response& response, TensorPool& /*pool*/,
-                      WireMessage& message) {
+Status encode_v2_grpc(const Request& request, const Response& response, WireMessage& message) {
   if (!response.status.ok()) return response.status;
   std::vector<OutputForm> forms;
   if (Status status = make_output_forms(request, response, forms); !status.ok()) return status;

@@ -35,7 +35,7 @@ struct V2HttpHead {
 
 // Writes the response to a request that decode_v2_http read. Outputs are written as the request wants them:
 // JSON, binary, or as classes. FP16 and BF16 as JSON are kInvalidArgument. Any thread.
-Status encode_v2_http(const Request& request, const Response& response, TensorPool& pool,
-                      WireMessage& message, V2HttpHead& head);
+Status encode_v2_http(const Request& request, const Response& response, WireMessage& message,
+                      V2HttpHead& head);
 
 }  // namespace naiad

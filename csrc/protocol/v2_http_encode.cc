@@ -90,8 +90,8 @@ Status append_output(std::string& text, const OutputForm& form) {
 
 }  // namespace
 
-Status encode_v2_http(const Request& request, const Response& response, TensorPool& /*pool*/,
-                      WireMessage& message, V2HttpHead& head) {
+Status encode_v2_http(const Request& request, const Response& response, WireMessage& message,
+                      V2HttpHead& head) {
   if (!response.status.ok()) return response.status;
   std::vector<OutputForm> forms;
   if (Status status = make_output_forms(request, response, forms); !status.ok()) return status;

@@ -102,11 +102,10 @@ inline std::string joined(const WireMessage& message) {
 
 // Encodes the echo of an accepted request both ways; whatever is written as JSON must be JSON.
 inline void encode_both(Request& request) {
-  HeapPool pool;
   const Response response = echo(request);
   WireMessage http;
   V2HttpHead head;
-  if (encode_v2_http(request, response, pool, http, head).ok()) {
+  if (encode_v2_http(request, response, http, head).ok()) {
     const std::string bytes = joined(http);
     const std::size_t json_size = head.json_size_bytes.value_or(bytes.size());
     require(json_size <= bytes.size(), "the response's JSON lies in the response");
@@ -115,7 +114,7 @@ inline void encode_both(Request& request) {
     require(reader.skip_value(true) && reader.at_end(), "the response is JSON");
   }
   WireMessage grpc;
-  const Status status = encode_v2_grpc(request, response, pool, grpc);
+  const Status status = encode_v2_grpc(request, response, grpc);
   // The one fault that is not the backend's and still kInternal: the place that was asked for is too small.
   const bool is_shared = std::ranges::any_of(request.wanted_outputs,
                                              [](const WantedOutput& output) { return bool{output.shared}; });

@@ -118,19 +118,17 @@ inline std::string joined(const WireMessage& message) {
 }
 
 inline Encoded encode_http(const Answer& answer) {
-  HeapPool pool;
   WireMessage message;
   Encoded encoded;
-  encoded.status = encode_v2_http(*answer.request, answer.response, pool, message, encoded.head);
+  encoded.status = encode_v2_http(*answer.request, answer.response, message, encoded.head);
   encoded.bytes = joined(message);
   return encoded;
 }
 
 inline Encoded encode_grpc(const Answer& answer) {
-  HeapPool pool;
   WireMessage message;
   Encoded encoded;
-  encoded.status = encode_v2_grpc(*answer.request, answer.response, pool, message);
+  encoded.status = encode_v2_grpc(*answer.request, answer.response, message);
   encoded.bytes = joined(message);
   return encoded;
 }
