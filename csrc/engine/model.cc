@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/admission.h"
+#include "schedule/make_scheduler.h"
 
 namespace naiad {
 namespace {
@@ -42,13 +43,13 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
              TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns)
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
       clock_(clock),
-      scheduler_(*spec_, clock),
+      scheduler_(make_scheduler(*spec_, clock, instances.size())),
       inline_limit_ns_(inline_limit_ns) {
   InstanceObserver& observer = *this;
   for (const InstancePlan& plan : instances) {
-    InstanceSpec instance{*spec_, pool, plan.name, plan.device};
+    InstanceSpec instance{*spec_, pool, plan.name, plan.device, instances_.size()};
     instances_.push_back(
-        std::make_unique<ModelInstance>(std::move(instance), factory, scheduler_, clock_, observer));
+        std::make_unique<ModelInstance>(std::move(instance), factory, *scheduler_, clock_, observer));
   }
   try {
     for (auto& instance : instances_) instance->wait_loaded();
@@ -66,7 +67,7 @@ Status Model::submit(std::unique_ptr<Request>& request) {
   Status status = admit(spec_, *request);
   if (status.ok()) {
     if (try_run_here(request)) return status;
-    status = scheduler_.try_submit(request);
+    status = scheduler_->try_submit(request);
     if (status.ok()) return status;
     const std::uint64_t spent_ns = clock_.now_ns() - request->timestamps.received_ns;
     statistics_.record([&](StatisticsValues& values) {
@@ -82,7 +83,7 @@ bool Model::try_run_here(std::unique_ptr<Request>& request) {
   if (inline_limit_ns_ == 0 || request->cancelled.load(std::memory_order_relaxed)) return false;
   std::size_t size_bytes = 0;
   for (const Tensor& input : request->inputs) size_bytes += input.size_bytes;
-  if (size_bytes > kMaxInlineBytes || !scheduler_.takes_at_once()) return false;
+  if (size_bytes > kMaxInlineBytes || !scheduler_->takes_at_once()) return false;
   const std::shared_lock lock(instances_mutex_, std::try_to_lock);
   if (!lock) return false;
   request->timestamps.queued_ns = clock_.now_ns();
@@ -94,7 +95,7 @@ bool Model::try_run_here(std::unique_ptr<Request>& request) {
 }
 
 void Model::stop(bool drain) {
-  scheduler_.close(drain);
+  scheduler_->close(drain);
   const std::unique_lock lock(instances_mutex_);
   instances_.clear();
 }

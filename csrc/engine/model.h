@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "engine/statistics.h"
 #include "execute/model_instance.h"
-#include "schedule/dynamic_scheduler.h"
+#include "schedule/scheduler.h"
 
 namespace naiad {
 
@@ -40,7 +40,7 @@ class Model final : private InstanceObserver {
   void stop(bool drain);
 
   // Any thread.
-  std::size_t num_waiting() const { return scheduler_.num_waiting(); }
+  std::size_t num_waiting() const { return scheduler_->num_waiting(); }
   StatisticsValues statistics() const { return statistics_.values(); }
 
  private:
@@ -51,7 +51,7 @@ class Model final : private InstanceObserver {
   const std::shared_ptr<const ModelSpec> spec_;
   const Clock& clock_;
   Statistics statistics_;
-  DynamicScheduler scheduler_;
+  const std::unique_ptr<Scheduler> scheduler_;
   const std::uint64_t inline_limit_ns_;
   std::shared_mutex instances_mutex_;  // shared by who runs a request here, exclusive while they end
   std::vector<std::unique_ptr<ModelInstance>> instances_;  // last: their threads use all of the above

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "memory/device.h"
 #include "memory/tensor_pool.h"
@@ -17,6 +19,7 @@ struct InstanceSpec {
   TensorPool& pool;
   std::string name;  // "<group>_<i>"
   Device device;
+  std::size_t index = 0;  // among the instances of the model
 };
 
 // The contract of everything that can run a model. The thread of the instance makes, uses and destroys it;

@@ -23,7 +23,7 @@ void execute(Backend& backend, Execution& execution) {
 
 }  // namespace
 
-ModelInstance::ModelInstance(InstanceSpec spec, BackendFactory factory, DynamicScheduler& scheduler,
+ModelInstance::ModelInstance(InstanceSpec spec, BackendFactory factory, Scheduler& scheduler,
                              const Clock& clock, InstanceObserver& observer)
     : spec_(std::move(spec)), scheduler_(scheduler), clock_(clock), observer_(observer) {
   thread_ = start_thread(spec_.name, [this, factory = std::move(factory)] { load_and_serve(factory); });
@@ -43,7 +43,7 @@ void ModelInstance::load_and_serve(const BackendFactory& factory) {
 }
 
 void ModelInstance::serve() {
-  while (auto batch = scheduler_.next()) {
+  while (auto batch = scheduler_.next(spec_.index)) {
     for (DroppedRequest& dropped : batch->dropped) {
       observer_.dropped(dropped);
       CompletionSink* sink = dropped.request->sink;

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "execute/backend.h"
 #include "execute/execution.h"
-#include "schedule/dynamic_scheduler.h"
+#include "schedule/scheduler.h"
 
 namespace naiad {
 
@@ -32,7 +32,7 @@ class InstanceObserver {
 class ModelInstance {
  public:
   // Starts the thread, which loads the backend at once. Any thread.
-  ModelInstance(InstanceSpec spec, BackendFactory factory, DynamicScheduler& scheduler, const Clock& clock,
+  ModelInstance(InstanceSpec spec, BackendFactory factory, Scheduler& scheduler, const Clock& clock,
                 InstanceObserver& observer);
   // Blocks until the thread has ended; the scheduler must have been closed.
   ~ModelInstance() = default;
@@ -52,7 +52,7 @@ class ModelInstance {
   void run(std::vector<std::unique_ptr<Request>> requests);
 
   const InstanceSpec spec_;
-  DynamicScheduler& scheduler_;
+  Scheduler& scheduler_;
   const Clock& clock_;
   InstanceObserver& observer_;
   std::promise<void> loaded_;

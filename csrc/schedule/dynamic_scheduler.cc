@@ -63,7 +63,7 @@ Status DynamicScheduler::try_submit(std::unique_ptr<Request>& request) {
   return queue_.try_push(request);
 }
 
-std::optional<Batch> DynamicScheduler::next() {
+std::optional<Batch> DynamicScheduler::next(std::size_t /*instance*/) {
   const std::lock_guard lock(former_);
   for (;;) {
     std::optional<std::uint64_t> wait_until_ns;

@@ -11,37 +11,32 @@
 #include "queue/request_queue.h"
 #include "schedule/batch.h"
 #include "schedule/batch_policy.h"
+#include "schedule/scheduler.h"
 
 namespace naiad {
 
 // The queue of a model and the forming of its batches. There is no batcher thread: the idle instance forms
 // its own batch, one former at a time. Without dynamic batching each batch is one request.
-class DynamicScheduler {
+class DynamicScheduler final : public Scheduler {
  public:
   DynamicScheduler(const ModelSpec& model, const Clock& clock);
 
   // Queues an admitted request, or leaves it and says why not. A request that its deadline, or its timeout,
   // finds waiting comes out as dropped. Any thread; never blocks.
-  Status try_submit(std::unique_ptr<Request>& request);
+  Status try_submit(std::unique_ptr<Request>& request) override;
 
-  // The next batch; empty when the scheduler is closed and nothing waits any more. Blocks until there is one.
-  std::optional<Batch> next();
+  // Every instance takes from the same queue.
+  std::optional<Batch> next(std::size_t instance) override;
 
   // The batch that can be formed now, if one can. Waits for another former only.
   std::optional<Batch> try_next();
 
-  // Takes no new requests; what waits is still run (`drain`) or comes out as dropped. Any thread.
-  void close(bool drain);
+  void close(bool drain) override;
+  std::size_t num_waiting() const override { return queue_.num_waiting(); }
+  void begun() override { num_taken_.fetch_sub(1, std::memory_order_seq_cst); }
 
-  // Requests that wait. Any thread.
-  std::size_t num_waiting() const { return queue_.num_waiting(); }
-
-  // The batch that next() gave has begun to run. Instance thread; once for each batch that has requests.
-  void begun() { num_taken_.fetch_sub(1, std::memory_order_seq_cst); }
-
-  // Whether an idle instance would take a request that comes now at once and alone: nothing waits, nothing
-  // that was taken has yet to begin, and the policy waits for no company. Any thread.
-  bool takes_at_once() const {
+  // When nothing waits, nothing that was taken has yet to begin, and the policy waits for no company.
+  bool takes_at_once() const override {
     return rules_.max_delay_ns == 0 && queue_.num_waiting() == 0 &&
            num_taken_.load(std::memory_order_seq_cst) == 0 && !queue_.closed();
   }

@@ -126,8 +126,8 @@ TEST_CASE("closing with drain runs what waits, refuses what comes, then ends") {
   scheduler.close(true);
   auto late = admitted(1);
   CHECK(scheduler.try_submit(late).code() == Code::kUnavailable);
-  CHECK(tags(scheduler.next().value()) == std::vector<std::uint64_t>{1});
-  CHECK_FALSE(scheduler.next().has_value());
+  CHECK(tags(scheduler.next(0).value()) == std::vector<std::uint64_t>{1});
+  CHECK_FALSE(scheduler.next(0).has_value());
 }
 
 TEST_CASE("closing without drain drops what waits") {
@@ -137,7 +137,7 @@ TEST_CASE("closing without drain drops what waits") {
   for (std::uint64_t tag = 1; tag <= 6; ++tag) push(scheduler, admitted(1, 2, tag));
   scheduler.close(false);
   std::size_t dropped = 0;
-  while (auto batch = scheduler.next()) {
+  while (auto batch = scheduler.next(0)) {
     CHECK(batch->requests.empty());
     for (const auto& request : batch->dropped) CHECK(request.status.code() == Code::kUnavailable);
     dropped += batch->dropped.size();
@@ -157,7 +157,7 @@ TEST_CASE("stress: several instances take every request exactly once, then all e
     std::vector<std::jthread> instances;
     for (int i = 0; i < 3; ++i) {
       instances.emplace_back([&] {
-        while (auto batch = scheduler.next()) {
+        while (auto batch = scheduler.next(0)) {
           const std::lock_guard lock(mutex);
           for (const auto& request : batch->requests) seen.insert(request->tag);
         }
@@ -238,7 +238,7 @@ TEST_CASE("an instance that waits for company wakes at the first deadline") {
   auto request = admitted(1, 2, 1);
   request->deadline_ns = clock.now_ns() + 1'000'000;
   push(scheduler, std::move(request));
-  const Batch batch = scheduler.next().value();  // would wait for an hour
+  const Batch batch = scheduler.next(0).value();  // would wait for an hour
   CHECK(batch.requests.empty());
   CHECK(batch.dropped.size() == 1);
 }

@@ -1,0 +1,12 @@
+#include "schedule/make_scheduler.h"
+
+#include "schedule/dynamic_scheduler.h"
+
+namespace naiad {
+
+std::unique_ptr<Scheduler> make_scheduler(const ModelSpec& model, const Clock& clock,
+                                          std::size_t /*num_instances*/) {
+  return std::make_unique<DynamicScheduler>(model, clock);
+}
+
+}  // namespace naiad

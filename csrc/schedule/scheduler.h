@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "request/request.h"
+#include "schedule/batch.h"
+
+namespace naiad {
+
+// What stands between those who bring requests and the instances of a model: the waiting, the order, and the
+// forming of batches.
+class Scheduler {
+ public:
+  Scheduler() = default;
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+  virtual ~Scheduler() = default;
+
+  // Takes an admitted request, or leaves it and says why not. Any thread; never blocks.
+  virtual Status try_submit(std::unique_ptr<Request>& request) = 0;
+
+  // The next batch for the instance at position `instance` of the model's; empty when the scheduler is closed
+  // and nothing waits for it any more. Blocks until there is one. Instance thread.
+  virtual std::optional<Batch> next(std::size_t instance) = 0;
+
+  // The batch that next() gave has begun to run. Instance thread; once for each batch that has requests.
+  virtual void begun() {}
+
+  // Takes no new requests; what waits is still run (`drain`) or comes out as dropped. Any thread.
+  virtual void close(bool drain) = 0;
+
+  // Requests that wait. Any thread.
+  virtual std::size_t num_waiting() const = 0;
+
+  // Whether an idle instance would take a request that comes now at once and alone, so that whoever brings it
+  // may run it. Any thread.
+  virtual bool takes_at_once() const { return false; }
+};
+
+}  // namespace naiad
