@@ -14,7 +14,7 @@ namespace {
 
 // Runs the fuzz target over its kept corpus; a property that does not hold ends the program.
 std::size_t replay(const char* name, int (*run)(std::span<const std::uint8_t>)) {
-  const auto folder = std::filesystem::path(__FILE__).parent_path() / "../../fuzz/corpus" / name;
+  const auto folder = std::filesystem::path("tests/fuzz/corpus") / name;
   std::size_t count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     std::ifstream file(entry.path(), std::ios::binary);

@@ -15,7 +15,7 @@ namespace {
 
 // Runs the fuzz target over its kept corpus; a property that does not hold ends the program.
 void replay(const std::string& name, int (*target)(std::span<const std::uint8_t>)) {
-  const auto folder = std::filesystem::path(__FILE__).parent_path() / "../../fuzz/corpus" / name;
+  const auto folder = std::filesystem::path("tests/fuzz/corpus") / name;
   std::size_t num_files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     CAPTURE(entry.path().filename().string());
