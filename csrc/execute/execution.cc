@@ -9,10 +9,8 @@
 namespace naiad {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
-
 bool aligned(const std::byte* data) {
-  return reinterpret_cast<std::uintptr_t>(data) % kAlignment == 0;
+  return reinterpret_cast<std::uintptr_t>(data) % kTensorAlignment == 0;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "protocol/tensor_place.h"
 #include "protocol/v2_grpc.h"
 
 namespace naiad {
@@ -140,11 +141,11 @@ std::size_t GrpcCall::assemble(std::span<const std::byte> data) {
     if (!message_) {
       if (!prefix_.begun() && !may_begin()) break;
       if (!prefix_.take(data)) break;
-      begin_message();
+      begin_message(data);
       if (done_) break;
     }
     const std::size_t count = std::min(data.size(), message_->size_bytes - filled_);
-    if (count > 0) std::memcpy(message_->block->data() + filled_, data.data(), count);
+    if (count > 0) std::memcpy(message_->block->data() + message_->begin + filled_, data.data(), count);
     filled_ += count;
     data = data.subspan(count);
     if (filled_ < message_->size_bytes) break;
@@ -154,7 +155,7 @@ std::size_t GrpcCall::assemble(std::span<const std::byte> data) {
   return done_ ? given : given - data.size();
 }
 
-void GrpcCall::begin_message() {
+void GrpcCall::begin_message(std::span<const std::byte> data) {
   const std::size_t size_bytes = prefix_.size_bytes();
   const std::size_t limit = context().options.http2.max_message_bytes;
   if (prefix_.flag() > 1) {
@@ -173,7 +174,8 @@ void GrpcCall::begin_message() {
   }
   GrpcMessage message;
   message.share = context().bytes.try_take(size_bytes);
-  if (message.share) message.block = context().pool.try_allocate(size_bytes);
+  message.begin = aligning_shift(first_tensor_offset(data.first(std::min(data.size(), size_bytes))));
+  if (message.share) message.block = context().pool.try_allocate(message.begin + size_bytes);
   if (!message.block) {
     fail(GrpcStatus::kResourceExhausted,
          "too many bytes in flight to take a message of " + std::to_string(size_bytes) + " bytes");

@@ -20,10 +20,11 @@ namespace naiad {
 // A message of a call as it arrived, and its part of the byte budget.
 struct GrpcMessage {
   BufferRef block;
-  std::size_t size_bytes = 0;  // the first ones of the block
+  std::size_t size_bytes = 0;
   Budget::Share share;
+  std::size_t begin = 0;  // where in the block it lies
 
-  std::span<const std::byte> bytes() const { return {block->data(), size_bytes}; }
+  std::span<const std::byte> bytes() const { return {block->data() + begin, size_bytes}; }
 };
 
 // What the calls of one connection work with. Outlives them.
@@ -82,7 +83,8 @@ class GrpcCall : public H2Stream {
   bool assembling() const { return prefix_.begun(); }
   // Puts messages together; says how many bytes it took.
   std::size_t assemble(std::span<const std::byte> data);
-  void begin_message();
+  // `data` follows the prefix.
+  void begin_message(std::span<const std::byte> data);
   void complete_message();
   void hold(std::span<const std::byte> data);
   void say_half_close();

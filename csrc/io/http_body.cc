@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "protocol/tensor_place.h"
+
 namespace naiad {
 namespace {
 
@@ -17,6 +19,7 @@ constexpr std::size_t kFirstBlockBytes = 16 << 10;
 
 void HttpBody::announce(const Http1Head& head) {
   framing_ = head.framing;
+  shift_ = aligning_shift(first_tensor_offset(head));
   size_bytes_ = left_bytes_ = framing_ == BodyFraming::kLength ? head.content_length : 0;
   if (framing_ == BodyFraming::kChunked) chunks_.emplace(Http1Limits{});
   whole_ = !chunks_ && size_bytes_ == 0;
@@ -40,7 +43,7 @@ HttpBody::Progress HttpBody::receive_length(Stream& stream) {
   if (receiving_) {
     if (stream.receiving()) return Progress::kMore;
     receiving_ = false;
-    bytes_ = {owner_->data(), size_bytes_};
+    bytes_ = {owner_->data() + shift_, size_bytes_};
     return finish();
   }
   const auto input = stream.input();
@@ -51,10 +54,10 @@ HttpBody::Progress HttpBody::receive_length(Stream& stream) {
     return finish();
   }
   if (size_bytes_ <= kInPlaceBytes) return Progress::kMore;
-  owner_ = pool_.try_allocate(size_bytes_);
+  owner_ = pool_.try_allocate(shift_ + size_bytes_);
   if (!owner_) return Progress::kNoMemory;
   receiving_ = true;
-  stream.receive_into(owner_, 0);
+  stream.receive_into(owner_, shift_);
   return Progress::kMore;
 }
 

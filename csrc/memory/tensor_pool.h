@@ -8,6 +8,9 @@
 
 namespace naiad {
 
+// What blocks are aligned to, and what a model wants of the tensors that it is given (Execution::input).
+inline constexpr std::size_t kTensorAlignment = 64;
+
 // What the pool holds, for metrics. All in bytes.
 struct PoolUsage {
   std::size_t capacity_bytes = 0;  // the arena's address range
@@ -18,12 +21,12 @@ struct PoolUsage {
 
 // Blocks for tensors and message bodies, cut in size classes from one memfd arena: memory that worker
 // processes can map by offset, with no name to attack, and that is pinned for DMA where there is a GPU.
-// Blocks are 64-byte aligned and not zeroed. The pool outlives every buffer that it gave.
+// Blocks are aligned to kTensorAlignment and not zeroed. The pool outlives every buffer that it gave.
 class TensorPool {
  public:
   virtual ~TensorPool() = default;
 
-  // A block of at least `size_bytes` (data() is 64-byte aligned; size_bytes() is what was asked for; 0 is
+  // A block of at least `size_bytes` (size_bytes() is what was asked for; 0 is
   // allowed). Empty when the arena is exhausted. Any thread; never blocks.
   virtual BufferRef try_allocate(std::size_t size_bytes) = 0;
 

@@ -41,6 +41,8 @@ class ProtoReader {
   bool take_fixed64(std::uint64_t& value);
   bool take_fixed32(std::uint32_t& value);
   bool empty() const { return rest_.empty(); }
+  // Bytes that have not been read.
+  std::size_t rest_bytes() const { return rest_.size(); }
 
  private:
   bool fail(const char* what) {
