@@ -9,9 +9,6 @@
 namespace naiad {
 namespace {
 
-// A larger request may take long in a model that is short otherwise.
-constexpr std::size_t kMaxInlineBytes = 32 << 10;
-
 std::uint64_t wall_clock_ms() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                         std::chrono::system_clock::now().time_since_epoch())
@@ -81,9 +78,7 @@ Status Model::submit(std::unique_ptr<Request>& request) {
 
 bool Model::try_run_here(std::unique_ptr<Request>& request) {
   if (inline_limit_ns_ == 0 || request->cancelled.load(std::memory_order_relaxed)) return false;
-  std::size_t size_bytes = 0;
-  for (const Tensor& input : request->inputs) size_bytes += input.size_bytes;
-  if (size_bytes > kMaxInlineBytes || !scheduler_->takes_at_once()) return false;
+  if (!scheduler_->takes_at_once()) return false;
   const std::shared_lock lock(instances_mutex_, std::try_to_lock);
   if (!lock) return false;
   request->timestamps.queued_ns = clock_.now_ns();

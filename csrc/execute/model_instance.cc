@@ -21,6 +21,12 @@ void execute(Backend& backend, Execution& execution) {
   }
 }
 
+std::size_t input_bytes(const Request& request) {
+  std::size_t size_bytes = 0;
+  for (const Tensor& input : request.inputs) size_bytes += input.size_bytes;
+  return size_bytes;
+}
+
 }  // namespace
 
 ModelInstance::ModelInstance(InstanceSpec spec, BackendFactory factory, Scheduler& scheduler,
@@ -57,7 +63,7 @@ void ModelInstance::serve() {
 }
 
 bool ModelInstance::try_run_here(std::unique_ptr<Request>& request, std::uint64_t limit_ns) {
-  if (batch_ns_.load(std::memory_order_relaxed) > limit_ns) return false;
+  if (cost_.expected_ns(input_bytes(*request)) > limit_ns) return false;
   const std::unique_lock lock(busy_, std::try_to_lock);
   if (!lock || backend_ == nullptr || !backend_->runs_on_any_thread()) return false;
   std::vector<std::unique_ptr<Request>> requests;
@@ -67,12 +73,11 @@ bool ModelInstance::try_run_here(std::unique_ptr<Request>& request, std::uint64_
 }
 
 void ModelInstance::run(std::vector<std::unique_ptr<Request>> requests) {
+  std::size_t size_bytes = 0;
+  for (const auto& request : requests) size_bytes += input_bytes(*request);
   Execution execution(spec_.model, std::move(requests), spec_.pool, clock_);
   execute(*backend_, execution);
-  const std::uint64_t spent_ns = clock_.now_ns() - execution.start_ns();
-  const std::uint64_t before_ns = batch_ns_.load(std::memory_order_relaxed);
-  const bool first = before_ns == std::numeric_limits<std::uint64_t>::max();
-  batch_ns_.store(first ? spent_ns : before_ns - before_ns / 8 + spent_ns / 8, std::memory_order_relaxed);
+  cost_.record(size_bytes, clock_.now_ns() - execution.start_ns());
   observer_.ran(execution);
   execution.complete();
 }

@@ -1,9 +1,7 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <future>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -12,6 +10,7 @@
 
 #include "base/clock.h"
 #include "execute/backend.h"
+#include "execute/batch_cost.h"
 #include "execute/execution.h"
 #include "schedule/scheduler.h"
 
@@ -41,8 +40,8 @@ class ModelInstance {
   void wait_loaded() { loaded_.get_future().get(); }
 
   // Runs an admitted request on the calling thread, as a batch of its own, and sends it home: when the
-  // backend allows that, is idle, and has lately needed no more than `limit_ns` for a batch. Otherwise leaves
-  // the request. Any thread; never blocks but for the model itself.
+  // backend allows that, is idle, and has lately needed no more than `limit_ns` for a batch of that size.
+  // Otherwise leaves the request. Any thread; never blocks but for the model itself.
   bool try_run_here(std::unique_ptr<Request>& request, std::uint64_t limit_ns);
 
  private:
@@ -56,9 +55,7 @@ class ModelInstance {
   const Clock& clock_;
   InstanceObserver& observer_;
   std::promise<void> loaded_;
-  // What a batch has lately cost, a moving average; the greatest number while nothing is known. A hint: pairs
-  // with nothing.
-  std::atomic<std::uint64_t> batch_ns_{std::numeric_limits<std::uint64_t>::max()};
+  BatchCost cost_;
   std::mutex busy_;                   // held by the thread that runs a batch
   std::unique_ptr<Backend> backend_;  // guarded by busy_; the instance's thread makes and destroys it
   std::jthread thread_;

@@ -75,7 +75,7 @@ class HttpBody {
   std::optional<ChunkedReader> chunks_;
   bool whole_ = false;
   bool receiving_ = false;  // straight into owner_
-  std::size_t shift_ = 0;   // where in a block of its own the body begins, so that its first tensor is aligned
+  std::size_t shift_ = 0;  // where in a block of its own the body begins, so that its first tensor is aligned
   BufferRef owner_;
   std::span<const std::byte> bytes_;
 };

@@ -1,3 +1,4 @@
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,6 +35,14 @@ class PlainTransport final : public Transport {
   }
   Moved write(std::span<const iovec> pieces) override;
   bool may_hold_input() const override { return false; }
+  void await_bytes(std::size_t size_bytes) override {
+    const int least = static_cast<int>(size_bytes);
+    static_cast<void>(::setsockopt(fd_, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least));
+  }
+  std::size_t waiting_bytes() const override {
+    int count = 0;
+    return ::ioctl(fd_, FIONREAD, &count) == 0 && count > 0 ? static_cast<std::size_t>(count) : 0;
+  }
   const char* protocol() const override { return ""; }
 
  private:

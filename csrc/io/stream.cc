@@ -81,7 +81,7 @@ bool Stream::receiving() const {
 }
 
 std::size_t Stream::received_bytes() const {
-  return state_->filled;
+  return state_->filled + (state_->awaited > 1 && !state_->closed ? state_->transport->waiting_bytes() : 0);
 }
 
 void Stream::pause() {
@@ -121,6 +121,7 @@ void Stream::close_after_sent() {
   if (state.closed || std::exchange(state.closing, true)) return;
   state.receiving = false;
   state.target = {};
+  state.await();
   if (state.gone_due) return;
   if (state.output.empty()) state.linger();
   state.settle_outside();

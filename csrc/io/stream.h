@@ -64,7 +64,8 @@ class Stream final : private EventLoop::Watcher {
   // follows the block's bytes is found in input() then. For large bodies of known length.
   void receive_into(BufferRef block, std::size_t filled);
   bool receiving() const;
-  std::size_t received_bytes() const;  // of the block so far
+  // Of the block so far, and what has arrived for it and not been read.
+  std::size_t received_bytes() const;
 
   // Stops and resumes reading from the socket (back-pressure). The other side's going is still noticed. What
   // input() holds already is not told again after resume().

@@ -17,6 +17,9 @@ constexpr std::size_t kMaxReadBytes = std::size_t{1} << 20;
 constexpr int kMaxWrites = 8;
 constexpr int kMaxSentCalls = 8;
 constexpr std::size_t kMaxPieces = 64;
+// Of a block that is being received: what is waited for in one piece.
+constexpr std::size_t kLeastAwaitedBytes = std::size_t{64} << 10;
+constexpr std::size_t kMostAwaitedBytes = std::size_t{256} << 10;
 
 constexpr std::uint64_t kNoMemoryRetryNs = 10'000'000;
 constexpr std::uint64_t kLingerNs = 1'000'000'000;
@@ -74,6 +77,13 @@ std::size_t Stream::State::make_room(std::array<iovec, 2>& into) {
   return count;
 }
 
+// A long rest of the user's block is of no use in small parts: fewer wake-ups bring it.
+void Stream::State::await() {
+  const std::size_t left = receiving ? target->size_bytes() - filled : 1;
+  const std::size_t bytes = left < kLeastAwaitedBytes ? 1 : std::min(left, kMostAwaitedBytes);
+  if (bytes != std::exchange(awaited, bytes)) transport->await_bytes(bytes);
+}
+
 // So many bytes lie where make_room() said.
 void Stream::State::receive(std::size_t size_bytes) {
   if (receiving) {
@@ -108,8 +118,10 @@ bool Stream::State::fill(bool ended) {
       case Outcome::kMoved:
         total_bytes += moved.size_bytes;
         receive(moved.size_bytes);
+        await();
         if (input_due && !settle(true)) return false;
         if (!reads()) return true;
+        await();  // the user may have begun on another block
         if (moved.size_bytes < room_bytes && !ended && !transport->may_hold_input()) return true;
         break;
       case Outcome::kWantRead:

@@ -29,6 +29,7 @@ struct Stream::State {
   bool fill(bool ended);
   std::size_t make_room(std::array<iovec, 2>& into);
   void receive(std::size_t size_bytes);
+  void await();
   void flush();
   void linger();
   void discard(bool ended);
@@ -48,6 +49,7 @@ struct Stream::State {
 
   BufferRef target;  // of receive_into()
   std::size_t filled = 0;
+  std::size_t awaited = 1;  // what the transport was asked to wait for
 
   std::uint32_t interest = 0;               // what epoll watches for
   std::uint32_t write_wait = 0;             // EPOLLIN or EPOLLOUT: a write waits for that

@@ -38,6 +38,11 @@ class Transport {
   // Whether a read that moved less than there was room for may be followed by another that moves something
   // although the descriptor is not readable (TLS: a record that is decrypted but not handed over).
   virtual bool may_hold_input() const { return true; }
+  // The descriptor need not become readable before there are `size_bytes` to read, or the other side has
+  // ended: fewer wake-ups for what is of no use before it is whole. A hint; holds until the next call.
+  virtual void await_bytes(std::size_t /*size_bytes*/) {}
+  // Bytes that wait to be read, as far as that is known.
+  virtual std::size_t waiting_bytes() const { return 0; }
   // Nothing more will be written: tells the other side (TLS: after a close_notify).
   virtual void shut_sending() { static_cast<void>(::shutdown(fd(), SHUT_WR)); }
   // The protocol agreed on by ALPN ("h2", "http/1.1"); empty for a plain socket.
