@@ -5,7 +5,7 @@ BIN := .venv/bin
 BUILD := build/release
 # Debian packages, each with the command or file that proves it is there.
 TO_BUILD := g++=c++ cmake=cmake ninja-build=ninja zlib1g-dev=/usr/include/zlib.h \
-  libnghttp2-dev=/usr/include/nghttp2/nghttp2.h
+  libnghttp2-dev=/usr/include/nghttp2/nghttp2.h libssl-dev=/usr/include/openssl/ssl.h
 TO_TEST := doctest-dev=/usr/include/doctest/doctest.h relacy-dev=/usr/include/relacy/relacy.hpp
 TO_FUZZ := clang-14=clang++-14 libclang-rt-14-dev=/usr/share/doc/libclang-rt-14-dev
 JOBS ?= $(shell nproc)

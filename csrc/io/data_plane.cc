@@ -12,6 +12,14 @@
 #include "io/io_thread.h"
 
 namespace naiad {
+namespace {
+
+std::unique_ptr<TlsCredentials> make_credentials(const ListenOptions& options, TlsProtocol protocol) {
+  if (!options.enabled || !options.tls) return nullptr;
+  return std::make_unique<TlsCredentials>(*options.tls, protocol);
+}
+
+}  // namespace
 
 // The listening sockets are the first thread's. It hands each connection to the next thread in turn: with the
 // few, long-lived connections of clients that keep theirs alive, turns spread the load evenly, where the
@@ -25,12 +33,15 @@ struct DataPlane::State {
   bool all_ended() const;
 
   const DataPlaneOptions options;
+  const std::unique_ptr<TlsCredentials> http_tls;  // null: plain
+  const std::unique_ptr<TlsCredentials> grpc_tls;
   Budget connections;
   Budget bytes;
   std::atomic<bool> stopping{
       false};  // pairs with the sessions' loads (relaxed): a hint, nothing is published
   std::atomic<std::uint64_t> accepted{0};  // counts only: they pair with nothing
   std::atomic<std::uint64_t> refused{0};
+  std::atomic<std::uint64_t> failed_handshakes{0};
   std::size_t next_thread = 0;  // the first thread's
   std::uint16_t http_port = 0;
   std::uint16_t grpc_port = 0;
@@ -40,7 +51,11 @@ struct DataPlane::State {
 };
 
 DataPlane::State::State(Engine& engine, Bridge& bridge, DataPlaneOptions given)
-    : options(std::move(given)), connections(options.max_connections), bytes(options.max_in_flight_bytes) {
+    : options(std::move(given)),
+      http_tls(make_credentials(options.http, TlsProtocol::kHttp1)),
+      grpc_tls(make_credentials(options.grpc, TlsProtocol::kGrpc)),
+      connections(options.max_connections),
+      bytes(options.max_in_flight_bytes) {
   const auto session_ended = [this] {
     if (!stopping.load(std::memory_order_relaxed)) return;
     // Under the mutex: drain() must not miss it between its look and its sleep.
@@ -49,7 +64,8 @@ DataPlane::State::State(Engine& engine, Bridge& bridge, DataPlaneOptions given)
   };
   for (std::size_t i = 0; i < std::max<std::size_t>(options.num_threads, 1); ++i) {
     threads.push_back(
-        std::make_unique<IoThread>(SharedByThreads{engine, bridge, options, bytes, stopping, session_ended},
+        std::make_unique<IoThread>(SharedByThreads{engine, bridge, options, bytes, stopping, session_ended,
+                                                   http_tls.get(), grpc_tls.get(), failed_handshakes},
                                    "naiad-io-" + std::to_string(i)));
   }
   listen(options.http, AcceptedConnection::Protocol::kHttp, http_port);
@@ -124,6 +140,14 @@ void DataPlane::stop() {
   for (const auto& thread : state_->threads) thread->stop();
 }
 
+bool DataPlane::reload_http_tls() {
+  return state_->http_tls != nullptr && state_->http_tls->reload();
+}
+
+bool DataPlane::reload_grpc_tls() {
+  return state_->grpc_tls != nullptr && state_->grpc_tls->reload();
+}
+
 DataPlaneUsage DataPlane::usage() const {
   DataPlaneUsage usage;
   usage.open_connections = state_->connections.used();
@@ -131,6 +155,7 @@ DataPlaneUsage DataPlane::usage() const {
   for (const auto& thread : state_->threads) usage.in_flight += thread->num_in_flight();
   usage.accepted_connections = state_->accepted.load(std::memory_order_relaxed);
   usage.refused_connections = state_->refused.load(std::memory_order_relaxed);
+  usage.failed_handshakes = state_->failed_handshakes.load(std::memory_order_relaxed);
   return usage;
 }
 

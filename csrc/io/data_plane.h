@@ -3,10 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/engine.h"
 #include "io/bridge.h"
+#include "io/tls_context.h"
 #include "protocol/v2_http.h"
 
 namespace naiad {
@@ -18,6 +20,7 @@ struct ListenOptions {
   std::uint16_t port = 0;
   bool reuse_port = false;
   int backlog = 1024;
+  std::optional<TlsFiles> tls;  // without: plain
 };
 
 // Bounds of an HTTP/2 connection.
@@ -41,7 +44,7 @@ struct DataPlaneOptions {
   std::size_t max_connections = 10'000;
   std::size_t max_message_bytes = 64UL << 20;        // a body of HTTP, compressed and not
   std::size_t max_in_flight_bytes = 1UL << 30;       // bodies of all connections together
-  std::uint64_t header_timeout_ns = 10'000'000'000;  // from the first byte of a head to its last
+  std::uint64_t header_timeout_ns = 10'000'000'000;  // from the first byte of a head to its last; a handshake
   std::uint64_t idle_timeout_ns = 75'000'000'000;    // between requests of a connection
   std::uint64_t stall_timeout_ns = 30'000'000'000;   // no byte moves either way in the middle of a message
   DecodeLimits decode;
@@ -55,13 +58,15 @@ struct DataPlaneUsage {
   std::size_t in_flight_bytes = 0;
   std::uint64_t accepted_connections = 0;
   std::uint64_t refused_connections = 0;
+  std::uint64_t failed_handshakes = 0;  // of TLS
 };
 
 // The I/O threads: they accept, read, decode, submit, encode and write without the GIL. What is not inference
 // goes over the bridge to Python.
 class DataPlane {
  public:
-  // Binds and listens; serves once start() is called. Throws Error(kUnavailable) when a port cannot be had.
+  // Binds and listens; serves once start() is called. Throws Error(kUnavailable) when a port cannot be had,
+  // Error(kInvalidArgument) when the files of TLS are of no use.
   DataPlane(Engine& engine, Bridge& bridge, DataPlaneOptions options);
   // Stops at once.
   ~DataPlane();
@@ -80,6 +85,12 @@ class DataPlane {
   void give_up();
   // Closes everything and joins the threads. Blocks; idempotent.
   void stop();
+
+  // Read the files of a port's TLS again. True: they have changed, and new connections get what they hold
+  // now. False for a port without TLS as well. Throw Error(kInvalidArgument): what was there goes on. Block
+  // while they read. Any thread.
+  bool reload_http_tls();
+  bool reload_grpc_tls();
 
   DataPlaneUsage usage() const;
 

@@ -27,6 +27,8 @@ void IoThread::start() {
     loop_.run();
     // Here, where timers and descriptors may be touched.
     listeners_.clear();
+    arriving_.clear();
+    shaken_.clear();
     sessions_.clear();
   });
 }
@@ -35,6 +37,8 @@ void IoThread::stop() {
   loop_.stop();
   if (thread_.joinable()) thread_.join();
   listeners_.clear();
+  arriving_.clear();
+  shaken_.clear();
   sessions_.clear();
 }
 
@@ -51,31 +55,68 @@ void IoThread::adopt(AcceptedConnection connection) {
 }
 
 void IoThread::serve(AcceptedConnection connection) {
-  if (draining_.load(std::memory_order_relaxed)) {
-    num_sessions_.fetch_sub(1, std::memory_order_release);
-    return shared_.session_ended();
-  }
+  if (draining_.load(std::memory_order_relaxed)) return count_ended();
+  const bool http = connection.protocol == AcceptedConnection::Protocol::kHttp;
+  const TlsCredentials* const tls = http ? shared_.http_tls : shared_.grpc_tls;
   try {
+    if (tls != nullptr) return shake_hands(std::move(connection), *tls);
     auto transport = make_plain_transport(connection.fd.release());
-    auto session = connection.protocol == AcceptedConnection::Protocol::kHttp
-                       ? make_http_session(context_, std::move(transport))
-                       : make_grpc_session(context_, std::move(transport));
-    Session* const key = session.get();
-    sessions_.emplace(key, Entry{std::move(session), std::move(connection.share)});
+    open(std::move(transport), std::move(connection));
   } catch (const Error& error) {
     log_warning(std::string("cannot serve a connection: ") + error.what());
-    num_sessions_.fetch_sub(1, std::memory_order_release);
-    shared_.session_ended();
+    count_ended();
   }
+}
+
+void IoThread::shake_hands(AcceptedConnection connection, const TlsCredentials& credentials) {
+  auto handshake = std::make_unique<TlsHandshake>(
+      loop_, std::move(connection.fd), credentials.context(), shared_.options.header_timeout_ns,
+      [this](TlsHandshake& ended, TlsHandshake::Outcome outcome, std::unique_ptr<Transport> transport) {
+        shaken(ended, outcome, std::move(transport));
+      });
+  TlsHandshake* const key = handshake.get();
+  arriving_.emplace(key, Arriving{std::move(handshake), std::move(connection)});
+}
+
+void IoThread::shaken(TlsHandshake& handshake, TlsHandshake::Outcome outcome,
+                      std::unique_ptr<Transport> transport) {
+  if (outcome == TlsHandshake::Outcome::kFailed) {
+    shared_.failed_handshakes.fetch_add(1, std::memory_order_relaxed);
+  }
+  const auto found = arriving_.find(&handshake);
+  AcceptedConnection connection = std::move(found->second.connection);
+  // Not at once: the handshake is on the stack.
+  shaken_.push_back(std::move(found->second.handshake));
+  loop_.post([this] { shaken_.clear(); });
+  arriving_.erase(found);
+  if (transport == nullptr) return count_ended();
+  try {
+    open(std::move(transport), std::move(connection));
+  } catch (const Error& error) {
+    log_warning(std::string("cannot serve a connection: ") + error.what());
+    count_ended();
+  }
+}
+
+void IoThread::open(std::unique_ptr<Transport> transport, AcceptedConnection connection) {
+  auto session = connection.protocol == AcceptedConnection::Protocol::kHttp
+                     ? make_http_session(context_, std::move(transport))
+                     : make_grpc_session(context_, std::move(transport));
+  Session* const key = session.get();
+  sessions_.emplace(key, Entry{std::move(session), std::move(connection.share)});
 }
 
 void IoThread::forget(Session& session) {
   // Not at once: the session is on the stack.
   loop_.post([this, &session] {
     sessions_.erase(&session);
-    num_sessions_.fetch_sub(1, std::memory_order_release);
-    shared_.session_ended();
+    count_ended();
   });
+}
+
+void IoThread::count_ended() {
+  num_sessions_.fetch_sub(1, std::memory_order_release);
+  shared_.session_ended();
 }
 
 void IoThread::give_up() {
@@ -88,6 +129,9 @@ void IoThread::drain() {
   loop_.post([this] {
     listeners_.clear();
     draining_.store(true, std::memory_order_release);
+    // They have asked for nothing yet.
+    num_sessions_.fetch_sub(arriving_.size(), std::memory_order_release);
+    arriving_.clear();
     std::vector<Session*> sessions;
     sessions.reserve(sessions_.size());
     for (const auto& [session, entry] : sessions_) sessions.push_back(session);

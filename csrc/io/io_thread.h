@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "io/listener.h"
 #include "io/session.h"
+#include "io/tls_handshake.h"
 
 namespace naiad {
 
@@ -31,6 +33,9 @@ struct SharedByThreads {
   const std::atomic<bool>& stopping;
   // Called on the I/O thread whenever a session has ended.
   std::function<void()> session_ended;
+  const TlsCredentials* http_tls;  // null: plain
+  const TlsCredentials* grpc_tls;
+  std::atomic<std::uint64_t>& failed_handshakes;
 };
 
 // One thread with its event loop, the sessions of its connections and the requests they have in flight.
@@ -67,9 +72,18 @@ class IoThread {
     std::unique_ptr<Session> session;
     Budget::Share share;
   };
+  // A connection that comes to its session when its TLS handshake is done.
+  struct Arriving {
+    std::unique_ptr<TlsHandshake> handshake;
+    AcceptedConnection connection;  // without its socket, which the handshake has
+  };
 
   void serve(AcceptedConnection connection);
+  void shake_hands(AcceptedConnection connection, const TlsCredentials& credentials);
+  void shaken(TlsHandshake& handshake, TlsHandshake::Outcome outcome, std::unique_ptr<Transport> transport);
+  void open(std::unique_ptr<Transport> transport, AcceptedConnection connection);
   void forget(Session& session);
+  void count_ended();
 
   SharedByThreads shared_;
   const std::string name_;
@@ -79,6 +93,8 @@ class IoThread {
   SessionContext context_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<Session*, Entry> sessions_;
+  std::unordered_map<TlsHandshake*, Arriving> arriving_;
+  std::vector<std::unique_ptr<TlsHandshake>> shaken_;  // have ended, to be destroyed
   std::atomic<bool> draining_{false};  // written by the I/O thread when it listens no more; as num_sessions_
   // Sessions and connections on their way to one. Release on change, acquire where it is read: who sees 0
   // after the drain sees all that the sessions did.

@@ -21,6 +21,7 @@ void Stream::start() {
   state.interest = state.wanted();
   state.loop.watch(state.transport->fd(), state.interest, *this);
   state.started = true;
+  if (state.transport->may_hold_input()) state.continue_soon();  // from its handshake
 }
 
 void Stream::on_events(std::uint32_t events) {
@@ -91,8 +92,9 @@ void Stream::pause() {
 void Stream::resume() {
   State& state = *state_;
   if (!std::exchange(state.paused, false) || state.closed) return;
-  if (std::exchange(state.held, false)) start();
-  if (state.transport->may_hold_input()) state.continue_soon();
+  const bool was_held = std::exchange(state.held, false);
+  if (was_held) start();
+  if (!was_held && state.transport->may_hold_input()) state.continue_soon();
   if (!state.telling) state.update_interest(false);
 }
 

@@ -23,6 +23,8 @@ constexpr std::size_t kMostAwaitedBytes = std::size_t{256} << 10;
 
 constexpr std::uint64_t kNoMemoryRetryNs = 10'000'000;
 constexpr std::uint64_t kLingerNs = 1'000'000'000;
+// For a last word that has to wait until the other side takes what was sent before.
+constexpr std::uint64_t kShutNs = 30'000'000'000;
 
 }  // namespace
 
@@ -175,15 +177,19 @@ void Stream::State::flush() {
 }
 
 void Stream::State::linger() {
-  if (lingering) return;
-  lingering = true;
-  input.clear();
-  transport->shut_sending();
-  timer = std::make_unique<EventLoop::Timer>(loop, [this] {
-    gone_due = true;
-    settle(true);
-  });
-  timer->arm(kLingerNs);
+  if (!std::exchange(lingering, true)) {
+    input.clear();
+    timer = std::make_unique<EventLoop::Timer>(loop, [this] {
+      gone_due = true;
+      settle(true);
+    });
+  }
+  if (transport->shut_sending() == Outcome::kWantWrite) {
+    write_wait = EPOLLOUT;
+    timer->arm(kShutNs);
+  } else {
+    timer->arm(kLingerNs);
+  }
 }
 
 // Drops what still comes in.

@@ -43,9 +43,13 @@ class Transport {
   virtual void await_bytes(std::size_t /*size_bytes*/) {}
   // Bytes that wait to be read, as far as that is known.
   virtual std::size_t waiting_bytes() const { return 0; }
-  // Nothing more will be written: tells the other side (TLS: after a close_notify).
-  virtual void shut_sending() { static_cast<void>(::shutdown(fd(), SHUT_WR)); }
-  // The protocol agreed on by ALPN ("h2", "http/1.1"); empty for a plain socket.
+  // Nothing more will be written: tells the other side (TLS: after a close_notify). kMoved when it is told,
+  // kWantWrite when it has to be tried again.
+  virtual Outcome shut_sending() {
+    return ::shutdown(fd(), SHUT_WR) == 0 ? Outcome::kMoved : Outcome::kBroken;
+  }
+  // The protocol agreed on by ALPN ("h2", "http/1.1"); empty for a plain socket, and where nothing was agreed
+  // on.
   virtual const char* protocol() const = 0;
 };
 

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "comes_true.h"
 #include "echo_model.h"
 #include "grpc_client.h"
 #include "io/grpc_session.h"
@@ -163,16 +164,5 @@ class GrpcHouse {
   std::vector<std::shared_ptr<ControlCall>> calls_;
   std::thread thread_;
 };
-
-// Waits for what other threads do on their own; gives up after a long while.
-template <class Condition>
-bool comes_true(Condition condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return true;
-}
 
 }  // namespace naiad::test

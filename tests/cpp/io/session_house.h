@@ -34,7 +34,7 @@ class NarrowTransport final : public Transport {
     const iovec first{pieces.front().iov_base, std::min(pieces.front().iov_len, max_bytes_)};
     return plain_->write({&first, 1});
   }
-  void shut_sending() override { plain_->shut_sending(); }
+  Outcome shut_sending() override { return plain_->shut_sending(); }
   const char* protocol() const override { return plain_->protocol(); }
   // The rest of what was asked for may still be in the socket, which epoll says again.
   bool may_hold_input() const override { return plain_->may_hold_input(); }

@@ -50,16 +50,21 @@ class RecordTransport final : public Transport {
     }
     return inner_->write(pieces.first(1));
   }
-  void shut_sending() override {
+  Outcome shut_sending() override {
+    if (shut_wants_write) {
+      shut_wants_write = false;
+      return Outcome::kWantWrite;
+    }
     const std::string notify = "[close]";
     const iovec piece{const_cast<char*>(notify.data()), notify.size()};
     inner_->write({&piece, 1});
-    inner_->shut_sending();
+    return inner_->shut_sending();
   }
   const char* protocol() const override { return "h2"; }
 
   bool write_wants_read = false;
   bool read_wants_write = false;
+  bool shut_wants_write = false;
 
  private:
   std::unique_ptr<Transport> inner_;
@@ -136,6 +141,29 @@ TEST_CASE("stream over records: it says goodbye in its own words") {
   kit.stream->send(outgoing("last"));
   kit.stream->close_after_sent();
   CHECK(kit.pair.read() == "last[close]");
+}
+
+TEST_CASE("stream over records: a goodbye that cannot be said at once is said later") {
+  RecordKit kit;
+  kit.records->shut_wants_write = true;
+  kit.stream->close_after_sent();
+  CHECK(kit.pair.read().empty());
+  run_rounds(kit.loop, 3);
+  CHECK(kit.pair.read() == "[close]");
+  ::shutdown(kit.pair.far, SHUT_WR);
+  run_rounds(kit.loop, 3);
+  CHECK(kit.user.gones == 1);
+}
+
+TEST_CASE("stream over records: what the transport holds before the stream starts is read") {
+  StreamKit kit;
+  auto made = std::make_unique<RecordTransport>(kit.pair.take_near(), 100);
+  kit.pair.write(pattern(300));
+  std::array<std::byte, 100> first;
+  CHECK(made->read(first).size_bytes == first.size());
+  kit.start(std::move(made));
+  run_rounds(kit.loop, 5);
+  CHECK(kit.take_input() == pattern(300).substr(100));
 }
 
 // A message of each kind and size, cut at every byte both ways.
