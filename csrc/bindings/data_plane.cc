@@ -118,6 +118,12 @@ std::shared_ptr<DataPlaneObject> make_data_plane(
   return std::make_shared<DataPlaneObject>(core, std::move(options));
 }
 
+// Files are read without the GIL.
+void check_tls(const TlsFiles& files) {
+  const py::gil_scoped_release release;
+  static_cast<void>(TlsContext(files, TlsProtocol::kHttp1));
+}
+
 py::dict usage_dict(const DataPlaneUsage& usage) {
   py::dict dict;
   dict["open_connections"] = usage.open_connections;
@@ -125,6 +131,7 @@ py::dict usage_dict(const DataPlaneUsage& usage) {
   dict["in_flight_bytes"] = usage.in_flight_bytes;
   dict["accepted_connections"] = usage.accepted_connections;
   dict["refused_connections"] = usage.refused_connections;
+  dict["failed_handshakes"] = usage.failed_handshakes;
   return dict;
 }
 
@@ -135,15 +142,24 @@ void register_data_plane(py::module_& module) {
       .def_readonly("call", &MessageEvent::call)
       .def_readonly("message", &MessageEvent::message);
   py::class_<CancelEvent>(module, "ControlCancel").def_readonly("call", &CancelEvent::call);
-  py::class_<ListenOptions>(module, "Listen")
-      .def(py::init([](std::string address, std::uint16_t port, bool reuse_port) {
-             ListenOptions options;
-             options.address = std::move(address);
-             options.port = port;
-             options.reuse_port = reuse_port;
-             return options;
+  py::class_<TlsFiles>(module, "Tls")
+      .def(py::init([](std::string certificate_chain, std::string key, std::string client_roots) {
+             return TlsFiles{std::move(certificate_chain), std::move(key), std::move(client_roots)};
            }),
-           py::arg("address"), py::arg("port"), py::kw_only(), py::arg("reuse_port") = false);
+           py::kw_only(), py::arg("certificate_chain"), py::arg("key"), py::arg("client_roots") = "")
+      .def("check", &check_tls);
+  py::class_<ListenOptions>(module, "Listen")
+      .def(
+          py::init([](std::string address, std::uint16_t port, bool reuse_port, std::optional<TlsFiles> tls) {
+            ListenOptions options;
+            options.address = std::move(address);
+            options.port = port;
+            options.reuse_port = reuse_port;
+            options.tls = std::move(tls);
+            return options;
+          }),
+          py::arg("address"), py::arg("port"), py::kw_only(), py::arg("reuse_port") = false,
+          py::arg("tls") = py::none());
 
   const DataPlaneOptions defaults;
   py::class_<DataPlaneObject, std::shared_ptr<DataPlaneObject>>(module, "DataPlane")
@@ -162,6 +178,16 @@ void register_data_plane(py::module_& module) {
       .def("refuse_inference", [](DataPlaneObject& self) { self.plane().refuse_inference(); })
       .def("give_up", [](DataPlaneObject& self) { self.plane().give_up(); })
       .def("drain", &DataPlaneObject::drain, py::arg("timeout_s"))
+      .def("reload_http_tls",
+           [](DataPlaneObject& self) {
+             const py::gil_scoped_release release;
+             return self.plane().reload_http_tls();
+           })
+      .def("reload_grpc_tls",
+           [](DataPlaneObject& self) {
+             const py::gil_scoped_release release;
+             return self.plane().reload_grpc_tls();
+           })
       .def("stop",
            [](DataPlaneObject& self) {
              const py::gil_scoped_release release;

@@ -240,9 +240,19 @@ def infer_many(
     cannot be taken; then none was queued."""
 
 @final
+class Tls:
+    """The files of TLS on one port, PEM: the certificate with those that lead to its root, its key, and, not
+    empty, the roots of the certificates that clients have to show."""
+    def __init__(self, *, certificate_chain: str, key: str, client_roots: str = "") -> None: ...
+    def check(self) -> None:
+        """Raises InvalidArgument that names the file and what is wrong with it. Reads without the GIL."""
+
+@final
 class Listen:
-    """Where one protocol is served; port 0 takes a free one."""
-    def __init__(self, address: str, port: int, *, reuse_port: bool = False) -> None: ...
+    """Where one protocol is served; port 0 takes a free one. Without `tls` it is served plain."""
+    def __init__(
+        self, address: str, port: int, *, reuse_port: bool = False, tls: Tls | None = None
+    ) -> None: ...
 
 @final
 class ControlCall:
@@ -293,7 +303,7 @@ class DataPlane:
         grpc_keepalive_timeout_ms: int = 20_000,
     ) -> None:
         """Listens; serves from start() on. None: that protocol is not served. Raises Unavailable when a port
-        cannot be had."""
+        cannot be had, InvalidArgument when files of TLS are of no use."""
     http_port: int
     grpc_port: int
     def start(self) -> None:
@@ -310,8 +320,12 @@ class DataPlane:
         False: not all had ended in time. Waits without the GIL."""
     def give_up(self) -> None:
         """Answers inference requests in flight that they were not finished in time."""
+    def reload_http_tls(self) -> bool:
+        """Reads the files of HTTP's TLS again, without the GIL. True: they have changed, and new connections
+        get what they hold now. Raises InvalidArgument: then what was in use stays."""
+    def reload_grpc_tls(self) -> bool: ...
     def stop(self) -> None:
         """Closes everything, joins the threads. Waits without the GIL. Idempotent."""
     def usage(self) -> dict[str, int]:
         """open_connections, in_flight (inference requests), in_flight_bytes now; accepted_connections,
-        refused_connections ever."""
+        refused_connections, failed_handshakes (of TLS) ever."""

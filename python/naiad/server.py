@@ -39,7 +39,7 @@ from naiad.metrics.connections import ConnectionCollector
 from naiad.metrics.edge import MetricsEdge
 from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
 from naiad.metrics.models import ModelCollector
-from naiad.settings import ServerSettings
+from naiad.settings import GrpcSettings, HttpSettings, ServerSettings, TlsSettings
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Connections whose answers are written get this long to be read to their end.
@@ -71,6 +71,10 @@ class NetworkServer:
 
     async def start(self) -> None:
         """Loads the models, then opens the ports. Raises NaiadError, OSError for the port of metrics."""
+        # Before models are loaded, which may take long.
+        for port in (self._settings.http, self._settings.grpc):
+            if port.enabled and port.tls is not None:
+                await asyncio.to_thread(_tls_of(port.tls).check)
         self._core = await asyncio.to_thread(build_core, self._settings)
         try:
             await asyncio.to_thread(self._core.repository.load_all)
@@ -109,8 +113,10 @@ class NetworkServer:
         settings = self._settings
         if settings.grpc.enabled:
             log.info("Started GRPCInferenceService at %s:%d", settings.grpc.address, plane.grpc_port)
+            _log_tls("GRPCInferenceService", settings.grpc.tls)
         if settings.http.enabled:
             log.info("Started HTTPService at %s:%d", settings.http.address, plane.http_port)
+            _log_tls("HTTPService", settings.http.tls)
         if settings.metrics.enabled:
             metrics_edge = MetricsEdge(self._registry(built, plane), settings.metrics)
             await metrics_edge.start()
@@ -140,12 +146,33 @@ class NetworkServer:
         log.info("Models", extra={"table": logs.table(("Model", "Version", "Status"), rows)})
 
 
+def _tls_of(tls: TlsSettings) -> core.Tls:
+    return core.Tls(
+        certificate_chain=str(tls.certificate_chain),
+        key=str(tls.key),
+        client_roots="" if tls.client_roots is None else str(tls.client_roots),
+    )
+
+
+def _log_tls(service: str, tls: TlsSettings | None) -> None:
+    if tls is not None:
+        clients = "" if tls.client_roots is None else "; clients have to show a certificate"
+        log.info("%s uses TLS%s", service, clients)
+
+
+def _listen(port: HttpSettings | GrpcSettings) -> core.Listen | None:
+    if not port.enabled:
+        return None
+    tls = None if port.tls is None else _tls_of(port.tls)
+    return core.Listen(port.address, port.port, reuse_port=port.reuse_port, tls=tls)
+
+
 def _data_plane(built: Core, settings: ServerSettings) -> core.DataPlane:
     http, grpc, io = settings.http, settings.grpc, settings.io
     return core.DataPlane(
         built.engine,
-        http=core.Listen(http.address, http.port, reuse_port=http.reuse_port) if http.enabled else None,
-        grpc=core.Listen(grpc.address, grpc.port, reuse_port=grpc.reuse_port) if grpc.enabled else None,
+        http=_listen(http),
+        grpc=_listen(grpc),
         io_threads=io.threads or default_io_threads(),
         max_connections=io.max_connections,
         max_http_message_bytes=http.max_input_size_bytes,

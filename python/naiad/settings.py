@@ -37,6 +37,17 @@ class RepositorySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """TLS on one port: files in PEM, read again while the server runs."""
+
+    certificate_chain: Path
+    """The server's certificate, followed by those that lead to its root."""
+    key: Path
+    client_roots: Path | None = None
+    """Clients have to show a certificate that leads to one of these."""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpSettings:
     """The HTTP edge."""
 
@@ -46,6 +57,7 @@ class HttpSettings:
     reuse_port: bool = False
     max_input_size_bytes: int = DEFAULT_MAX_INPUT_SIZE_BYTES
     """Bound of a request body, of its inflated form too."""
+    tls: TlsSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,7 @@ class GrpcSettings:
     """A client that is silent so long is pinged."""
     keepalive_timeout_ms: int = 20_000
     """And cut off when it does not answer in this time."""
+    tls: TlsSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

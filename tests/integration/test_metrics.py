@@ -30,6 +30,7 @@ NAMES = {
     "naiad_in_flight_bytes": "gauge",
     "naiad_accepted_connections": "counter",
     "naiad_refused_connections": "counter",
+    "naiad_failed_handshakes": "counter",
 }
 
 

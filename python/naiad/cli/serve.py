@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from naiad.cli.values import Switch, switch
+from naiad.cli.values import Switch, TlsFlags, switch
 from naiad.cli.values import backend_config as parse_backend_config
 from naiad.cli.values import metrics_config as parse_metrics_config
 from naiad.settings import (
@@ -61,6 +61,10 @@ def _flag(name: str, panel: str, help_text: str, **more: Any) -> Any:
 
 def _switch(name: str, panel: str, help_text: str) -> Any:
     return _flag(name, panel, help_text, parser=switch, metavar="BOOL")
+
+
+def _file(name: str, panel: str, help_text: str) -> Any:
+    return typer.Option(name, rich_help_panel=panel, help=help_text, show_default=False, metavar="FILE")
 
 
 def _port(name: str, panel: str, help_text: str) -> Any:
@@ -116,6 +120,18 @@ def serve(
     http_max_input_size: Annotated[
         int, _flag("--http-max-input-size", _HTTP, "Largest request body in bytes, inflated too.", min=1)
     ] = _HTTP_DEFAULTS.max_input_size_bytes,
+    http_use_ssl: Annotated[Switch, _switch("--http-use-ssl", _HTTP, "Serve over TLS.")] = _OFF,
+    http_use_ssl_mutual: Annotated[
+        Switch,
+        _switch("--http-use-ssl-mutual", _HTTP, "Serve over TLS; clients have to show a certificate."),
+    ] = _OFF,
+    http_server_cert: Annotated[
+        str, _file("--http-server-cert", _HTTP, "PEM: the certificate and those up to its root.")
+    ] = "",
+    http_server_key: Annotated[str, _file("--http-server-key", _HTTP, "PEM: the certificate's key.")] = "",
+    http_root_cert: Annotated[
+        str, _file("--http-root-cert", _HTTP, "PEM: roots of the certificates of clients.")
+    ] = "",
     allow_grpc: Annotated[Switch, _switch("--allow-grpc", _GRPC, "Serve gRPC.")] = _ON,
     grpc_address: Annotated[str, _flag("--grpc-address", _GRPC, "Address to listen on.")] = "0.0.0.0",
     grpc_port: Annotated[int, _port("--grpc-port", _GRPC, "Port to listen on; 0 takes a free one.")] = 8001,
@@ -129,6 +145,18 @@ def serve(
     grpc_keepalive_timeout: Annotated[
         int, _flag("--grpc-keepalive-timeout", _GRPC, "Milliseconds to wait for the answer to a ping.", min=1)
     ] = _GRPC_DEFAULTS.keepalive_timeout_ms,
+    grpc_use_ssl: Annotated[Switch, _switch("--grpc-use-ssl", _GRPC, "Serve over TLS.")] = _OFF,
+    grpc_use_ssl_mutual: Annotated[
+        Switch,
+        _switch("--grpc-use-ssl-mutual", _GRPC, "Serve over TLS; clients have to show a certificate."),
+    ] = _OFF,
+    grpc_server_cert: Annotated[
+        str, _file("--grpc-server-cert", _GRPC, "PEM: the certificate and those up to its root.")
+    ] = "",
+    grpc_server_key: Annotated[str, _file("--grpc-server-key", _GRPC, "PEM: the certificate's key.")] = "",
+    grpc_root_cert: Annotated[
+        str, _file("--grpc-root-cert", _GRPC, "PEM: roots of the certificates of clients.")
+    ] = "",
     io_threads: Annotated[
         int,
         _flag(
@@ -192,6 +220,12 @@ def serve(
         raise typer.BadParameter("poll is not supported by this version", param_hint="--model-control-mode")
     if load_model and model_control_mode is not ControlMode.explicit:
         raise typer.BadParameter("needs --model-control-mode=explicit", param_hint="--load-model")
+    http_tls = TlsFlags(
+        "http", http_use_ssl, http_use_ssl_mutual, http_server_cert, http_server_key, http_root_cert
+    )
+    grpc_tls = TlsFlags(
+        "grpc", grpc_use_ssl, grpc_use_ssl_mutual, grpc_server_cert, grpc_server_key, grpc_root_cert
+    )
     settings = ServerSettings(
         repository=RepositorySettings(
             model_repositories=tuple(model_repository),
@@ -212,6 +246,7 @@ def serve(
             port=http_port,
             reuse_port=reuse_http_port.on,
             max_input_size_bytes=http_max_input_size,
+            tls=http_tls.settings(),
         ),
         grpc=GrpcSettings(
             enabled=allow_grpc.on,
@@ -220,6 +255,7 @@ def serve(
             reuse_port=reuse_grpc_port.on,
             keepalive_time_ms=grpc_keepalive_time,
             keepalive_timeout_ms=grpc_keepalive_timeout,
+            tls=grpc_tls.settings(),
         ),
         io=IoSettings(
             threads=io_threads,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
 
 import typer
 
 from naiad.cli.triton_flags import FALSE_WORDS, TRUE_WORDS
+from naiad.settings import TlsSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +68,40 @@ def metrics_config(entries: Sequence[str]) -> bool:
         else:
             raise typer.BadParameter(f"unknown setting '{key}'", param_hint="--metrics-config")
     return latencies
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFlags:
+    """The flags of TLS of one protocol, as they were given. Triton has those of gRPC."""
+
+    protocol: str
+    """The first word of their names."""
+    use: Switch
+    mutual: Switch
+    """Includes ``use``, as with Triton."""
+    certificate: str
+    key: str
+    root: str
+
+    def settings(self) -> TlsSettings | None:
+        """None: plain. Flags that would do nothing, and those that lack others, are refused by name."""
+        mutual, use = self.mutual.on, self.use.on or self.mutual.on
+        switched_on_by = self._name("use-ssl-mutual" if mutual else "use-ssl")
+        for part, given in (("server-cert", self.certificate), ("server-key", self.key)):
+            if given and not use:
+                self._refuse(f"needs {self._name('use-ssl')}", part)
+            if use and not given:
+                self._refuse(f"is needed with {switched_on_by}", part)
+        if self.root and not mutual:
+            self._refuse(f"needs {self._name('use-ssl-mutual')}", "root-cert")
+        if mutual and not self.root:
+            self._refuse(f"is needed with {switched_on_by}", "root-cert")
+        if not use:
+            return None
+        return TlsSettings(Path(self.certificate), Path(self.key), Path(self.root) if mutual else None)
+
+    def _name(self, part: str) -> str:
+        return f"--{self.protocol}-{part}"
+
+    def _refuse(self, reason: str, part: str) -> NoReturn:
+        raise typer.BadParameter(reason, param_hint=self._name(part))

@@ -25,6 +25,7 @@ class ConnectionCollector(Collector):
             (gauge, "in_flight_bytes", "Bytes of requests that are under way"),
             (counter, "accepted_connections", "Connections that were accepted"),
             (counter, "refused_connections", "Connections that were refused because too many were open"),
+            (counter, "failed_handshakes", "Connections that ended because their TLS handshake failed"),
         )
         for make, key, words in families:
             name = "naiad_in_flight_requests" if key == "in_flight" else f"naiad_{key}"

@@ -10,7 +10,7 @@ import pytest
 
 from naiad import server
 from naiad.cli import main
-from naiad.settings import IoSettings, LogSettings, RepositorySettings, ServerSettings
+from naiad.settings import IoSettings, LogSettings, RepositorySettings, ServerSettings, TlsSettings
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ def test_the_defaults_are_tritons(monkeypatch: pytest.MonkeyPatch, parsed: list[
     assert settings.repository.strict_readiness and settings.repository.exit_on_error
     assert settings.core.pinned_bytes == 268435456
     assert not settings.allow_client_shm
+    assert settings.http.tls is None and settings.grpc.tls is None
 
 
 def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]) -> None:
@@ -80,6 +81,29 @@ def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[Server
     assert (settings.grpc.keepalive_time_ms, settings.grpc.keepalive_timeout_ms) == (5, 6)
 
 
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_tls(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings], protocol: str) -> None:
+    files = (f"--{protocol}-server-cert=/c", f"--{protocol}-server-key", "/k")
+    plain = (f"--{protocol}-use-ssl=false", f"--{protocol}-server-cert=")
+    for more in (
+        (f"--{protocol}-use-ssl", *files),
+        (
+            f"--{protocol}-use-ssl=1",
+            f"--{protocol}-use-ssl-mutual=true",
+            f"--{protocol}-root-cert=/r",
+            *files,
+        ),
+        (f"--{protocol}-use-ssl-mutual", f"--{protocol}-root-cert=/r", *files),
+        plain,
+    ):
+        assert run(monkeypatch, "--model-repository=/m", *more) == 0
+    one_way = TlsSettings(Path("/c"), Path("/k"))
+    mutual = TlsSettings(Path("/c"), Path("/k"), Path("/r"))
+    assert [getattr(settings, protocol).tls for settings in parsed] == [one_way, mutual, mutual, None]
+    other = "grpc" if protocol == "http" else "http"
+    assert all(getattr(settings, other).tls is None for settings in parsed)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -93,6 +117,32 @@ def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[Server
         (("--model-repository=/m", "--rate-limit=execution_count"), "--rate-limit is not supported"),
         (("--model-repository=/m", "--no-such-flag"), "--no-such-flag"),
         (("--model-repository=/m", "--max-connections=0"), "--max-connections"),
+        (("--model-repository=/m", "--grpc-use-ssl"), "--grpc-server-cert: is needed with --grpc-use-ssl"),
+        (
+            ("--model-repository=/m", "--grpc-use-ssl", "--grpc-server-cert=/c"),
+            "--grpc-server-key: is needed with --grpc-use-ssl",
+        ),
+        (("--model-repository=/m", "--grpc-server-cert=/c"), "--grpc-server-cert: needs --grpc-use-ssl"),
+        (("--model-repository=/m", "--http-server-key=/k"), "--http-server-key: needs --http-use-ssl"),
+        (
+            (
+                "--model-repository=/m",
+                "--http-use-ssl-mutual",
+                "--http-server-cert=/c",
+                "--http-server-key=/k",
+            ),
+            "--http-root-cert: is needed with --http-use-ssl-mutual",
+        ),
+        (
+            (
+                "--model-repository=/m",
+                "--http-use-ssl",
+                "--http-server-cert=/c",
+                "--http-server-key=/k",
+                "--http-root-cert=/r",
+            ),
+            "--http-root-cert: needs --http-use-ssl-mutual",
+        ),
     ],
 )
 def test_what_cannot_act_is_refused_by_name(

@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -237,3 +238,16 @@ def test_many_threads_of_clients(engine: core.Engine) -> None:
         thread.join(60)
     assert not failures
     plane.stop()
+
+
+def test_files_of_tls_that_are_of_no_use_are_refused(engine: core.Engine, tmp_path: Path) -> None:
+    tls = core.Tls(certificate_chain=str(tmp_path / "none.pem"), key="/none")
+    with pytest.raises(InvalidArgument, match="none.pem' cannot be used: No such file"):
+        tls.check()
+    with pytest.raises(InvalidArgument, match="none.pem"):
+        core.DataPlane(engine, http=core.Listen("127.0.0.1", 0, tls=tls), grpc=None)
+
+
+def test_a_plain_port_has_nothing_to_reload(plane: core.DataPlane) -> None:
+    assert not plane.reload_http_tls() and not plane.reload_grpc_tls()
+    assert plane.usage()["failed_handshakes"] == 0

@@ -110,6 +110,7 @@ def test_the_connections() -> None:
         "in_flight_bytes": 4096,
         "accepted_connections": 9,
         "refused_connections": 1,
+        "failed_handshakes": 4,
     }
     text = exposition(ConnectionCollector(lambda: usage).collect()).decode()
     assert [line for line in text.splitlines() if not line.startswith("#")] == [
@@ -118,6 +119,7 @@ def test_the_connections() -> None:
         "naiad_in_flight_bytes 4096",
         "naiad_accepted_connections 9",
         "naiad_refused_connections 1",
+        "naiad_failed_handshakes 4",
     ]
     assert "# TYPE naiad_open_connections gauge" in text
     assert "# TYPE naiad_accepted_connections counter" in text
