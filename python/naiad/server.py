@@ -6,12 +6,13 @@
       DataPlane         the I/O threads of the core: HTTP and gRPC, inference without Python
       ControlPlane      what the API does apart from inference
         HttpControl  Calls   what the data plane sends over the Bridge
+        CertificateWatch  renewed certificates for new connections
         MetricsEdge
 
 The I/O threads own the ports; everything here runs on one event loop; models run on threads of the core. To
 stop: the server says that it is not ready and takes no more inference requests; those in flight finish, while
 health and metrics are still answered; then the ports close and the models end. A second signal ends the
-process at once.
+process at once. SIGHUP has renewed certificates taken, where there are any.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 
 import uvloop
 from prometheus_client import CollectorRegistry
 
 from naiad import engine as core
 from naiad import logs
+from naiad.certificates import CertificateWatch
 from naiad.composition import Core, build_core
 from naiad.errors import NaiadError
 from naiad.grpc.calls import Calls
@@ -67,6 +70,7 @@ class NetworkServer:
         self._http: HttpControl | None = None
         self._calls: Calls | None = None
         self._bridge: Bridge | None = None
+        self._certificates: CertificateWatch | None = None
         self._metrics: MetricsEdge | None = None
 
     async def start(self) -> None:
@@ -87,11 +91,15 @@ class NetworkServer:
         self._bridge = Bridge(self._plane, self._http, self._calls)
         self._bridge.open()
         self._plane.start()
+        self._certificates = CertificateWatch(_reloads(self._plane, self._settings))
+        self._certificates.start()
         await self._log_ports(self._core, self._plane)
 
     async def stop(self) -> bool:
         """Ends everything in order. False: requests did not finish in time, and their models still run."""
         drained = True
+        if self._certificates is not None:
+            await self._certificates.stop()
         if self._control is not None and self._plane is not None:
             self._control.stopping = True
             drained = await _drain(self._plane, self._settings.exit_timeout_s)
@@ -108,6 +116,11 @@ class NetworkServer:
         if self._core is not None and drained:
             await asyncio.to_thread(self._core.close)
         return drained
+
+    def renew_certificates(self) -> None:
+        """Looks at the files of TLS now."""
+        if self._certificates is not None:
+            self._certificates.ask()
 
     async def _log_ports(self, built: Core, plane: core.DataPlane) -> None:
         settings = self._settings
@@ -152,6 +165,19 @@ def _tls_of(tls: TlsSettings) -> core.Tls:
         key=str(tls.key),
         client_roots="" if tls.client_roots is None else str(tls.client_roots),
     )
+
+
+def _reloads(plane: core.DataPlane, settings: ServerSettings) -> dict[str, Callable[[], bool]]:
+    reloads: dict[str, Callable[[], bool]] = {}
+    if _has_tls(settings.http):
+        reloads["HTTPService"] = plane.reload_http_tls
+    if _has_tls(settings.grpc):
+        reloads["GRPCInferenceService"] = plane.reload_grpc_tls
+    return reloads
+
+
+def _has_tls(port: HttpSettings | GrpcSettings) -> bool:
+    return port.enabled and port.tls is not None
 
 
 def _log_tls(service: str, tls: TlsSettings | None) -> None:
@@ -222,6 +248,9 @@ async def run(settings: ServerSettings) -> int:
     for number in _SIGNALS:
         loop.add_signal_handler(number, on_signal)
     server = NetworkServer(settings)
+    # Elsewhere it ends the process, as ever.
+    if _has_tls(settings.http) or _has_tls(settings.grpc):
+        loop.add_signal_handler(signal.SIGHUP, server.renew_certificates)
     try:
         await server.start()
     except (NaiadError, OSError) as error:

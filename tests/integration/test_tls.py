@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import signal
 import subprocess
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from tritonclient.utils import InferenceServerException
 
 from naiad import protos
 
-from .certificates import Authority, Identity
+from .certificates import Authority, Identity, replace
 from .conftest import ServerProcess, Start, exchange, infer_request
 from .test_clients import ARRAY, fill
 from .test_metrics import sample, scrape
@@ -281,3 +284,64 @@ def test_files_of_no_use_end_the_start_before_models_are_loaded(
     assert words in server.log and str(files.certificate.with_suffix("")) in server.log
     assert "Models" not in server.log and "Traceback" not in server.log
     assert "PRIVATE KEY" not in server.log
+
+
+def wait_for(server: ServerProcess, words: str, count: int = 1) -> None:
+    """Until the log has it so often."""
+    while server.log.count(words) < count:
+        assert server.process.poll() is None, server.log
+
+
+def served_certificate(address: str, authority: Authority, alpn: str) -> str:
+    return s_client(address, "-CAfile", str(authority.certificate), "-alpn", alpn)
+
+
+def test_renewed_certificates_under_load(start_server: Start, repository: Path, authority: Authority) -> None:
+    files = authority.issue("renewed")
+    server = start_server(repository, *flags(files), "--io-threads=2")
+    kept = http.client.HTTPSConnection(server.http, timeout=30, context=authority.trusting())
+    assert exchange(kept, "GET", "/v2/health/ready")[0] == 200
+    stopping = threading.Event()
+
+    def over_http() -> int:
+        """Half of the requests on connections of their own."""
+        done = 0
+        while not stopping.is_set():
+            connection = http.client.HTTPSConnection(server.http, timeout=30, context=authority.trusting())
+            for _ in range(2):
+                status, _, body = exchange(connection, "POST", INFER, json.dumps(infer_request(2.5)))
+                assert status == 200 and json.loads(body)["outputs"][0]["data"] == [2.5]
+                done += 1
+            connection.close()
+        return done
+
+    def over_grpc() -> int:
+        done = 0
+        while not stopping.is_set():
+            with channel(server, authority) as over:
+                done += ask_ready(over)
+        return done
+
+    with channel(server, authority) as kept_channel, ThreadPoolExecutor(4) as pool:
+        assert ask_ready(kept_channel)
+        load = [pool.submit(each) for each in (over_http, over_http, over_grpc, over_grpc)]
+        for turn in range(1, 6):
+            replace(files, authority.issue(f"server{turn}"))
+            server.signal(signal.SIGHUP)
+            wait_for(server, "HTTPService has a new certificate", turn)
+            wait_for(server, "GRPCInferenceService has a new certificate", turn)
+            assert f"CN = server{turn}\n" in served_certificate(server.http, authority, "http/1.1")
+            assert f"CN = server{turn}\n" in served_certificate(server.grpc, authority, "h2")
+        stopping.set()
+        assert all(future.result() > 0 for future in load)
+        # Those that were there before all of it.
+        assert exchange(kept, "GET", "/v2/health/ready")[0] == 200
+        assert ask_ready(kept_channel)
+    kept.close()
+    assert sample(scrape(server), "naiad_failed_handshakes") == 0
+    files.key.write_text("broken")
+    server.signal(signal.SIGHUP)
+    wait_for(server, "HTTPService keeps its certificate: the private key")
+    assert "CN = server5\n" in served_certificate(server.http, authority, "http/1.1")
+    server.signal()
+    assert server.wait() == 0, server.log
