@@ -1,15 +1,32 @@
 #include "base/thread.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
+#include <cstdint>
 #include <utility>
 
 namespace naiad {
 namespace {
 
-constexpr std::size_t kMaxNameBytes = 15;  // pthread_setname_np(3)
+constexpr std::size_t kMaxNameBytes = 15;        // pthread_setname_np(3)
+constexpr std::uint64_t kShortTurnNs = 100'000;  // the least that the kernel takes for SCHED_OTHER
+
+// struct sched_attr, first version: sched_setattr(2). glibc 2.36 has neither it nor the calls.
+struct SchedulingAttributes {
+  std::uint32_t size = sizeof(SchedulingAttributes);
+  std::uint32_t policy = 0;
+  std::uint64_t flags = 0;
+  std::int32_t nice = 0;
+  std::uint32_t priority = 0;
+  std::uint64_t runtime_ns = 0;
+  std::uint64_t deadline_ns = 0;
+  std::uint64_t period_ns = 0;
+};
 
 // Blocks the asking signals in this thread for a while; a thread that is started meanwhile inherits the mask,
 // so that there is no moment in which the new thread could be chosen.
@@ -39,6 +56,15 @@ std::jthread start_thread(const std::string& name, std::function<void()> body) {
     pthread_setname_np(pthread_self(), short_name.c_str());
     body();
   });
+}
+
+bool take_short_turns() {
+  SchedulingAttributes attributes;
+  if (::syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return false;
+  if (attributes.policy != SCHED_OTHER) return false;  // the operator has chosen another kind
+  attributes.size = sizeof attributes;
+  attributes.runtime_ns = kShortTurnNs;
+  return ::syscall(SYS_sched_setattr, 0, &attributes, 0) == 0;
 }
 
 std::string thread_name() {

@@ -24,6 +24,7 @@ IoThread::~IoThread() {
 void IoThread::start() {
   thread_ = start_thread(name_, [this] {
     id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    static_cast<void>(take_short_turns());  // an older kernel has none
     loop_.run();
     // Here, where timers and descriptors may be touched.
     listeners_.clear();

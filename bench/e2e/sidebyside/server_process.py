@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 from sidebyside import process_tree
 
 _READY_STEP_S = 0.01
@@ -131,6 +133,11 @@ class ServerProcess:
         """How many requests `model` has answered well so far, by its statistics, all versions together."""
         stats = self.get_json(f"/v2/models/{model}/stats")["model_stats"]
         return sum(int(each["inference_stats"]["success"]["count"]) for each in stats)
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's process and those that it has started."""
+        first = psutil.Process(self._process.pid)
+        return [first, *first.children(recursive=True)]
 
     def cpu_seconds(self) -> float:
         """User + system seconds of all the server's processes so far."""

@@ -2,12 +2,24 @@
 
 #include <doctest/doctest.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <array>
+#include <cstdint>
 #include <string>
 
 namespace naiad {
 namespace {
+
+// What sched_getattr(2) says of the calling thread's turns; 0 where it does not say.
+std::uint64_t slice_ns() {
+  std::array<std::uint64_t, 6> attributes{};  // struct sched_attr: the runtime is the fourth 8 bytes
+  if (::syscall(SYS_sched_getattr, 0, attributes.data(), sizeof attributes, 0) != 0) return 0;
+  return attributes[3];
+}
 
 bool blocked(int signal) {
   sigset_t mask;
@@ -33,6 +45,25 @@ TEST_CASE("thread: it leaves the process's signals to others, and the starter's 
   CHECK(term);
   CHECK_FALSE(fault);
   CHECK_FALSE(blocked(SIGTERM));
+}
+
+TEST_CASE(
+    "short turns: asked for where the kernel has them, for the calling thread alone, and its policy stays") {
+  std::uint64_t runtime_ns = 0;
+  std::uint64_t other_ns = 0;
+  bool taken = false;
+  int policy = -1;
+  start_thread("short", [&] {
+    taken = take_short_turns();
+    policy = sched_getscheduler(0);
+    runtime_ns = slice_ns();
+  }).join();
+  start_thread("other", [&] { other_ns = slice_ns(); }).join();
+  CHECK(policy == sched_getscheduler(0));
+  if (runtime_ns == 0) return;  // the kernel is too old to tell
+  CHECK(taken);
+  CHECK(runtime_ns == 100'000);
+  CHECK(other_ns > runtime_ns);
 }
 
 }  // namespace
