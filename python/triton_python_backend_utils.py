@@ -21,7 +21,6 @@ from naiad.backends.python.inference_request import (
 )
 from naiad.backends.python.inference_response import InferenceResponse, get_output_tensor_by_name
 from naiad.backends.python.later import (
-    InferenceResponseSender,
     MetricFamily,
     is_model_ready,
     load_model,
@@ -35,6 +34,7 @@ from naiad.backends.python.model_config import (
     using_decoupled_model_transaction_policy,
 )
 from naiad.backends.python.model_modules import calling_model_directory
+from naiad.backends.python.response_sender import InferenceResponseSender
 from naiad.backends.python.tensor import Tensor, deserialize_bytes_tensor, serialize_byte_tensor
 from naiad.errors import NotFound
 

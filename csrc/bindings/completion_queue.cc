@@ -11,12 +11,14 @@
 
 #include "bindings/core.h"
 #include "bindings/errors.h"
+#include "request/response_window.h"
 
 namespace naiad {
 namespace {
 
 struct Completion {
-  std::unique_ptr<Request> request;
+  std::unique_ptr<Request> request;  // null: one of several responses
+  std::uint64_t tag = 0;
   Response response;
 };
 
@@ -24,6 +26,7 @@ struct LocalAnswer {
   std::uint64_t tag = 0;
   py::object error = py::none();
   py::object result = py::none();
+  bool last = true;
 };
 
 // naiad._core.CompletionQueue.
@@ -40,16 +43,20 @@ class LoopQueue final : public CompletionSink {
   py::list drain();
   void submit_local(std::uint64_t tag, const std::string& model, const std::string& version,
                     const py::dict& inputs, const std::vector<std::string>& outputs, std::string request_id,
-                    const py::object& parameters);
+                    const py::object& parameters, bool many);
   void cancel(std::uint64_t tag);
 
  private:
   // Any thread.
+  void respond(const Request& request, Response response) noexcept override {
+    queue_.push({nullptr, request.tag, std::move(response)});
+  }
   void complete(std::unique_ptr<Request> request, Response response) noexcept override {
-    queue_.push({std::move(request), std::move(response)});
+    const std::uint64_t tag = request->tag;
+    queue_.push({std::move(request), tag, std::move(response)});
   }
 
-  py::object to_answer(Completion& completion);
+  py::object to_answer(Completion& completion, const Request& request);
 
   const std::shared_ptr<Core> core_;
   CompletionQueue<Completion> queue_;
@@ -66,16 +73,18 @@ LoopQueue::~LoopQueue() {
     pollfd waiting{queue_.fd(), POLLIN, 0};
     static_cast<void>(poll(&waiting, 1, -1));
     queue_.drain(drained_);
-    for (const Completion& completion : drained_) out_.erase(completion.request->tag);
+    for (const Completion& completion : drained_) {
+      if (completion.request) out_.erase(completion.tag);
+    }
     drained_.clear();
   }
 }
 
 void LoopQueue::submit_local(std::uint64_t tag, const std::string& model, const std::string& version,
                              const py::dict& inputs, const std::vector<std::string>& outputs,
-                             std::string request_id, const py::object& parameters) {
-  auto request =
-      make_local_request(core_, model, version, inputs, outputs, std::move(request_id), parameters);
+                             std::string request_id, const py::object& parameters, bool many) {
+  auto request = make_local_request(core_, model, version, inputs, outputs, std::move(request_id), parameters,
+                                    many ? Responses::kMany : Responses::kOne);
   request->sink = this;
   request->tag = tag;
   if (!out_.emplace(tag, request.get()).second) {
@@ -94,11 +103,12 @@ void LoopQueue::cancel(std::uint64_t tag) {
   if (found != out_.end()) found->second->cancelled.store(true, std::memory_order_relaxed);
 }
 
-py::object LoopQueue::to_answer(Completion& completion) {
-  LocalAnswer answer{completion.request->tag, py::none(), py::none()};
+py::object LoopQueue::to_answer(Completion& completion, const Request& request) {
+  LocalAnswer answer{completion.tag, py::none(), py::none(), completion.request != nullptr};
+  if (completion.response.is_empty) return py::cast(std::move(answer));
   if (completion.response.status.ok()) {
     try {
-      answer.result = make_result(core_, *completion.request, std::move(completion.response));
+      answer.result = make_result(core_, request, std::move(completion.response));
     } catch (const py::error_already_set& error) {
       // One answer that cannot be shown must not take the others with it.
       answer.error = to_exception(status_of(error));
@@ -115,8 +125,17 @@ py::list LoopQueue::drain() {
   all.swap(drained_);
   py::list answers(all.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
-    out_.erase(all[i].request->tag);
-    answers[i] = to_answer(all[i]);
+    Completion& each = all[i];
+    if (each.request) {
+      out_.erase(each.tag);
+      answers[i] = to_answer(each, *each.request);
+      continue;
+    }
+    // It has not had its last response yet, which is behind this one, so it is still there.
+    const Request& request = *out_.at(each.tag);
+    const std::size_t size_bytes = each.response.size_bytes();
+    answers[i] = to_answer(each, request);
+    request.window->taken(size_bytes);
   }
   all.clear();
   core_->bin->empty();
@@ -129,7 +148,8 @@ void register_completion_queue(py::module_& module) {
   py::class_<LocalAnswer>(module, "LocalAnswer")
       .def_readonly("tag", &LocalAnswer::tag)
       .def_readonly("error", &LocalAnswer::error)
-      .def_readonly("result", &LocalAnswer::result);
+      .def_readonly("result", &LocalAnswer::result)
+      .def_readonly("last", &LocalAnswer::last);
 
   py::class_<LoopQueue>(module, "CompletionQueue")
       .def(py::init([](const std::shared_ptr<Core>& core) { return std::make_unique<LoopQueue>(core); }),
@@ -138,7 +158,7 @@ void register_completion_queue(py::module_& module) {
       .def("drain", &LoopQueue::drain)
       .def("submit_local", &LoopQueue::submit_local, py::arg("tag"), py::arg("model"), py::arg("version"),
            py::arg("inputs"), py::kw_only(), py::arg("outputs") = std::vector<std::string>{},
-           py::arg("request_id") = "", py::arg("parameters") = py::none())
+           py::arg("request_id") = "", py::arg("parameters") = py::none(), py::arg("many") = false)
       .def("cancel", &LoopQueue::cancel, py::arg("tag"));
 }
 

@@ -34,11 +34,15 @@ struct BackendFactoryObject {
   BackendFactory factory;
 };
 
+// Whether who asks can take any number of responses; a decoupled model is refused (kUnsupported) otherwise.
+enum class Responses : unsigned char { kOne, kMany };
+
 // Fills a request from in-process inputs and options. Throws Error. With the GIL.
 std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, const std::string& model,
                                             const std::string& version, const py::dict& inputs,
                                             const std::vector<std::string>& outputs, std::string request_id,
-                                            const py::object& parameters);
+                                            const py::object& parameters,
+                                            Responses responses = Responses::kOne);
 
 // naiad._core.Result of an answered request. With the GIL.
 py::object make_result(const std::shared_ptr<Core>& core, const Request& request, Response response);

@@ -58,6 +58,18 @@ py::dict statistics_dict(const StatisticsValues& values) {
   dict["compute_output"] = pair(values.compute_output);
   dict["failures"] = failures;
   dict["batches"] = batches;
+  py::dict responses;
+  for (const auto& [place, tallies] : values.responses) {
+    py::dict each;
+    each["compute_infer"] = pair(tallies.compute_infer);
+    each["compute_output"] = pair(tallies.compute_output);
+    each["success"] = pair(tallies.success);
+    each["fail"] = pair(tallies.fail);
+    each["empty_response"] = pair(tallies.empty_response);
+    each["cancel"] = pair(tallies.cancel);
+    responses[py::int_(place)] = each;
+  }
+  dict["responses"] = responses;
   return dict;
 }
 
@@ -106,10 +118,15 @@ py::object infer(const std::shared_ptr<Core>& core, const std::string& model, co
 std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, const std::string& model,
                                             const std::string& version, const py::dict& inputs,
                                             const std::vector<std::string>& outputs, std::string request_id,
-                                            const py::object& parameters) {
+                                            const py::object& parameters, Responses responses) {
   std::shared_ptr<Model> target;
   if (const Status status = core->engine.find(model, version, target); !status.ok()) throw Error(status);
   const ModelSpec& spec = target->spec();
+  if (spec.decoupled && responses == Responses::kOne) {
+    throw Error(Code::kUnsupported,
+                "model '" + model +
+                    "' is decoupled, it may give any number of responses: " + "use stream() or astream()");
+  }
   auto request = std::make_unique<Request>();
   request->model_name = request->text.emplace_back(model);
   request->model_version = request->text.emplace_back(version);

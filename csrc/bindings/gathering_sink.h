@@ -8,6 +8,7 @@
 
 #include "queue/parker.h"
 #include "request/request.h"
+#include "request/response_window.h"
 
 namespace naiad {
 
@@ -20,6 +21,11 @@ class GatheringSink final : public CompletionSink {
   };
 
   explicit GatheringSink(std::size_t count) : homes_(count), left_to_come_(count) {}
+
+  // Models that respond many times are not asked this way.
+  void respond(const Request& request, Response response) noexcept override {
+    request.window->taken(response.size_bytes());
+  }
 
   void complete(std::unique_ptr<Request> request, Response response) noexcept override {
     Home& home = homes_[request->tag];

@@ -37,7 +37,7 @@ TensorSpec make_tensor_spec(std::string name, const std::string& datatype,
 ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t max_batch_size,
                           std::vector<TensorSpec> inputs, std::vector<TensorSpec> outputs,
                           bool dynamic_batching, std::vector<std::uint32_t> preferred_batch_sizes,
-                          std::uint64_t max_queue_delay_us, std::size_t max_queue_size) {
+                          std::uint64_t max_queue_delay_us, std::size_t max_queue_size, bool decoupled) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
@@ -53,6 +53,7 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
   }
   spec.batching.preferred_num_rows = std::move(preferred_batch_sizes);
   spec.batching.max_queue_delay_ns = max_queue_delay_us * 1000;
+  spec.decoupled = decoupled;
   spec.max_queue_size = max_queue_size == 0 ? kDefaultQueueSize : max_queue_size;
   return spec;
 }
@@ -83,7 +84,8 @@ void register_specs(py::module_& module) {
            py::arg("max_batch_size"), py::arg("inputs"), py::arg("outputs"),
            py::arg("dynamic_batching") = false,
            py::arg("preferred_batch_sizes") = std::vector<std::uint32_t>{}, py::arg("max_queue_delay_us") = 0,
-           py::arg("max_queue_size") = 0)
+           py::arg("max_queue_size") = 0, py::arg("decoupled") = false)
+      .def_readonly("decoupled", &ModelSpec::decoupled)
       .def_readonly("name", &ModelSpec::name)
       .def_readonly("version", &ModelSpec::version);
 

@@ -159,6 +159,9 @@ Status admit_outputs(const ModelSpec& spec, Request& request) {
 }  // namespace
 
 Status admit(std::shared_ptr<const ModelSpec> spec, Request& request) {
+  if (spec->decoupled && !request.refusal_of_many.empty()) {
+    return {Code::kUnsupported, std::string(request.refusal_of_many)};
+  }
   if (Status status = admit_inputs(*spec, request); !status.ok()) return status;
   if (Status status = admit_outputs(*spec, request); !status.ok()) return status;
   request.spec = std::move(spec);

@@ -55,7 +55,7 @@ class Engine {
   // find() for who holds mutex_.
   Status look_up(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const;
 
-  const std::unique_ptr<TensorPool> pool_;
+  const std::shared_ptr<TensorPool> pool_;
   const std::uint64_t inline_limit_ns_;
   const SteadyClock clock_;
   mutable std::shared_mutex mutex_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/admission.h"
+#include "engine/counted_responses.h"
 #include "schedule/make_scheduler.h"
 
 namespace naiad {
@@ -43,8 +44,9 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
       scheduler_(make_scheduler(*spec_, clock, instances.size())),
       inline_limit_ns_(inline_limit_ns) {
   InstanceObserver& observer = *this;
+  const auto responses = std::make_shared<CountedResponses>(statistics_, clock);
   for (const InstancePlan& plan : instances) {
-    InstanceSpec instance{*spec_, pool, plan.name, plan.device, instances_.size()};
+    InstanceSpec instance{*spec_, pool, plan.name, plan.device, instances_.size(), responses};
     instances_.push_back(
         std::make_unique<ModelInstance>(std::move(instance), factory, *scheduler_, clock_, observer));
   }
@@ -67,11 +69,12 @@ Status Model::submit(std::unique_ptr<Request>& request) {
     status = scheduler_->try_submit(request);
     if (status.ok()) return status;
     const std::uint64_t spent_ns = clock_.now_ns() - request->timestamps.received_ns;
-    statistics_.record([&](StatisticsValues& values) {
+    statistics_->record([&](StatisticsValues& values) {
       values.fail.add(1, spent_ns);
       ++values.failures[static_cast<std::size_t>(FailureReason::kRejected)];
     });
   }
+  if (status.code() == Code::kUnsupported) return status;  // of the way that it came, not of the request
   const std::string id = request->id.empty() ? "<id_unknown>" : request->id;
   return {status.code(), "[request id: " + id + "] " + status.message()};
 }
@@ -99,13 +102,13 @@ void Model::ran(const Execution& execution) {
   const std::uint64_t end_ns = clock_.now_ns();
   const std::uint64_t now_ms = wall_clock_ms();
   const Marks marks = marks_of(execution, end_ns);
-  statistics_.record([&](StatisticsValues& values) {
+  statistics_->record([&](StatisticsValues& values) {
     std::uint64_t num_ok = 0;
     std::uint32_t num_rows_ok = 0;
     for (std::size_t k = 0; k < execution.num_requests(); ++k) {
-      const Request& request = execution.request(k);
+      const Execution::Counted request = execution.counted(k);
       const Status& status = execution.response(k).status;
-      const std::uint64_t spent_ns = end_ns - request.timestamps.received_ns;
+      const std::uint64_t spent_ns = end_ns - request.received_ns;
       if (!status.ok()) {
         values.fail.add(1, spent_ns);
         ++values.failures[static_cast<std::size_t>(reason_of(status.code()))];
@@ -113,8 +116,9 @@ void Model::ran(const Execution& execution) {
       }
       ++num_ok;
       num_rows_ok += request.num_rows;
-      values.success.add(1, spent_ns);
-      values.queue.add(1, marks.start_ns - request.timestamps.queued_ns);
+      // A kept one is counted as a success or failure when it has its last response.
+      if (!execution.kept(k)) values.success.add(1, spent_ns);
+      values.queue.add(1, marks.start_ns - request.queued_ns);
     }
     if (num_ok == 0) return;
     values.last_inference_ms = now_ms;
@@ -137,7 +141,7 @@ void Model::dropped(const DroppedRequest& dropped) {
   const std::uint64_t spent_ns = clock_.now_ns() - dropped.request->timestamps.received_ns;
   const FailureReason reason =
       dropped.status.code() == Code::kCancelled ? FailureReason::kCanceled : FailureReason::kRejected;
-  statistics_.record([&](StatisticsValues& values) {
+  statistics_->record([&](StatisticsValues& values) {
     values.fail.add(1, spent_ns);
     ++values.failures[static_cast<std::size_t>(reason)];
   });

@@ -41,7 +41,7 @@ class Model final : private InstanceObserver {
 
   // Any thread.
   std::size_t num_waiting() const { return scheduler_->num_waiting(); }
-  StatisticsValues statistics() const { return statistics_.values(); }
+  StatisticsValues statistics() const { return statistics_->values(); }
 
  private:
   void ran(const Execution& execution) override;
@@ -50,7 +50,7 @@ class Model final : private InstanceObserver {
 
   const std::shared_ptr<const ModelSpec> spec_;
   const Clock& clock_;
-  Statistics statistics_;
+  const std::shared_ptr<Statistics> statistics_ = std::make_shared<Statistics>();
   const std::unique_ptr<Scheduler> scheduler_;
   const std::uint64_t inline_limit_ns_;
   std::shared_mutex instances_mutex_;  // shared by who runs a request here, exclusive while they end

@@ -29,6 +29,16 @@ struct BatchTallies {
   Tally compute_output;
 };
 
+// Of the responses that came in one place of their requests (the first, the second, and so on).
+struct ResponseTallies {
+  Tally compute_infer;
+  Tally compute_output;
+  Tally success;
+  Tally fail;
+  Tally empty_response;
+  Tally cancel;
+};
+
 // The counters of a model version since it was loaded, as Triton's statistics extension defines them.
 struct StatisticsValues {
   std::uint64_t inference_count = 0;    // rows that ran
@@ -42,6 +52,7 @@ struct StatisticsValues {
   Tally compute_output;
   std::array<std::uint64_t, kNumFailureReasons> failures{};
   std::map<std::uint32_t, BatchTallies> batches;
+  std::map<std::size_t, ResponseTallies> responses;  // of requests that were kept
 };
 
 // The counters behind a lock that an instance takes once per batch.

@@ -12,6 +12,7 @@
 namespace naiad {
 
 class Execution;
+class ResponseObserver;
 
 // What an instance of a model is made from.
 struct InstanceSpec {
@@ -19,7 +20,8 @@ struct InstanceSpec {
   TensorPool& pool;
   std::string name;  // "<group>_<i>"
   Device device;
-  std::size_t index = 0;  // among the instances of the model
+  std::size_t index = 0;                          // among the instances of the model
+  std::shared_ptr<ResponseObserver> responses{};  // counts those of requests that are kept; may be null
 };
 
 // The contract of everything that can run a model. The thread of the instance makes, uses and destroys it;

@@ -16,12 +16,13 @@ bool aligned(const std::byte* data) {
 }  // namespace
 
 Execution::Execution(const ModelSpec& model, std::vector<std::unique_ptr<Request>> requests, TensorPool& pool,
-                     const Clock& clock)
+                     const Clock& clock, std::shared_ptr<ResponseObserver> observer)
     : model_(model),
       requests_(std::move(requests)),
       responses_(requests_.size()),
       pool_(pool),
       clock_(clock),
+      observer_(std::move(observer)),
       start_ns_(clock.now_ns()) {
   for (const auto& request : requests_) {
     num_rows_ += request->num_rows;
@@ -49,12 +50,7 @@ Tensor Execution::input(std::size_t index) {
 }
 
 BufferRef Execution::allocate(std::size_t size_bytes) {
-  BufferRef block = pool_.try_allocate(size_bytes);
-  if (!block) {
-    throw Error(Code::kUnavailable,
-                "the tensor pool has no room for " + std::to_string(size_bytes) + " bytes; try again later");
-  }
-  return block;
+  return allocate_output(pool_, size_bytes);
 }
 
 void Execution::output(std::size_t index, const Tensor& tensor) {
@@ -89,14 +85,27 @@ void Execution::fail(std::size_t k, Status status) {
   responses_[k].status = std::move(status);
 }
 
+std::unique_ptr<ResponseSender> Execution::keep(std::size_t k) {
+  if (counted_.empty()) counted_.resize(requests_.size());
+  counted_[k] = counted(k);
+  return std::make_unique<ResponseSender>(std::move(requests_[k]), pool_, clock_, observer_);
+}
+
+Execution::Counted Execution::counted(std::size_t k) const {
+  if (kept(k)) return counted_[k];
+  const Request& request = *requests_[k];
+  return {request.num_rows, request.timestamps.received_ns, request.timestamps.queued_ns};
+}
+
 void Execution::fail_all(const Status& status) {
   for (std::size_t k = 0; k < responses_.size(); ++k) {
-    if (responses_[k].status.ok()) fail(k, status);
+    if (!kept(k) && responses_[k].status.ok()) fail(k, status);
   }
 }
 
 void Execution::complete() {
   for (std::size_t k = 0; k < requests_.size(); ++k) {
+    if (kept(k)) continue;
     CompletionSink* sink = requests_[k]->sink;
     sink->complete(std::move(requests_[k]), std::move(responses_[k]));
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "execute/response_sender.h"
 #include "memory/tensor_pool.h"
 #include "request/request.h"
 
@@ -15,14 +16,16 @@ namespace naiad {
 // Instance thread.
 class Execution {
  public:
+  // `observer` counts the responses of requests that are kept; it may be null.
   Execution(const ModelSpec& model, std::vector<std::unique_ptr<Request>> requests, TensorPool& pool,
-            const Clock& clock);
+            const Clock& clock, std::shared_ptr<ResponseObserver> observer = nullptr);
 
   const ModelSpec& model() const { return model_; }
   TensorPool& pool() { return pool_; }
   std::size_t num_requests() const { return requests_.size(); }
   // Rows of all requests together; 1 when the model does not batch.
   std::uint32_t num_rows() const { return num_rows_; }
+  // Not of one that is kept.
   const Request& request(std::size_t k) const { return *requests_[k]; }
 
   // Input `index` of all requests, row after row, in one contiguous and 64-byte aligned tensor in the model's
@@ -43,7 +46,10 @@ class Execution {
   void parameter(std::size_t k, Parameter parameter);
   // Request `k` alone fails.
   void fail(std::size_t k, Status status);
-  // All requests that have not failed by themselves fail.
+  // Takes request `k` out of the batch: the sender answers it, now or after execute() has returned.
+  std::unique_ptr<ResponseSender> keep(std::size_t k);
+  bool kept(std::size_t k) const { return requests_[k] == nullptr; }
+  // All requests that have not failed by themselves, and are not kept, fail.
   void fail_all(const Status& status);
 
   // Marks for the statistics: inputs are ready and the model starts; the model is done and outputs are next.
@@ -54,6 +60,13 @@ class Execution {
   std::uint64_t inputs_ready_ns() const { return inputs_ready_ns_; }
   std::uint64_t outputs_ready_ns() const { return outputs_ready_ns_; }
   const Response& response(std::size_t k) const { return responses_[k]; }
+  // What the statistics need of request `k`, kept or not.
+  struct Counted {
+    std::uint32_t num_rows = 1;
+    std::uint64_t received_ns = 0;
+    std::uint64_t queued_ns = 0;
+  };
+  Counted counted(std::size_t k) const;
 
   // Sends every request home with its answer. Nothing may be used after it.
   void complete();
@@ -62,8 +75,10 @@ class Execution {
   const ModelSpec& model_;
   std::vector<std::unique_ptr<Request>> requests_;
   std::vector<Response> responses_;
+  std::vector<Counted> counted_;  // of the kept ones; empty when there are none
   TensorPool& pool_;
   const Clock& clock_;
+  const std::shared_ptr<ResponseObserver> observer_;
   std::uint32_t num_rows_ = 0;
   std::uint64_t start_ns_ = 0;
   std::uint64_t inputs_ready_ns_ = 0;

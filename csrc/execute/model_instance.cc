@@ -75,7 +75,7 @@ bool ModelInstance::try_run_here(std::unique_ptr<Request>& request, std::uint64_
 void ModelInstance::run(std::vector<std::unique_ptr<Request>> requests) {
   std::size_t size_bytes = 0;
   for (const auto& request : requests) size_bytes += input_bytes(*request);
-  Execution execution(spec_.model, std::move(requests), spec_.pool, clock_);
+  Execution execution(spec_.model, std::move(requests), spec_.pool, clock_, spec_.responses);
   execute(*backend_, execution);
   cost_.record(size_bytes, clock_.now_ns() - execution.start_ns());
   observer_.ran(execution);

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "protocol/tensor_place.h"
 #include "protocol/v2_grpc.h"
+#include "request/response_window.h"
 
 namespace naiad {
 namespace {
@@ -40,6 +41,10 @@ GrpcCall::GrpcCall(GrpcConnection& connection, const GrpcHead& head)
 GrpcCall::~GrpcCall() = default;
 
 // By value: those that take answers keep them.  NOLINTNEXTLINE(performance-unnecessary-value-param)
+void GrpcCall::on_response(std::uint32_t, const Request& request, Response response) {
+  request.window->taken(response.size_bytes());
+}
+
 void GrpcCall::on_answer(std::uint32_t, std::unique_ptr<Request>, Response) {}
 
 void GrpcCall::on_open() {
@@ -211,7 +216,8 @@ void GrpcCall::complete_message() {
   on_message(std::move(message));
 }
 
-Status GrpcCall::submit(GrpcMessage& message, std::uint32_t number, std::string& id) {
+Status GrpcCall::submit(GrpcMessage& message, std::uint32_t number, std::string_view refusal_of_many,
+                        Submitted& submitted) {
   if (context().stopping.load(std::memory_order_relaxed)) {
     return {Code::kUnavailable,
             "Server is stopping, scheduler for model has stopped accepting new inference requests"};
@@ -221,12 +227,20 @@ Status GrpcCall::submit(GrpcMessage& message, std::uint32_t number, std::string&
   Status status = decode_v2_grpc(message.bytes(), context().pool, context().options.decode, *request);
   if (status.ok()) {
     request->deadline_ns = deadline_ns_;
+    request->refusal_of_many = refusal_of_many;
+    if (refusal_of_many.empty()) submitted.decoupled = is_decoupled(*request);
     context().in_flight.add(*request, connection_.taker, mark(number));
     status = context().engine.submit(request);
     if (!status.ok()) context().in_flight.remove(*request);
   }
-  if (!status.ok()) id = request->id;
+  if (!status.ok()) submitted.id = request->id;
   return status;
+}
+
+bool GrpcCall::is_decoupled(const Request& request) const {
+  std::shared_ptr<Model> model;
+  const Status status = context().engine.find(request.model_name, request.model_version, model);
+  return status.ok() && model->spec().decoupled;
 }
 
 void GrpcCall::abandon(std::uint32_t number) {

@@ -43,6 +43,8 @@ class GrpcCall : public H2Stream {
 
   // The answer to the request submitted under `number`.
   virtual void on_answer(std::uint32_t number, std::unique_ptr<Request> request, Response response);
+  // A response to it, before its answer.
+  virtual void on_response(std::uint32_t number, const Request& request, Response response);
   // Whether it waits for more bytes of a message, or for the client to take some.
   bool stalls() const { return unsent_bytes() > 0 || (!done_ && (assembling() || !held_.empty())); }
   // Has an answer's last word been queued.
@@ -63,8 +65,14 @@ class GrpcCall : public H2Stream {
   virtual void on_abandoned() = 0;
 
   void resume();
-  // Decodes the message and queues it as request `number`. On failure `id` is the request's, as far as known.
-  Status submit(GrpcMessage& message, std::uint32_t number, std::string& id);
+  // What is known of a request that was submitted.
+  struct Submitted {
+    std::string id;          // on failure, as far as known
+    bool decoupled = false;  // of who can take many responses: whether its model gives them
+  };
+  // Decodes the message and queues it as request `number`. `refusal_of_many`: see Request.
+  Status submit(GrpcMessage& message, std::uint32_t number, std::string_view refusal_of_many,
+                Submitted& submitted);
   // Drops the answer to request `number`.
   void abandon(std::uint32_t number);
   void send(Outgoing&& message) { connection_.h2.send(*this, std::move(message)); }
@@ -90,6 +98,7 @@ class GrpcCall : public H2Stream {
   void say_half_close();
   void on_deadline();
   std::uint64_t mark(std::uint32_t number) const;
+  bool is_decoupled(const Request& request) const;
 
   GrpcConnection& connection_;
   ContentCoding coding_ = ContentCoding::kIdentity;

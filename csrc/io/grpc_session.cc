@@ -9,6 +9,7 @@
 #include "io/grpc_control_call.h"
 #include "io/model_infer_call.h"
 #include "io/stream_infer_call.h"
+#include "request/response_window.h"
 
 namespace naiad {
 namespace {
@@ -58,6 +59,10 @@ class GrpcSession final : public Session, Stream::User, InFlight::Taker, H2Conne
   void on_sent() override { flush(); }
   void on_gone() override { end(); }
   void on_answer(std::uint64_t mark, std::unique_ptr<Request> request, Response response) override;
+  void on_response(std::uint64_t mark, const Request& request, Response response) override;
+  GrpcCall* call_of(std::uint64_t mark) const {
+    return dynamic_cast<GrpcCall*>(h2_.find(static_cast<std::int32_t>(mark >> 32)));
+  }
   void on_head() override { head_.emplace(context_.options.http2.max_metadata_bytes); }
   void on_field(std::string_view name, std::string_view value) override { head_->add(name, value); }
   std::unique_ptr<H2Stream> on_request() override;
@@ -128,9 +133,18 @@ void GrpcSession::on_input() {
 }
 
 void GrpcSession::on_answer(std::uint64_t mark, std::unique_ptr<Request> request, Response response) {
-  auto* const call = dynamic_cast<GrpcCall*>(h2_.find(static_cast<std::int32_t>(mark >> 32)));
+  GrpcCall* const call = call_of(mark);
   if (call != nullptr) {
     call->on_answer(static_cast<std::uint32_t>(mark & 0xFFFFFFFF), std::move(request), std::move(response));
+  }
+}
+
+void GrpcSession::on_response(std::uint64_t mark, const Request& request, Response response) {
+  GrpcCall* const call = call_of(mark);
+  if (call != nullptr) {
+    call->on_response(static_cast<std::uint32_t>(mark & 0xFFFFFFFF), request, std::move(response));
+  } else {
+    request.window->taken(response.size_bytes());
   }
 }
 

@@ -8,12 +8,15 @@
 #include "protocol/http_status.h"
 #include "protocol/v2_http.h"
 #include "protocol/v2_route.h"
+#include "request/response_window.h"
 
 namespace naiad {
 namespace {
 
 constexpr std::string_view kStopping =
     "Server is stopping, scheduler for model has stopped accepting new inference requests";
+constexpr std::string_view kRefusalOfMany =
+    "HTTP end point doesn't support models with decoupled transaction policy";
 // What read_content_encoding() says of another coding.
 constexpr std::string_view kUnsupportedCoding = "Unsupported compression type";
 // Of requests that wait behind the one that is being answered.
@@ -210,6 +213,7 @@ Status HttpSession::submit() {
   if (!status.ok()) return status;
   auto request = std::make_unique<Request>();
   request->body = body_.owner();
+  request->refusal_of_many = kRefusalOfMany;
   name_model(*request);
   // Only the raw form is read by the model's description.
   std::shared_ptr<Model> model;
@@ -263,6 +267,10 @@ void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Res
     refuse(status);
   }
   advance();
+}
+
+void HttpSession::on_response(std::uint64_t, const Request& request, Response response) {
+  request.window->taken(response.size_bytes());  // inference over HTTP has one answer
 }
 
 void HttpSession::on_relayed(std::string bytes) {

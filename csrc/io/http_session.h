@@ -55,6 +55,7 @@ class HttpSession final : public Session,
   void on_sent() override;
   void on_gone() override;
   void on_answer(std::uint64_t mark, std::unique_ptr<Request> request, Response response) override;
+  void on_response(std::uint64_t mark, const Request& request, Response response) override;
   void on_relayed(std::string bytes) override;
   void on_relay_end(bool keep_alive) override;
   void on_relay_failed(bool begun) override;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "queue/event_fd.h"
+#include "request/response_window.h"
 
 namespace naiad {
 namespace {
@@ -20,7 +21,8 @@ struct NoEvent {
 };
 
 struct Home {
-  std::unique_ptr<Request> request;
+  std::unique_ptr<Request> request;  // null: one of several responses to the request of that tag
+  std::uint64_t tag = 0;
   Response response;
 };
 
@@ -52,6 +54,7 @@ struct InFlight::State {
   }
   void unlink(std::uint32_t index, std::uint32_t& first);
   void release(std::uint32_t index);
+  void bring(Home home) noexcept;
   void arrive();
 
   EventLoop& loop;
@@ -98,7 +101,9 @@ InFlight::~InFlight() {
   while (true) {
     state.all_home.reset();
     state.queue.drain(state.homes);
-    for (const Home& home : state.homes) state.release(static_cast<std::uint32_t>(home.request->tag));
+    for (const Home& home : state.homes) {
+      if (home.request) state.release(static_cast<std::uint32_t>(home.tag));
+    }
     state.homes.clear();
     if (state.size.load(std::memory_order_relaxed) == 0) break;
     pollfd waiting{state.all_home.fd(), POLLIN, 0};
@@ -184,18 +189,26 @@ std::size_t InFlight::size() const {
   return state_->size.load(std::memory_order_relaxed);
 }
 
+void InFlight::respond(const Request& request, Response response) noexcept {
+  state_->bring({nullptr, request.tag, std::move(response)});
+}
+
 void InFlight::complete(std::unique_ptr<Request> request, Response response) noexcept {
-  State& state = *state_;
+  const std::uint64_t tag = request->tag;
+  state_->bring({std::move(request), tag, std::move(response)});
+}
+
+void InFlight::State::bring(Home home) noexcept {
   // Acquire: pairs with the destructor's kClosing.
-  const std::uint32_t before = state.completing.fetch_add(1, std::memory_order_acquire);
-  state.queue.push({std::move(request), std::move(response)});
+  const std::uint32_t before = completing.fetch_add(1, std::memory_order_acquire);
+  queue.push(std::move(home));
   if ((before & kClosing) != 0) {
-    state.all_home.signal();
+    all_home.signal();
   } else {
-    state.loop.wake();
+    loop.wake();
   }
   // Release: pairs with the destructor's loads; all of the above is done with the state.
-  state.completing.fetch_sub(1, std::memory_order_release);
+  completing.fetch_sub(1, std::memory_order_release);
 }
 
 void InFlight::on_events(std::uint32_t /*events*/) {
@@ -207,9 +220,18 @@ void InFlight::on_events(std::uint32_t /*events*/) {
 void InFlight::State::arrive() {
   queue.drain(homes);
   for (Home& home : homes) {
-    const std::uint32_t index = find(home.request->tag);
+    const std::uint32_t index = find(home.tag);
     if (index == kNoPlace) continue;  // removed, though it was out: nobody waits
     Taker* const taker = places[index].taker;
+    if (!home.request) {
+      Request& request = *places[index].request;
+      if (taker != nullptr) {
+        taker->on_response(places[index].mark, request, std::move(home.response));
+      } else {
+        request.window->taken(home.response.size_bytes());
+      }
+      continue;
+    }
     const std::uint64_t mark = places[index].mark;
     if (taker != nullptr) unlink(index, taker->first_);
     release(index);

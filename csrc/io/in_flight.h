@@ -28,6 +28,9 @@ class InFlight final : public CompletionSink, private EventLoop::Watcher {
     // The answer to the request that was added with `mark`. Answers come in the order of their completion. It
     // may add, remove and abandon requests of any taker, and destroy takers that were abandoned. I/O thread.
     virtual void on_answer(std::uint64_t mark, std::unique_ptr<Request> request, Response response) = 0;
+    // A response to a request that will have more, before its answer; request.window is told by the taker
+    // when the client has taken it. May do what on_answer() may. I/O thread.
+    virtual void on_response(std::uint64_t mark, const Request& request, Response response) = 0;
 
    private:
     friend class InFlight;
@@ -56,6 +59,7 @@ class InFlight final : public CompletionSink, private EventLoop::Watcher {
   std::size_t size() const;
 
   // Any thread.
+  void respond(const Request& request, Response response) noexcept override;
   void complete(std::unique_ptr<Request> request, Response response) noexcept override;
 
  private:

@@ -5,6 +5,13 @@
 #include "protocol/v2_grpc.h"
 
 namespace naiad {
+namespace {
+
+constexpr std::string_view kRefusalOfMany =
+    "ModelInfer RPC doesn't support models with decoupled transaction policy";
+
+}  // namespace
+
 void ModelInferCall::on_message(GrpcMessage message) {
   if (message_) {
     finish(GrpcStatus::kUnimplemented, "ModelInfer expects one message, got more");
@@ -18,8 +25,8 @@ void ModelInferCall::on_half_close() {
     finish(GrpcStatus::kUnimplemented, "ModelInfer expects one message, got none");
     return;
   }
-  std::string id;
-  const Status status = submit(*message_, 0, id);
+  Submitted submitted;
+  const Status status = submit(*message_, 0, kRefusalOfMany, submitted);
   message_->block = {};  // the request has its own share of it
   if (status.ok()) {
     out_ = true;

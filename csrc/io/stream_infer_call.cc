@@ -22,7 +22,10 @@ bool StreamInferCall::may_begin() const {
 void StreamInferCall::on_message(GrpcMessage message) {
   const std::uint32_t number = first_number_ + static_cast<std::uint32_t>(turns_.size());
   Turn& turn = turns_.emplace_back();
-  turn.status = submit(message, number, turn.id);
+  Submitted submitted;
+  turn.status = submit(message, number, {}, submitted);
+  turn.id = std::move(submitted.id);
+  turn.decoupled = submitted.decoupled;
   turn.share = std::move(message.share);
   turn.answered = !turn.status.ok();
   if (turn.answered) advance();
@@ -31,50 +34,87 @@ void StreamInferCall::on_message(GrpcMessage message) {
 void StreamInferCall::on_answer(std::uint32_t number, std::unique_ptr<Request> request, Response response) {
   Turn& turn = turns_[number - first_number_];
   turn.answered = true;
-  Outgoing body;
-  turn.status = encode_v2_grpc(*request, response, body.message);
-  if (turn.status.ok()) {
-    append_final_mark(body.message);
-    const std::size_t size_bytes = body.message.size_bytes();
-    std::string wrap;
-    append_stream_head(wrap, size_bytes);
-    Outgoing head;
-    reserve_grpc_prefix(head.message);
-    head.message.text() += wrap;
-    head.message.end_text();
-    write_grpc_prefix(std::span<char, kGrpcPrefixBytes>(head.message.text().data(), kGrpcPrefixBytes), false,
-                      wrap.size() + size_bytes);
-    if (size_bytes > H2Connection::kCopyBytes) body.owner = std::make_shared<Response>(std::move(response));
-    turn.out.push_back(std::move(head));
-    turn.out.push_back(std::move(body));
-  } else {
-    turn.id = request->id;
-  }
+  const bool told = !response.is_empty || request->wants_empty_final;
+  if (told) turn.status = encode(*request, response, true, turn.out);
+  if (!turn.status.ok()) turn.id = request->id;
   advance();
 }
 
+void StreamInferCall::on_response(std::uint32_t number, const Request& request, Response response) {
+  const std::size_t size_bytes = response.size_bytes();
+  Turn turn;
+  turn.status = encode(request, response, false, turn.out);
+  if (!turn.status.ok()) turn.id = request.id;
+  // It may have been found decoupled by this alone: a model is reloaded while requests are on their way.
+  turns_[number - first_number_].decoupled = true;
+  if (!send_turn(turn)) {
+    request.window->taken(size_bytes);
+  } else if (unsent_bytes() < kMaxUnsentBytes) {
+    request.window->taken(size_bytes);
+  } else {
+    unsent_.emplace_back(request.window, size_bytes);
+  }
+}
+
+void StreamInferCall::on_sent() {
+  for (const auto& [window, size_bytes] : std::exchange(unsent_, {})) window->taken(size_bytes);
+  resume();
+}
+
+Status StreamInferCall::encode(const Request& request, Response& response, bool is_final,
+                               std::deque<Outgoing>& out) {
+  Outgoing body;
+  if (Status status = encode_v2_grpc(request, response, body.message); !status.ok()) return status;
+  append_final_mark(body.message, is_final);
+  const std::size_t size_bytes = body.message.size_bytes();
+  std::string wrap;
+  append_stream_head(wrap, size_bytes);
+  Outgoing head;
+  reserve_grpc_prefix(head.message);
+  head.message.text() += wrap;
+  head.message.end_text();
+  write_grpc_prefix(std::span<char, kGrpcPrefixBytes>(head.message.text().data(), kGrpcPrefixBytes), false,
+                    wrap.size() + size_bytes);
+  if (size_bytes > H2Connection::kCopyBytes) body.owner = std::make_shared<Response>(std::move(response));
+  out.push_back(std::move(head));
+  out.push_back(std::move(body));
+  return {};
+}
+
 void StreamInferCall::advance() {
-  while (!turns_.empty() && turns_.front().answered && !done()) {
-    Turn turn = std::move(turns_.front());
+  bool in_order = true;  // all turns before have been answered
+  for (std::size_t i = 0; i < turns_.size() && !done(); ++i) {
+    Turn& turn = turns_[i];
+    if (turn.answered && (in_order || turn.decoupled) && !send_turn(turn)) return;
+    in_order = in_order && (turn.answered || turn.decoupled);
+  }
+  while (!turns_.empty() && turns_.front().answered) {
     turns_.pop_front();
     ++first_number_;
-    if (turn.status.ok()) {
-      for (Outgoing& part : turn.out) send(std::move(part));
-    } else if (strict_) {
-      on_abandoned();
-      finish(grpc_status(turn.status.code()), turn.status.message());
-    } else {
-      send_error(turn);
-    }
   }
   if (half_closed_ && turns_.empty()) finish(GrpcStatus::kOk, {});
   if (!done()) resume();
 }
 
-void StreamInferCall::send_error(const Turn& turn) {
+bool StreamInferCall::send_turn(Turn& turn) {
+  if (turn.status.ok()) {
+    for (Outgoing& part : std::exchange(turn.out, {})) send(std::move(part));
+    return true;
+  }
+  const Status status = std::exchange(turn.status, {});
+  if (!strict_) {
+    send_error(status, turn.id);
+    return true;
+  }
+  on_abandoned();
+  finish(grpc_status(status.code()), status.message());
+  return false;
+}
+
+void StreamInferCall::send_error(const Status& status, std::string_view id) {
   Outgoing outgoing;
   reserve_grpc_prefix(outgoing.message);
-  append_stream_error(outgoing.message.text(), turn.status.message(), turn.id);
+  append_stream_error(outgoing.message.text(), status.message(), id);
   outgoing.message.end_text();
   complete_grpc_prefix(outgoing.message);
   send(std::move(outgoing));
@@ -90,6 +130,7 @@ void StreamInferCall::on_abandoned() {
     if (!turns_[i].answered) abandon(first_number_ + static_cast<std::uint32_t>(i));
   }
   turns_.clear();
+  for (const auto& [window, size_bytes] : std::exchange(unsent_, {})) window->taken(size_bytes);
 }
 
 }  // namespace naiad

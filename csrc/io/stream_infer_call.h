@@ -1,24 +1,31 @@
 #pragma once
 
 #include <deque>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "io/grpc_call.h"
+#include "request/response_window.h"
 
 namespace naiad {
 
-// ModelStreamInfer: many requests, their answers in the order of the requests. A request that fails is a
-// message too, unless the client asked for strict errors: then the first failure ends the call. I/O thread.
+// ModelStreamInfer: many requests, their answers in the order of the requests; but the responses of decoupled
+// models as they come, in their order for each request. A request that fails is a message too, unless the
+// client asked for strict errors: then the first failure ends the call. I/O thread.
 class StreamInferCall final : public GrpcCall {
  public:
   StreamInferCall(GrpcConnection& connection, const GrpcHead& head, std::size_t max_waiting);
 
   void on_answer(std::uint32_t number, std::unique_ptr<Request> request, Response response) override;
+  void on_response(std::uint32_t number, const Request& request, Response response) override;
 
  private:
   // A request, from its arrival until its answer has been sent behind those before it.
   struct Turn {
     Budget::Share share;
     bool answered = false;
+    bool decoupled = false;  // waits for no other
     Status status;
     std::string id;            // of a request that failed
     std::deque<Outgoing> out;  // what it was answered with
@@ -28,16 +35,22 @@ class StreamInferCall final : public GrpcCall {
   bool may_begin() const override;
   void on_half_close() override;
   void on_abandoned() override;
-  void on_sent() override { resume(); }
+  void on_sent() override;
 
+  // Encodes what is sent for a response: its messages, or why there are none.
+  static Status encode(const Request& request, Response& response, bool is_final, std::deque<Outgoing>& out);
   // Sends the answers whose turn it is.
   void advance();
-  void send_error(const Turn& turn);
+  // Sends what a turn was answered with; false when that ended the call.
+  bool send_turn(Turn& turn);
+  void send_error(const Status& status, std::string_view id);
 
   const std::size_t max_waiting_;
   const bool strict_;
   bool half_closed_ = false;
   std::deque<Turn> turns_;
+  // Responses that are sent but not gone: the models that gave them are told when they are.
+  std::vector<std::pair<std::shared_ptr<ResponseWindow>, std::size_t>> unsent_;
   std::uint32_t first_number_ = 0;  // of turns_.front(); counts on, and around
 };
 

@@ -21,8 +21,9 @@ struct PoolUsage {
 
 // Blocks for tensors and message bodies, cut in size classes from one memfd arena: memory that worker
 // processes can map by offset, with no name to attack, and that is pinned for DMA where there is a GPU.
-// Blocks are aligned to kTensorAlignment and not zeroed. The pool outlives every buffer that it gave.
-class TensorPool {
+// Blocks are aligned to kTensorAlignment and not zeroed. The pool outlives every buffer that it gave; who may
+// outlive its owner takes a share of it, where it is a shared one.
+class TensorPool : public std::enable_shared_from_this<TensorPool> {
  public:
   virtual ~TensorPool() = default;
 

@@ -39,9 +39,9 @@ std::uint64_t unit_ns(char unit) {
   }
 }
 
-std::string final_mark() {
+std::string final_mark(bool is_final) {
   std::string value;
-  append_varint_field(value, field::kBool, 1);
+  append_varint_field(value, field::kBool, is_final ? 1 : 0);
   std::string entry;
   append_string_field(entry, field::kKey, "triton_final_response");
   append_string_field(entry, field::kValue, value);
@@ -133,9 +133,10 @@ std::uint32_t GrpcPrefixReader::size_bytes() const {
   return size;
 }
 
-void append_final_mark(WireMessage& response) {
-  static const std::string kMark = final_mark();
-  response.text() += kMark;
+void append_final_mark(WireMessage& response, bool is_final) {
+  static const std::string kFinal = final_mark(true);
+  static const std::string kNotFinal = final_mark(false);
+  response.text() += is_final ? kFinal : kNotFinal;
   response.end_text();
 }
 

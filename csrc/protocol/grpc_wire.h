@@ -74,8 +74,9 @@ class GrpcPrefixReader {
 
 // ModelStreamInferResponse, written around a ModelInferResponse that is encoded already. A protobuf message
 // may hold fields in any order, so it is completed by appending and wrapped by prefixing.
-// Appends the parameter triton_final_response = true to the ModelInferResponse. Any thread.
-void append_final_mark(WireMessage& response);
+// Appends the parameter triton_final_response to the ModelInferResponse: whether its request will have no
+// more. Any thread.
+void append_final_mark(WireMessage& response, bool is_final);
 // Appends to `text` what goes in front of it. Any thread.
 void append_stream_head(std::string& text, std::size_t response_size_bytes);
 // Appends to `text` the whole message of a request that failed. Any thread.

@@ -75,6 +75,7 @@ Status set_request_parameter(std::string_view name, ParameterValue value, Reques
   if (name == "binary_data_output") return set_bool(name, value, request.binary_by_default);
   if (name == "triton_enable_empty_final_response") {
     if (!std::holds_alternative<bool>(value)) return wrong_type(name, "'bool'");
+    request.wants_empty_final = std::get<bool>(value);
   } else if (name.starts_with("triton_")) {
     return {
         Code::kInvalidArgument,

@@ -40,6 +40,7 @@ struct ModelSpec {
   std::vector<TensorSpec> outputs;
   BatchingSpec batching;
   std::size_t max_queue_size = 0;  // requests that may wait
+  bool decoupled = false;          // gives any number of responses to a request
 
   bool batches() const { return max_batch_size > 0; }
   // Position of an input or output by name. Any thread.

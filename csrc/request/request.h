@@ -41,6 +41,7 @@ struct Timestamps {
 };
 
 class CompletionSink;
+class ResponseWindow;
 
 // One inference request as plain data. It has one owner at a time: a decoder, the queue, a batch, the sink.
 struct Request {
@@ -59,6 +60,10 @@ struct Request {
   std::uint64_t timeout_us = 0;
   std::uint64_t deadline_ns = 0;  // steady clock; 0 = none. Not begun to run after it
   bool binary_by_default = false;
+  bool wants_empty_final = false;  // of a decoupled model: also told of an end that brings no outputs
+  // What is said to a request for a decoupled model by who can take one response only; empty: any number is
+  // taken. Static text.
+  std::string_view refusal_of_many;
 
   // What the names and tensors above point into.
   BufferRef body;
@@ -76,6 +81,10 @@ struct Request {
   CompletionSink* sink = nullptr;
   std::uint64_t tag = 0;  // the sink's own mark
 
+  // Of a request that may be answered many times: what is on its way to the reader; null otherwise. Set
+  // before its first response.
+  std::shared_ptr<ResponseWindow> window;
+
   // Set by any thread, read before execution (relaxed: a hint, nothing is published with it).
   std::atomic<bool> cancelled{false};
 };
@@ -90,6 +99,14 @@ struct Response {
   Status status;
   std::vector<OutputTensor> outputs;
   Parameters parameters;
+  bool is_empty = false;  // the end of an answer that has been given already: no outputs, nothing but the end
+
+  // Of all outputs.
+  std::size_t size_bytes() const {
+    std::size_t size = 0;
+    for (const OutputTensor& output : outputs) size += output.tensor.size_bytes;
+    return size;
+  }
 };
 
 // Where a finished request goes home to. It outlives every request that names it.
@@ -97,8 +114,14 @@ class CompletionSink {
  public:
   virtual ~CompletionSink() = default;
 
-  // Called once for each request that was queued; takes it back together with its answer. Any thread; must
-  // not block, throw, or take the GIL.
+  // A response to a request that will have more; none or many of them before the one complete(), in their
+  // order and never two at once for one request. The request stays with who runs it until complete() hands it
+  // over: who keeps the responses in order with that may look at it meanwhile. For each one that has been
+  // taken from the way, request.window is told. Any thread; must not block, throw, or take the GIL.
+  virtual void respond(const Request& request, Response response) noexcept = 0;
+
+  // Called once for each request that was queued; takes it back together with its (last) answer. Any thread;
+  // must not block, throw, or take the GIL.
   virtual void complete(std::unique_ptr<Request> request, Response response) noexcept = 0;
 };
 

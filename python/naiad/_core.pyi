@@ -49,6 +49,7 @@ class ModelSpec:
         preferred_batch_sizes: Sequence[int] = (),
         max_queue_delay_us: int = 0,
         max_queue_size: int = 0,
+        decoupled: bool = False,
     ) -> None:
         """`max_queue_size` 0 takes the core's default bound."""
 
@@ -103,6 +104,29 @@ class RequestView:
         encoded). Raises InvalidArgument for an unknown name, a wrong datatype or shape."""
     def parameter(self, name: str, value: ParameterValue) -> None: ...
     def fail(self, code: str, message: str) -> None: ...
+    def keep(self) -> ResponseSender:
+        """Takes the request out of the batch: from now on the sender answers it. What the view shows stays
+        valid. Once; before execute() has returned."""
+
+@final
+class ResponseSender:
+    """Answers a request that was kept; let go of before the last response, it fails it. Any thread."""
+
+    cancelled: bool
+    def send(
+        self,
+        outputs: list[tuple[str, str, NDArray[Any]]],
+        parameters: Mapping[str, ParameterValue] | None,
+        *,
+        last: bool,
+    ) -> None:
+        """A response: (name, datatype, array) of each output, copied. Blocks, without the GIL, while the
+        client is far behind. Raises InvalidArgument after the last one, and at a second one of a model that
+        is not decoupled."""
+    def fail(self, code: str, message: str, *, last: bool) -> None:
+        """A response that is a failure."""
+    def finish(self) -> None:
+        """There are no more responses."""
 
 @final
 class Tensor:
@@ -132,6 +156,7 @@ class LocalAnswer:
     tag: int
     error: Exception | None
     result: Result | None
+    last: bool  # false: the request will have more; an answer with neither error nor result is an end alone
 
 @final
 class CompletionQueue:
@@ -150,9 +175,11 @@ class CompletionQueue:
         outputs: Sequence[str] = (),
         request_id: str = "",
         parameters: Mapping[str, ParameterValue] | None = None,
+        many: bool = False,
     ) -> None:
-        """Queues a request as Engine.infer takes it; its answer comes out of drain() with `tag`. Raises at
-        once when the request is refused."""
+        """Queues a request as Engine.infer takes it; its answer comes out of drain() with `tag`. `many`: any
+        number of them may come, so decoupled models may be asked. Raises at once when the request is
+        refused."""
     def cancel(self, tag: int) -> None:
         """Marks a request cancelled; it is dropped if it was not yet taken into a batch."""
 
@@ -169,7 +196,9 @@ class Model:
          "success"|"fail"|"queue"|"compute_input"|"compute_infer"|"compute_output": (count, ns),
          "failures": {"REJECTED"|"CANCELED"|"BACKEND"|"OTHER": count},
          "batches": [(batch_size, (count, ns) compute_input, (count, ns) compute_infer,
-                      (count, ns) compute_output)]}
+                      (count, ns) compute_output)],
+         "responses": {place: {"compute_infer"|"compute_output"|"success"|"fail"|"empty_response"|"cancel":
+                       (count, ns)}}}
         """
 
 @final

@@ -7,10 +7,11 @@ tasks are joined to batches as those of network clients are. Failures are the cl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,7 @@ from naiad.errors import InvalidArgument, NaiadError, Stopping
 from naiad.handlers.callbacks import CallbackThread
 from naiad.handlers.control import ControlPlane
 from naiad.handlers.loop_requests import LoopRequests
+from naiad.handlers.response_streams import ResponseStream
 from naiad.settings import ControlMode, CoreSettings, RepositorySettings, ServerSettings
 
 RepositoryPath = str | os.PathLike[str]
@@ -158,6 +160,51 @@ class Model:
             parameters=parameters,
         )
         return InferenceResult(result)
+
+    def stream(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str] | None = None,
+        request_id: str = "",
+        parameters: Mapping[str, ParameterValue] | None = None,
+    ) -> Iterator[InferenceResult]:
+        """The responses of a decoupled model to one request, each as soon as it is there; one of any other.
+
+        Submits the request at once, and raises what refuses it. A failure is raised behind the responses
+        before it. Left early (``break``, ``close()``), the request is cancelled.
+        """
+        stream = self._stream(inputs, outputs, request_id, parameters)
+        return (InferenceResult(result) for result in stream.results())
+
+    async def astream(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str] | None = None,
+        request_id: str = "",
+        parameters: Mapping[str, ParameterValue] | None = None,
+    ) -> AsyncGenerator[InferenceResult, None]:
+        """``stream`` for coroutines."""
+        stream = self._stream(inputs, outputs, request_id, parameters)
+        async with contextlib.aclosing(stream.aresults()) as results:
+            async for result in results:
+                yield InferenceResult(result)
+
+    def _stream(
+        self,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[str] | None,
+        request_id: str,
+        parameters: Mapping[str, ParameterValue] | None,
+    ) -> ResponseStream:
+        return ResponseStream(
+            self._server._core.engine,
+            self.name,
+            self._version,
+            dict(inputs),
+            outputs=outputs or (),
+            request_id=request_id,
+            parameters=parameters,
+        )
 
     @property
     def ready(self) -> bool:

@@ -56,10 +56,6 @@ def _several_instances(config: Any) -> bool:
 _ROWS = (
     _Row("ensemble_scheduling", lambda config, options: config.HasField("ensemble_scheduling")),
     _Row("sequence_batching", lambda config, options: config.HasField("sequence_batching")),
-    _Row(
-        "model_transaction_policy.decoupled",
-        lambda config, options: config.model_transaction_policy.decoupled,
-    ),
     _Row("dynamic_batching.priority_levels", _batching(lambda batching: batching.priority_levels > 0)),
     _Row(
         "dynamic_batching.priority_queue_policy", _batching(lambda batching: batching.priority_queue_policy)

@@ -225,7 +225,10 @@ def _statistics(served: ServedVersion) -> Json:
         "inference_stats": {name: _duration(counted[name]) for name in _DURATIONS}
         # No response cache: nothing was ever looked up in it.
         | {"cache_hit": _duration((0, 0)), "cache_miss": _duration((0, 0))},
-        "response_stats": {},
+        "response_stats": {
+            str(place): {name: _duration(pair) for name, pair in tallies.items()}
+            for place, tallies in counted["responses"].items()
+        },
         "batch_stats": [
             {"batch_size": batch_size}
             | {step: _duration(pair) for step, pair in zip(_STEPS, steps, strict=True)}

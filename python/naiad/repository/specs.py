@@ -35,6 +35,7 @@ def model_spec(config: ModelConfig, version: int, labels: Mapping[str, tuple[str
         preferred_batch_sizes=batching.preferred_batch_sizes if batching else (),
         max_queue_delay_us=batching.max_queue_delay_us if batching else 0,
         max_queue_size=batching.max_queue_size if batching else 0,
+        decoupled=config.decoupled,
     )
 
 

@@ -77,6 +77,23 @@ TEST_CASE("a single request's own aligned bytes are handed on uncopied") {
   execution.complete();
 }
 
+TEST_CASE("a request that is kept is answered by its sender, whatever becomes of the batch") {
+  Scene scene;
+  Execution execution = scene.execution({{1, 1}, {2, 5}});
+  auto sender = execution.keep(0);
+  CHECK(execution.kept(0));
+  CHECK_FALSE(execution.kept(1));
+  CHECK(execution.counted(0).num_rows == 1);
+  CHECK(execution.counted(1).num_rows == 2);
+  execution.fail_all({Code::kInternal, "test"});
+  execution.complete();
+  REQUIRE(scene.sink.size() == 1);
+  CHECK(scene.sink.homes()[0].request->num_rows == 2);
+  CHECK(sender->send({}, true).ok());
+  REQUIRE(scene.sink.size() == 2);
+  CHECK(scene.sink.homes()[1].response.status.ok());
+}
+
 TEST_CASE("an output that the request does not want is left out") {
   Scene scene;
   auto request = admitted(scene.spec, 1, 3, scene.sink);

@@ -55,6 +55,10 @@ class RecordingSink final : public CompletionSink {
     Response response;
   };
 
+  void respond(const Request&, Response response) noexcept override {
+    const std::lock_guard lock(mutex_);
+    responses_.push_back(std::move(response));
+  }
   void complete(std::unique_ptr<Request> request, Response response) noexcept override {
     const std::lock_guard lock(mutex_);
     homes_.push_back({std::move(request), std::move(response)});
@@ -62,6 +66,8 @@ class RecordingSink final : public CompletionSink {
 
   // To be read when no more can come.
   std::vector<Home>& homes() { return homes_; }
+  // Those before the last of each request.
+  std::vector<Response>& responses() { return responses_; }
   std::size_t size() {
     const std::lock_guard lock(mutex_);
     return homes_.size();
@@ -70,6 +76,7 @@ class RecordingSink final : public CompletionSink {
  private:
   std::mutex mutex_;
   std::vector<Home> homes_;
+  std::vector<Response> responses_;
 };
 
 }  // namespace naiad::test

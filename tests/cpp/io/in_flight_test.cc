@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "io/stream_kit.h"
+#include "request/response_window.h"
 
 namespace naiad {
 namespace {
@@ -26,8 +27,12 @@ struct RecordingTaker final : InFlight::Taker {
     const std::function<void()> called = answer;  // it may change what is called next
     if (called) called();
   }
+  void on_response(std::uint64_t mark, const Request& request, Response) override {
+    responses.emplace_back(mark, &request);
+  }
   std::vector<std::uint64_t> marks;
   std::vector<Code> statuses;
+  std::vector<std::pair<std::uint64_t, const Request*>> responses;
   std::function<void()> answer;
 };
 
@@ -49,6 +54,33 @@ struct InFlightKit {
   EventLoop loop{clock};
   std::unique_ptr<InFlight> in_flight = std::make_unique<InFlight>(loop);
 };
+
+TEST_CASE("in flight: responses come before the answer, with the request that is still out") {
+  InFlightKit kit;
+  RecordingTaker a;
+  auto request = kit.add(a, 7);
+  request->window = std::make_shared<ResponseWindow>();
+  const Request* const out = request.get();
+  for (int i = 0; i < 2; ++i) {
+    request->window->sent(0);
+    kit.in_flight->respond(*request, {});
+  }
+  kit.complete(std::move(request));
+  run_rounds(kit.loop);
+  using Seen = std::pair<std::uint64_t, const Request*>;
+  CHECK(a.responses == std::vector<Seen>{{7, out}, {7, out}});
+  CHECK(a.marks == std::vector<std::uint64_t>{7});
+  CHECK(kit.in_flight->size() == 0);
+
+  auto gone = kit.add(a, 8);
+  gone->window = std::make_shared<ResponseWindow>();
+  gone->window->sent(0);
+  kit.in_flight->abandon(a);
+  kit.in_flight->respond(*gone, {});
+  kit.complete(std::move(gone));
+  run_rounds(kit.loop);
+  CHECK(a.responses.size() == 2);
+}
 
 TEST_CASE("in flight: answers reach their takers, in the order of completion") {
   InFlightKit kit;
@@ -228,6 +260,7 @@ TEST_CASE("in flight: many threads, many takers") {
   bool done = false;
 
   struct CheckingTaker final : InFlight::Taker {
+    void on_response(std::uint64_t, const Request&, Response) override { CHECK(false); }
     void on_answer(std::uint64_t mark, std::unique_ptr<Request> request, Response) override {
       CHECK(expected.erase(mark) == 1);
       CHECK(request->timeout_us == mark);

@@ -71,7 +71,7 @@ TEST_CASE("stream messages are wrapped as protobuf has it") {
   const std::string mark = length_field(4, map_entry("triton_final_response", varint_field(1, 1)));
   WireMessage response;
   response.text() = length_field(1, "m");
-  append_final_mark(response);
+  append_final_mark(response, true);
   CHECK(response.text() == length_field(1, "m") + mark);
   CHECK(response.size_bytes() == response.text().size());
   std::string head;

@@ -40,6 +40,7 @@ class FakeRequest:
         self.outputs: dict[str, tuple[str, np.ndarray[Any, Any]]] = {}
         self.answer_parameters: dict[str, Any] = {}
         self.failure: tuple[str, str] | None = None
+        self.sender: FakeSender | None = None
 
     def inputs(self) -> list[tuple[str, str, Any]]:
         self.reads += 1
@@ -57,3 +58,33 @@ class FakeRequest:
 
     def fail(self, code: str, message: str) -> None:
         self.failure = (code, message)
+
+    def keep(self) -> FakeSender:
+        assert self.sender is None
+        self.sender = FakeSender()
+        return self.sender
+
+
+class FakeSender:
+    """A ResponseSender of the core that remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self.given: list[Any] = []
+        """Of each call: ({name: values}, parameters) or (code, message), and whether it was the last."""
+        self.ended = False
+
+    def send(self, outputs: list[tuple[str, str, Any]], parameters: Any, *, last: bool) -> None:
+        self._give(({name: array.tolist() for name, _, array in outputs}, parameters), last)
+
+    def fail(self, code: str, message: str, *, last: bool) -> None:
+        self._give((code, message), last)
+
+    def finish(self) -> None:
+        self._give(None, True)
+
+    def _give(self, what: Any, last: bool) -> None:
+        if self.ended:
+            raise InvalidArgument("Unable to send response. Response sender has been closed.")
+        self.ended = last
+        self.given.append((what, last))

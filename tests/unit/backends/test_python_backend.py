@@ -109,11 +109,6 @@ def test_a_model_may_write_to_its_inputs_unless_it_says_read_only(
             "TritonModelException: suite init refuses",
         ),
         (
-            "class TritonPythonModel:\n    async def execute(self, r): pass\n",
-            Unsupported,
-            "async def execute",
-        ),
-        (
             "class TritonPythonModel:\n    def execute(self, r): pass\n"
             "    def initialize(self, args): pb_utils.MetricFamily('a', 'b', 0)\n",
             Unsupported,
@@ -151,10 +146,6 @@ def test_what_is_not_served_is_refused_by_name(config: ModelConfig, files: Model
     message = config.copy_proto()
     message.parameters["EXECUTION_ENV_PATH"].string_value = "env.tar.gz"
     with pytest.raises(Unsupported, match="EXECUTION_ENV_PATH"):
-        PythonBackend({}).factory(ModelConfig(message), files)
-    message = config.copy_proto()
-    message.model_transaction_policy.decoupled = True
-    with pytest.raises(Unsupported, match="decoupled"):
         PythonBackend({}).factory(ModelConfig(message), files)
 
 

@@ -111,9 +111,7 @@ def test_error_codes_have_tritons_numbers() -> None:
     [
         (lambda: pb_utils.InferenceRequest().exec(), "exec"),
         (lambda: asyncio.run(pb_utils.InferenceRequest().async_exec()), "async_exec"),
-        (lambda: received().get_response_sender(), "get_response_sender"),
         (lambda: received().set_release_flags(1), "set_release_flags"),
-        (lambda: pb_utils.InferenceResponseSender(), "InferenceResponseSender"),
         (lambda: pb_utils.MetricFamily("n", "d", pb_utils.MetricFamily.COUNTER), "MetricFamily"),
         (lambda: pb_utils.load_model("m"), "load_model"),
         (lambda: pb_utils.unload_model("m"), "unload_model"),

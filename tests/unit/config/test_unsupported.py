@@ -15,7 +15,6 @@ QUEUE = "dynamic_batching.default_queue_policy"
 ROWS = [
     ('platform: "ensemble" ensemble_scheduling { }', "ensemble_scheduling"),
     (BASE + "sequence_batching { }", "sequence_batching"),
-    (BASE + "model_transaction_policy { decoupled: true }", "model_transaction_policy.decoupled"),
     (BASE + "dynamic_batching { priority_levels: 2 }", "dynamic_batching.priority_levels"),
     (BASE + "dynamic_batching { priority_queue_policy { key: 1 value { } } }",
      "dynamic_batching.priority_queue_policy"),

@@ -26,6 +26,16 @@ COUNTED = {
     "compute_output": (4, 43),
     "failures": {"BACKEND": 1},
     "batches": [(1, (1, 1), (1, 2), (1, 3)), (4, (1, 40), (1, 40), (1, 40))],
+    "responses": {
+        0: {
+            "compute_infer": (2, 7),
+            "compute_output": (2, 1),
+            "success": (2, 9),
+            "fail": (0, 0),
+            "empty_response": (0, 0),
+            "cancel": (0, 0),
+        }
+    },
 }
 
 
@@ -145,7 +155,16 @@ def test_statistics_in_tritons_form(repository: FakeRepository) -> None:
         "compute_infer": {"count": 1, "ns": 40},
         "compute_output": {"count": 1, "ns": 40},
     }
-    assert (row["response_stats"], row["memory_usage"]) == ({}, [])
+    assert row["response_stats"]["0"]["success"] == {"count": 2, "ns": 9}
+    assert set(row["response_stats"]["0"]) == {
+        "compute_infer",
+        "compute_output",
+        "success",
+        "fail",
+        "empty_response",
+        "cancel",
+    }
+    assert row["memory_usage"] == []
 
 
 def test_which_statistics(repository: FakeRepository) -> None:

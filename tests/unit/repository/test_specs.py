@@ -45,6 +45,7 @@ def test_a_model_and_its_tensors() -> None:
         "preferred_batch_sizes": (2, 4),
         "max_queue_delay_us": 50,
         "max_queue_size": 9,
+        "decoupled": False,
     }
 
 

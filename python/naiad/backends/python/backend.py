@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import inspect
 import json
 import logging
 from pathlib import Path
@@ -90,10 +89,6 @@ class PythonBackend(InstanceBackend):
             execute = getattr(model, "execute", None)
             if not callable(execute):
                 raise InvalidArgument(f"model '{files.name}': TritonPythonModel has no execute function")
-            if inspect.iscoroutinefunction(execute):
-                raise Unsupported(
-                    f"model '{files.name}': 'async def execute' is not supported by this version of naiad"
-                )
             initialize = getattr(model, "initialize", None)
             if initialize is not None:
                 initialize(initialize_args(config, files, place))
@@ -104,16 +99,30 @@ class PythonBackend(InstanceBackend):
             modules.close()
             raise _load_failure(files, "initialize", error) from None
         outputs = [output.name for output in config.outputs]
-        return _Instance(modules, place.name, model, outputs, not _read_only_inputs(config, files))
+        return _Instance(
+            modules,
+            place.name,
+            model,
+            outputs,
+            copy_inputs=not _read_only_inputs(config, files),
+            decoupled=config.decoupled,
+        )
 
 
 class _Instance(PythonModelInstance):
     """An instance that forgets its modules at the end."""
 
     def __init__(
-        self, modules: ModelModules, name: str, model: Any, output_names: list[str], copy_inputs: bool
+        self,
+        modules: ModelModules,
+        name: str,
+        model: Any,
+        output_names: list[str],
+        *,
+        copy_inputs: bool,
+        decoupled: bool,
     ) -> None:
-        super().__init__(name, model, output_names, copy_inputs=copy_inputs)
+        super().__init__(name, model, output_names, copy_inputs=copy_inputs, decoupled=decoupled)
         self._modules = modules
 
     def finalize(self) -> None:
@@ -160,10 +169,6 @@ def _load_failure(files: ModelFiles, stage: str, error: BaseException) -> Backen
 
 
 def _refuse_unserved(config: ModelConfig, files: ModelFiles) -> None:
-    if config.decoupled:
-        raise Unsupported(
-            f"model '{files.name}': decoupled models are not supported by this version of naiad"
-        )
     if "EXECUTION_ENV_PATH" in config.parameters:
         raise Unsupported(
             f"model '{files.name}': parameter EXECUTION_ENV_PATH is not supported by this version of naiad"

@@ -8,7 +8,9 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from naiad.backends.python.later import refuse
+from naiad.backends.python.response_sender import InferenceResponseSender
 from naiad.backends.python.tensor import Tensor
+from naiad.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from naiad.engine import RequestView
@@ -124,8 +126,9 @@ class InferenceRequest:
     def trace(self) -> NoReturn:
         refuse("InferenceRequest.trace")
 
-    def get_response_sender(self) -> NoReturn:
-        refuse("InferenceRequest.get_response_sender (decoupled models)")
+    def get_response_sender(self) -> InferenceResponseSender:
+        """Who answers the request in place of a returned response. Of received requests only."""
+        raise InvalidArgument("get_response_sender: only a request that the model has received has a sender")
 
     def set_release_flags(self, flags: int) -> NoReturn:
         del flags
@@ -143,10 +146,11 @@ class InferenceRequest:
 class ReceivedRequest(InferenceRequest):
     """A request that the server hands to a model. It reads what the model asks for, when it asks.
 
-    Valid until ``execute`` returns; tensors taken from it stay valid as long as they live.
+    Valid until ``execute`` returns, or, once its sender has been asked for, as long as it lives; so are
+    tensors that were taken from it.
     """
 
-    __slots__ = ("_all_outputs", "_copies", "_tensors", "_view")
+    __slots__ = ("_all_outputs", "_copies", "_sender", "_tensors", "_view")
 
     def __init__(self, view: RequestView, all_outputs: Collection[str], copies: bool) -> None:
         """``all_outputs``: what a request that names no outputs asks for. ``copies``: the model may write to
@@ -156,6 +160,13 @@ class ReceivedRequest(InferenceRequest):
         self._all_outputs = all_outputs
         self._copies = copies
         self._tensors: list[Tensor] | None = None
+        self._sender: InferenceResponseSender | None = None
+
+    def get_response_sender(self) -> InferenceResponseSender:
+        """The request's sender, the same at each call: from now on nothing else answers it."""
+        if self._sender is None:
+            self._sender = InferenceResponseSender(self._view, self._all_outputs)
+        return self._sender
 
     def input(self, name: str) -> Tensor | None:
         """The input tensor of that name, or None when the request has none."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from naiad.backends.python.coroutines import Coroutines
 from naiad.backends.python.failure import ERROR_CODES, encodable
 from naiad.backends.python.inference_request import ReceivedRequest
 from naiad.backends.python.inference_response import InferenceResponse
@@ -21,29 +23,52 @@ class PythonModelInstance:
     """Runs a model's ``execute``. The thread of the instance, with the GIL."""
 
     def __init__(
-        self, name: str, model: Any, output_names: Sequence[str], *, copy_inputs: bool = True
+        self,
+        name: str,
+        model: Any,
+        output_names: Sequence[str],
+        *,
+        copy_inputs: bool = True,
+        decoupled: bool = False,
     ) -> None:
         """``model`` has been initialized. ``output_names``: of the configuration. ``copy_inputs``: the model
-        may write to its inputs.
+        may write to its inputs. ``decoupled``: it answers by senders alone.
         """
         self._name = name
         self._model = model
         self._execute = model.execute
         self._outputs = dict.fromkeys(output_names)
         self._copy_inputs = copy_inputs
+        self._decoupled = decoupled
+        self._coroutines = Coroutines(name) if inspect.iscoroutinefunction(self._execute) else None
         self._told_unknown: set[str] = set()
 
     def execute(self, requests: list[RequestView]) -> None:
         """Answers every request, or raises BackendError for the whole batch."""
         outputs, copies = self._outputs, self._copy_inputs
         received = [ReceivedRequest(view, outputs, copies) for view in requests]
+        if self._coroutines is not None and self._decoupled:
+            # Its sender is all that answers a request, so each is asked for before the batch is let go.
+            for request in received:
+                request.get_response_sender()
+            self._coroutines.start(self._execute(received), lambda error: self._fail_kept(received, error))
+            return
         try:
             responses = self._execute(received)
+            if self._coroutines is not None:
+                responses = self._coroutines.run(responses)
         except (Exception, SystemExit) as error:
-            _log.error("model '%s' failed", self._name, exc_info=error)
+            self._fail_kept(received, error)
             raise self._failure(f"{type(error).__name__}: {error}") from None
-        self._check(responses, len(requests))
-        for view, response in zip(requests, responses, strict=True):
+        if self._decoupled:
+            self._check_decoupled(responses, received)
+            return
+        if responses is None and all(request._sender is not None for request in received):
+            return
+        self._check(responses, received)
+        for view, request, response in zip(requests, received, responses, strict=True):
+            if request._sender is not None:
+                continue
             if response._error is not None:
                 view.fail(ERROR_CODES[response._error._code], response._error._message)
             else:
@@ -52,6 +77,8 @@ class PythonModelInstance:
     def finalize(self) -> None:
         """Calls the model's ``finalize``, where it has one."""
         finalize = getattr(self._model, "finalize", None)
+        if self._coroutines is not None:
+            self._coroutines.close()
         del self._execute, self._model
         if finalize is not None:
             try:
@@ -75,7 +102,29 @@ class PythonModelInstance:
             # What the model gave does not fit its own configuration: no fault of the client.
             view.fail("INTERNAL", self._text(str(error)))
 
-    def _check(self, responses: Any, num_requests: int) -> None:
+    def _fail_kept(self, received: list[ReceivedRequest], error: BaseException) -> None:
+        """The model has raised: so have the requests that it answers by senders."""
+        _log.error("model '%s' failed", self._name, exc_info=error)
+        text = self._text(encodable(f"{type(error).__name__}: {error}"))
+        for request in received:
+            if request._sender is not None:
+                request._sender._fail("INTERNAL", text)
+
+    def _check_decoupled(self, responses: Any, received: list[ReceivedRequest]) -> None:
+        if responses is not None:
+            reason = (
+                "Python model '" + self._name + "' is using the decoupled mode and the execute function must "
+                "return None."
+            )
+            for request in received:
+                if request._sender is not None:
+                    request._sender._fail("INTERNAL", self._text(reason))
+            raise self._failure(reason)
+        if any(request._sender is None for request in received):
+            raise self._failure("the execute function has returned without the response sender of a request")
+
+    def _check(self, responses: Any, received: list[ReceivedRequest]) -> None:
+        num_requests = len(received)
         if not isinstance(responses, list):
             raise self._failure(f"Expected a list in the execute return, found type '{type(responses)}'.")
         if len(responses) != num_requests:
@@ -84,8 +133,13 @@ class PythonModelInstance:
                 f"InferenceRequest(s) size is:{num_requests}, and InferenceResponse(s) size "
                 f"is:{len(responses)}"
             )
-        for response in responses:
-            if not isinstance(response, InferenceResponse):
+        for request, response in zip(received, responses, strict=True):
+            if request._sender is not None:
+                if response is not None:
+                    raise self._failure(
+                        "a response was returned for a request whose response sender was asked for"
+                    )
+            elif not isinstance(response, InferenceResponse):
                 raise self._failure(
                     "Expected an 'InferenceResponse' object in the execute function return list, found type "
                     f"'{type(response)}'."

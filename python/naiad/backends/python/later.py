@@ -12,13 +12,6 @@ def refuse(feature: str) -> NoReturn:
     raise Unsupported(f"pb_utils: {feature} is not supported by this version of naiad")
 
 
-class InferenceResponseSender:
-    """Sends the responses of a decoupled model."""
-
-    def __init__(self) -> None:
-        refuse("InferenceResponseSender (decoupled models)")
-
-
 class MetricFamily:
     """Metrics of a model's own."""
 
