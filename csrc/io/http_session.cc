@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/generate.h"
 #include "protocol/header_number.h"
 #include "protocol/http_status.h"
 #include "protocol/v2_http.h"
@@ -66,6 +67,7 @@ void HttpSession::on_input() {
 }
 
 void HttpSession::on_sent() {
+  unsent_.gone();
   if (state_ == State::kAnswering && !exchange_.infer) proxy_.resume();
   advance();
 }
@@ -150,7 +152,8 @@ void HttpSession::begin() {
   exchange_.framing = {head_.keep_alive && !draining_, head_.minor_version, head_.method == "HEAD"};
   exchange_.expects_continue = head_.expect_continue && !body_.whole();
   exchange_.route = find_v2_route(head_.target);
-  exchange_.infer = head_.method == "POST" && exchange_.route.endpoint == V2Route::Endpoint::kInfer;
+  exchange_.infer = head_.method == "POST" && exchange_.route.endpoint != V2Route::Endpoint::kControl;
+  exchange_.generate = exchange_.infer && exchange_.route.endpoint != V2Route::Endpoint::kInfer;
   if (exchange_.infer) {
     if (const Status status = begin_infer(); !status.ok()) return refuse(status);
   }
@@ -208,25 +211,35 @@ Status HttpSession::submit() {
   if (exchange_.coding != ContentCoding::kIdentity) {
     if (Status inflated = body_.inflate(exchange_.coding); !inflated.ok()) return inflated;
   }
-  std::optional<std::size_t> header_length;
-  Status status = read_inference_header_length(head_, body_.bytes().size(), header_length);
-  if (!status.ok()) return status;
   auto request = std::make_unique<Request>();
   request->body = body_.owner();
-  request->refusal_of_many = kRefusalOfMany;
   name_model(*request);
-  // Only the raw form is read by the model's description.
-  std::shared_ptr<Model> model;
-  status = context_.engine.find(request->model_name, request->model_version, model);
+  Status status = decode(*request);
   if (!status.ok()) return status;
-  status = decode_v2_http(body_.bytes(), header_length, &model->spec(), context_.pool,
-                          context_.options.decode, *request);
-  if (!status.ok()) return status;
-  model.reset();
   context_.in_flight.add(*request, *this, 0);
   status = context_.engine.submit(request);
   if (!status.ok()) context_.in_flight.remove(*request);
   return status;
+}
+
+Status HttpSession::decode(Request& request) {
+  std::shared_ptr<Model> model;
+  if (exchange_.generate) {
+    const bool streams = exchange_.route.endpoint == V2Route::Endpoint::kGenerateStream;
+    generated_.emplace(streams, exchange_.framing);
+    Status status = context_.engine.find(request.model_name, request.model_version, model);
+    if (!status.ok()) return status;
+    return decode_generate(body_.bytes(), model->spec(), context_.pool, context_.options.decode, request);
+  }
+  std::optional<std::size_t> header_length;
+  Status status = read_inference_header_length(head_, body_.bytes().size(), header_length);
+  if (!status.ok()) return status;
+  request.refusal_of_many = kRefusalOfMany;
+  // Only the raw form is read by the model's description.
+  status = context_.engine.find(request.model_name, request.model_version, model);
+  if (!status.ok()) return status;
+  return decode_v2_http(body_.bytes(), header_length, &model->spec(), context_.pool, context_.options.decode,
+                        request);
 }
 
 // The head lies in the same block as a body that was received behind it: then the request keeps both.
@@ -257,6 +270,14 @@ void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Res
   out_ = false;
   if (state_ == State::kEnded) return;
   exchange_.framing.keep_alive = exchange_.framing.keep_alive && !draining_;
+  if (exchange_.generate) {
+    if (draining_) generated_->refuse_keep_alive();
+    std::string text = generated_->finish(*request, response);
+    exchange_.framing.keep_alive = exchange_.framing.keep_alive && generated_->keep_alive();
+    send_text(std::move(text));
+    finish();
+    return advance();
+  }
   Outgoing outgoing;
   const Status status = make_infer_answer(std::move(request), std::move(response), exchange_.answer_coding,
                                           exchange_.framing, outgoing);
@@ -269,14 +290,23 @@ void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Res
   advance();
 }
 
+// Only a generate request is answered more than once.
 void HttpSession::on_response(std::uint64_t, const Request& request, Response response) {
-  request.window->taken(response.size_bytes());  // inference over HTTP has one answer
+  if (state_ == State::kEnded) return request.window->taken(response.size_bytes());
+  send_text(generated_->respond(request, response));
+  const bool behind = state_ != State::kEnded && stream_->unsent_bytes() > kMaxUnsentBytes;
+  unsent_.add(request, response.size_bytes(), behind);
+  if (state_ != State::kEnded) await();
 }
 
 void HttpSession::on_relayed(std::string bytes) {
-  if (state_ == State::kEnded) return;
+  if (state_ != State::kEnded) send_text(std::move(bytes));
+}
+
+void HttpSession::send_text(std::string text) {
+  if (text.empty()) return;
   Outgoing outgoing;
-  outgoing.message.text() = std::move(bytes);
+  outgoing.message.text() = std::move(text);
   outgoing.message.end_text();
   stream_->send(std::move(outgoing));
 }
@@ -327,6 +357,7 @@ void HttpSession::finish() {
   if (state_ == State::kEnded) return;
   body_.reset();
   head_owner_ = {};
+  generated_.reset();
   state_ = exchange_.framing.keep_alive ? State::kHead : State::kClosing;
   if (state_ == State::kClosing) stream_->close_after_sent();
 }
@@ -338,6 +369,7 @@ void HttpSession::end() {
   if (out_) context_.in_flight.abandon(*this);
   out_ = false;
   proxy_.close();
+  unsent_.gone();
   stream_->close();
   body_.reset();
   context_.ended(*this);

@@ -8,9 +8,11 @@
 #include <string_view>
 
 #include "io/control_proxy.h"
+#include "io/generate_answer.h"
 #include "io/http_answer.h"
 #include "io/http_body.h"
 #include "io/session.h"
+#include "io/unsent_responses.h"
 #include "protocol/content_coding.h"
 #include "protocol/http1.h"
 #include "protocol/v2_route.h"
@@ -45,7 +47,8 @@ class HttpSession final : public Session,
   struct Exchange {
     AnswerFraming framing;
     V2Route route;
-    bool infer = false;
+    bool infer = false;     // one that a model answers
+    bool generate = false;  // by the generate extension
     bool expects_continue = false;
     ContentCoding coding = ContentCoding::kIdentity;
     ContentCoding answer_coding = ContentCoding::kIdentity;
@@ -70,6 +73,8 @@ class HttpSession final : public Session,
   void take(HttpBody::Progress progress);
   void infer();
   Status submit();
+  Status decode(Request& request);
+  void send_text(std::string text);
   void name_model(Request& request) const;
   void forward();
 
@@ -99,6 +104,8 @@ class HttpSession final : public Session,
   BufferRef head_owner_;
   std::size_t scanned_ = 0;
   Exchange exchange_;
+  std::optional<GenerateAnswer> generated_;
+  UnsentResponses unsent_;
 
   Awaited awaited_ = Awaited::kNothing;
   std::uint64_t deadline_ns_ = 0;  // of what is awaited

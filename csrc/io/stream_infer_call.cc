@@ -47,17 +47,12 @@ void StreamInferCall::on_response(std::uint32_t number, const Request& request, 
   if (!turn.status.ok()) turn.id = request.id;
   // It may have been found decoupled by this alone: a model is reloaded while requests are on their way.
   turns_[number - first_number_].decoupled = true;
-  if (!send_turn(turn)) {
-    request.window->taken(size_bytes);
-  } else if (unsent_bytes() < kMaxUnsentBytes) {
-    request.window->taken(size_bytes);
-  } else {
-    unsent_.emplace_back(request.window, size_bytes);
-  }
+  const bool goes_on = send_turn(turn);
+  unsent_.add(request, size_bytes, goes_on && unsent_bytes() >= kMaxUnsentBytes);
 }
 
 void StreamInferCall::on_sent() {
-  for (const auto& [window, size_bytes] : std::exchange(unsent_, {})) window->taken(size_bytes);
+  unsent_.gone();
   resume();
 }
 
@@ -130,7 +125,7 @@ void StreamInferCall::on_abandoned() {
     if (!turns_[i].answered) abandon(first_number_ + static_cast<std::uint32_t>(i));
   }
   turns_.clear();
-  for (const auto& [window, size_bytes] : std::exchange(unsent_, {})) window->taken(size_bytes);
+  unsent_.gone();
 }
 
 }  // namespace naiad

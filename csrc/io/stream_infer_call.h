@@ -1,12 +1,9 @@
 #pragma once
 
 #include <deque>
-#include <memory>
-#include <utility>
-#include <vector>
 
 #include "io/grpc_call.h"
-#include "request/response_window.h"
+#include "io/unsent_responses.h"
 
 namespace naiad {
 
@@ -49,8 +46,7 @@ class StreamInferCall final : public GrpcCall {
   const bool strict_;
   bool half_closed_ = false;
   std::deque<Turn> turns_;
-  // Responses that are sent but not gone: the models that gave them are told when they are.
-  std::vector<std::pair<std::shared_ptr<ResponseWindow>, std::size_t>> unsent_;
+  UnsentResponses unsent_;
   std::uint32_t first_number_ = 0;  // of turns_.front(); counts on, and around
 };
 

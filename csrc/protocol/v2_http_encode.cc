@@ -1,10 +1,8 @@
 #include <string>
 #include <string_view>
-#include <type_traits>
-#include <variant>
 #include <vector>
 
-#include "base/quoted.h"
+#include "protocol/json_members.h"
 #include "protocol/json_tensor.h"
 #include "protocol/json_writer.h"
 #include "protocol/output_form.h"
@@ -13,49 +11,13 @@
 namespace naiad {
 namespace {
 
-Status append_name(std::string& text, std::string_view what, std::string_view name) {
-  if (append_json_string(text, name)) return {};
-  return {Code::kInternal, std::string(what) + " is not valid UTF-8"};
-}
-
-Status append_parameter(std::string& text, const Parameter& parameter) {
-  if (Status status = append_name(text, "a response parameter's name", parameter.name); !status.ok())
-    return status;
-  text += ':';
-  return std::visit(
-      [&](const auto& value) -> Status {
-        using Value = std::decay_t<decltype(value)>;
-        if constexpr (std::is_same_v<Value, bool>) {
-          text += value ? "true" : "false";
-        } else if constexpr (std::is_same_v<Value, double>) {
-          append_json_double(text, value);
-        } else if constexpr (std::is_same_v<Value, std::string>) {
-          return append_name(text, "a response parameter", value);
-        } else {
-          append_json_integer(text, value);
-        }
-        return {};
-      },
-      parameter.value);
-}
-
 Status append_head(std::string& text, const Request& request, const Response& response) {
-  text += '{';
-  if (!request.id.empty()) {
-    text += "\"id\":";
-    if (Status status = append_name(text, "the request's id", request.id); !status.ok()) return status;
-    text += ',';
-  }
-  text += "\"model_name\":";
-  if (Status status = append_name(text, "the model's name", request.spec->name); !status.ok()) return status;
-  text += ",\"model_version\":\"";
-  append_json_integer(text, request.spec->version);
-  text += '"';
+  if (Status status = append_json_model(text, request); !status.ok()) return status;
   if (response.parameters.empty()) return {};
   text += ",\"parameters\":{";
   for (std::size_t i = 0; i < response.parameters.size(); ++i) {
     if (i != 0) text += ',';
-    if (Status status = append_parameter(text, response.parameters[i]); !status.ok()) return status;
+    if (Status status = append_json_parameter(text, response.parameters[i]); !status.ok()) return status;
   }
   text += '}';
   return {};
@@ -63,7 +25,7 @@ Status append_head(std::string& text, const Request& request, const Response& re
 
 Status append_output(std::string& text, const OutputForm& form) {
   text += "{\"name\":";
-  if (Status status = append_name(text, "an output's name", form.name); !status.ok()) return status;
+  if (Status status = append_json_name(text, "an output's name", form.name); !status.ok()) return status;
   text += ",\"datatype\":\"";
   text += dtype_name(form.tensor.dtype);
   text += "\",\"shape\":[";

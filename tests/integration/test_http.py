@@ -84,7 +84,6 @@ def test_model(server: ServerProcess) -> None:
         ("GET", "/v2/models/identity/versions/9/stats", 400, "version is not available for model 'identity'"),
         ("POST", "/v2/repository/other/index", 501, "'repository_name' specification is not supported"),
         ("POST", "/v2/repository/models/identity/load", 503, "explicit model load / unload is not allowed"),
-        ("POST", "/v2/models/identity/generate", 501, "generate"),
         ("GET", "/v2/trace/setting", 501, "trace"),
         ("GET", "/v2/logging", 501, "logging"),
         ("GET", "/v2/systemsharedmemory/status", 501, "shared memory"),

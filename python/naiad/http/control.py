@@ -60,7 +60,7 @@ class HttpControl:
             Endpoint.MODEL_CONFIG: self._model_config,
             Endpoint.MODEL_STATISTICS: self._statistics,
             Endpoint.INFER: _refusal("inference by way of the control plane"),
-            Endpoint.GENERATE: _refusal("the generate extension"),
+            Endpoint.GENERATE: _refusal("inference by way of the control plane"),
             Endpoint.INDEX: self._index,
             Endpoint.LOAD: self._load,
             Endpoint.UNLOAD: self._unload,

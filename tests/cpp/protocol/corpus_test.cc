@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "../../fuzz/generate_target.h"
 #include "../../fuzz/http1_target.h"
 #include "../../fuzz/inflate_target.h"
 #include "../../fuzz/v2_grpc_target.h"
@@ -40,4 +41,7 @@ TEST_CASE("the kept corpus of http1 holds its properties") {
 }
 TEST_CASE("the kept corpus of inflate holds its properties") {
   replay("inflate", naiad::fuzz::run_inflate);
+}
+TEST_CASE("the kept corpus of generate holds its properties") {
+  replay("generate", naiad::fuzz::run_generate);
 }
