@@ -20,7 +20,8 @@ namespace naiad {
 Status decode_generate(std::span<const std::byte> body, const ModelSpec& spec, TensorPool& pool,
                        const DecodeLimits& limits, Request& request);
 
-// Appends one response as such an object: a single element is a value, more are an array. Its failure, or why
+// Appends one response as such an object: a single element is a value, more are an array. A
+// parameter of the response that has the name of another member is left out. Its failure, or why
 // it has no such form, is given back, and nothing appended. Any thread.
 Status append_generate_response(std::string& text, const Request& request, const Response& response);
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,19 @@
 #include "protocol/output_form.h"
 
 namespace naiad {
+namespace {
+
+// Whether another member of the object has the name of this parameter, or an earlier one has: names are
+// members once, and what is the protocol's or an output goes before.
+bool taken(const std::vector<OutputForm>& forms, const Parameters& parameters, std::size_t index) {
+  const std::string& name = parameters[index].name;
+  const auto has_name = [&](const auto& each) { return each.name == name; };
+  return name == "id" || name == "model_name" || name == "model_version" ||
+         std::ranges::any_of(forms, has_name) ||
+         std::any_of(parameters.begin(), parameters.begin() + static_cast<std::ptrdiff_t>(index), has_name);
+}
+
+}  // namespace
 
 Status append_generate_response(std::string& text, const Request& request, const Response& response) {
   if (!response.status.ok()) return response.status;
@@ -16,6 +30,7 @@ Status append_generate_response(std::string& text, const Request& request, const
   const std::size_t start = text.size();
   Status status = append_json_model(text, request);
   for (std::size_t i = 0; i < response.parameters.size() && status.ok(); ++i) {
+    if (taken(forms, response.parameters, i)) continue;
     text += ',';
     status = append_json_parameter(text, response.parameters[i]);
   }

@@ -122,6 +122,9 @@ TEST_CASE("generate: a response is one flat object") {
   Response response;
   response.outputs.push_back({0, tensor({7})});
   response.parameters.push_back({"p", true});
+  response.parameters.push_back({"model_name", std::string("other")});
+  response.parameters.push_back({"y", std::int64_t{1}});
+  response.parameters.push_back({"p", false});
   std::string text;
   CHECK(append_generate_response(text, request, response).ok());
   CHECK(text == R"({"id":"q","model_name":"m","model_version":"1","p":true,"y":7})");
