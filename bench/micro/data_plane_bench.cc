@@ -4,7 +4,8 @@
 //   data_plane_bench 8000 1 body.bin 16 > figures & h2load --h1 -n 200000 -c 8 -d body.bin
 //     -H 'Inference-Header-Content-Length: 165' http://127.0.0.1:8000/v2/models/identity/infer
 //
-// Arguments: HTTP port, number of I/O threads, a file to write such a body to, and how many values it has.
+// Arguments: HTTP port, number of I/O threads, a file to write such a body to, how many values it has; for
+// TLS also a certificate chain and its key (then the URL begins with https).
 #include <sys/resource.h>
 
 #include <cstdint>
@@ -56,8 +57,8 @@ double cpu_us() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: %s port threads body-file num-values\n", argv[0]);
+  if (argc != 5 && argc != 7) {
+    std::fprintf(stderr, "usage: %s port threads body-file num-values [certificate key]\n", argv[0]);
     return 2;
   }
   naiad::Engine engine(naiad::make_arena_pool(std::size_t{1} << 30));
@@ -68,6 +69,7 @@ int main(int argc, char** argv) {
   options.http.address = "127.0.0.1";
   options.http.port = static_cast<std::uint16_t>(std::atoi(argv[1]));
   options.grpc.enabled = false;
+  if (argc == 7) options.http.tls = naiad::TlsFiles{argv[5], argv[6], ""};
   options.num_threads = static_cast<std::size_t>(std::atoi(argv[2]));
   naiad::DataPlane plane(engine, bridge, options);
   plane.start();

@@ -40,6 +40,11 @@ CPP_BANS = (
         "CUDA headers belong in cuda",
     ),
     Ban(
+        re.compile(r"#\s*include\s*<openssl/"),
+        ("io/tls_",),
+        "OpenSSL belongs behind a transport",
+    ),
+    Ban(
         # One tree of code for all devices; the compiler, the processor and NDEBUG may make a difference.
         re.compile(
             r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b(?!.*\b(__x86_64__|__aarch64__|__GNUC__|__clang__|NDEBUG)\b)"

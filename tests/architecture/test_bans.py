@@ -56,6 +56,7 @@ def test_files_are_short_and_finished() -> None:
         ("  py::gil_scoped_release release;", "Python"),
         ("#include <cuda_runtime.h>", "CUDA"),
         ('#include "cuda/stream.h"', "CUDA"),
+        ("#include <openssl/ssl.h>", "OpenSSL"),
         ("#ifdef NAIAD_CUDA", "a choice of the build"),
         ("#if defined(USE_GPU)", "a choice of the build"),
         ("auto now = std::chrono::system_clock::now();", "durations"),

@@ -56,11 +56,13 @@ class TlsClient {
     if (result != 1) note(result);
     return result == 1;
   }
+  // Does nothing when the server has refused the client meanwhile.
   void write(std::string_view bytes) {
+    if (bytes.empty()) return;
     ERR_clear_error();
-    const int result =
-        bytes.empty() ? 1 : SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()));
-    CHECK((result == static_cast<int>(bytes.size()) || bytes.empty()));
+    const int result = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size()));
+    if (result <= 0) note(result);
+    CHECK((result == static_cast<int>(bytes.size()) || !failure_.empty()));
   }
   // All that can be read.
   std::string read() {
