@@ -183,6 +183,13 @@ void register_engine(py::module_& module) {
           },
           py::arg("spec"), py::arg("factory"), py::arg("instances"))
       .def(
+          "start_ensemble",
+          [](const std::shared_ptr<Core>& core, const ModelSpec& spec, const EnsemblePlan& plan) {
+            const py::gil_scoped_release release;
+            return std::make_unique<ModelObject>(core->engine.start_ensemble(spec, plan));
+          },
+          py::arg("spec"), py::arg("plan"))
+      .def(
           "publish",
           [](const std::shared_ptr<Core>& core, const std::string& name,
              const std::vector<ModelObject*>& models) {

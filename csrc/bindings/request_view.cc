@@ -141,7 +141,7 @@ const Request& RequestView::request() const {
 }
 
 bool RequestView::cancelled() const {
-  if (!kept_) return request().cancelled.load(std::memory_order_relaxed);
+  if (!kept_) return request().is_cancelled();
   const auto sender = sender_.lock();
   return sender != nullptr && sender->cancelled();
 }

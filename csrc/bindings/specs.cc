@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "bindings/errors.h"
+#include "engine/ensemble_plan.h"
 #include "engine/model.h"
 #include "request/model_spec.h"
 
@@ -65,6 +68,38 @@ InstancePlan make_instance_plan(std::string name, const std::string& device_kind
   return {std::move(name), {device_kind == "GPU" ? DeviceKind::kGpu : DeviceKind::kCpu, device_id}};
 }
 
+using Links = std::vector<std::tuple<std::string, std::size_t, bool>>;
+
+std::vector<EnsemblePlan::Link> make_links(const Links& given, std::size_t num_tensors) {
+  std::vector<EnsemblePlan::Link> links;
+  for (const auto& [name, tensor, optional] : given) {
+    if (tensor >= num_tensors) throw Error(Code::kInvalidArgument, "a step names a tensor that there is not");
+    links.push_back({name, tensor, optional});
+  }
+  return links;
+}
+
+void add_step(EnsemblePlan& plan, std::string model, std::string version, const Links& inputs,
+              const Links& outputs, std::optional<std::pair<std::size_t, bool>> when) {
+  EnsemblePlan::Step step;
+  step.model = std::move(model);
+  step.version = std::move(version);
+  step.inputs = make_links(inputs, plan.tensors.size());
+  step.outputs = make_links(outputs, plan.tensors.size());
+  if (when) step.when = EnsemblePlan::Condition{when->first, when->second};
+  plan.steps.push_back(std::move(step));
+}
+
+EnsemblePlan make_ensemble_plan(std::vector<std::string> tensors, std::vector<std::size_t> inputs,
+                                std::vector<std::size_t> outputs, std::size_t max_inflight_requests) {
+  EnsemblePlan plan;
+  plan.tensors = std::move(tensors);
+  plan.inputs = std::move(inputs);
+  plan.outputs = std::move(outputs);
+  plan.max_inflight_requests = max_inflight_requests;
+  return plan;
+}
+
 }  // namespace
 
 void register_specs(py::module_& module) {
@@ -88,6 +123,12 @@ void register_specs(py::module_& module) {
       .def_readonly("decoupled", &ModelSpec::decoupled)
       .def_readonly("name", &ModelSpec::name)
       .def_readonly("version", &ModelSpec::version);
+
+  py::class_<EnsemblePlan>(module, "EnsemblePlan")
+      .def(py::init(&make_ensemble_plan), py::arg("tensors"), py::kw_only(), py::arg("inputs"),
+           py::arg("outputs"), py::arg("max_inflight_requests") = 0)
+      .def("add_step", &add_step, py::arg("model"), py::arg("version"), py::kw_only(), py::arg("inputs"),
+           py::arg("outputs"), py::arg("when") = py::none());
 
   py::class_<InstancePlan>(module, "InstanceSpec")
       .def(py::init(&make_instance_plan), py::arg("name"), py::kw_only(), py::arg("device_kind") = "CPU",

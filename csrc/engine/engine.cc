@@ -1,7 +1,9 @@
 #include "engine/engine.h"
 
+#include <algorithm>
 #include <charconv>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 namespace naiad {
@@ -35,19 +37,47 @@ std::shared_ptr<Model> Engine::start(ModelSpec spec, const BackendFactory& facto
   return model;
 }
 
+std::shared_ptr<Model> Engine::start_ensemble(ModelSpec spec, EnsemblePlan plan) {
+  auto submit = [this](std::unique_ptr<Request>& request) { return this->submit(request); };
+  auto model = std::make_shared<Model>(std::move(spec), std::move(plan), std::move(submit), clock_);
+  const std::unique_lock lock(mutex_);
+  running_.push_back(model);
+  return model;
+}
+
 void Engine::publish(const std::string& name, std::vector<std::shared_ptr<Model>> models) {
   Versions versions;
   for (auto& model : models) {
     const std::int64_t version = model->spec().version;
     versions.emplace(version, std::move(model));
   }
-  const std::unique_lock lock(mutex_);
-  published_[name] = std::move(versions);
+  {
+    const std::unique_lock lock(mutex_);
+    Versions& now = published_[name];
+    now.swap(versions);
+    std::erase_if(versions, [&](const auto& old) {
+      return std::ranges::any_of(now, [&](const auto& each) { return each.second == old.second; });
+    });
+  }
+  wait_unpinned(versions);
 }
 
 void Engine::forget(const std::string& name) {
-  const std::unique_lock lock(mutex_);
-  published_.erase(name);
+  Versions gone;
+  {
+    const std::unique_lock lock(mutex_);
+    const auto entry = published_.find(name);
+    if (entry == published_.end()) return;
+    gone.swap(entry->second);
+    published_.erase(entry);
+  }
+  wait_unpinned(gone);
+}
+
+void Engine::wait_unpinned(const Versions& gone) {
+  for (const auto& [version, model] : gone) {
+    while (model->pinned()) std::this_thread::yield();
+  }
 }
 
 void Engine::stop(Model& model, bool drain) {
@@ -63,18 +93,25 @@ void Engine::close() {
     published_.clear();
     running.swap(running_);
   }
-  for (const auto& model : running) model->stop(true);
+  // What uses others was started behind them.
+  for (auto model = running.rbegin(); model != running.rend(); ++model) (*model)->stop(true);
 }
 
 Status Engine::submit(std::unique_ptr<Request>& request) {
   request->timestamps.received_ns = clock_.now_ns();
   std::shared_ptr<Model> model;
-  // Held until the request is queued: when publish() has returned, no request is still on its way to a model
-  // that is no longer published, so that the model can be drained and stopped without refusing one.
-  const std::shared_lock lock(mutex_);
-  if (Status status = look_up(request->model_name, request->model_version, model); !status.ok())
-    return status;
-  return model->submit(request);
+  {
+    const std::shared_lock lock(mutex_);
+    if (Status status = look_up(request->model_name, request->model_version, model); !status.ok())
+      return status;
+    // When publish() has returned, no request is still on its way to a model that is no longer published, so
+    // that the model can be drained and stopped without refusing one. Not the lock itself: a step of an
+    // ensemble is submitted within the submission of another request.
+    model->pin();
+  }
+  Status status = model->submit(request);
+  model->unpin();
+  return status;
 }
 
 Status Engine::find(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const {

@@ -32,9 +32,13 @@ class Engine {
   std::shared_ptr<Model> start(ModelSpec spec, const BackendFactory& factory,
                                const std::vector<InstancePlan>& instances);
 
-  // Requests for `name` go to these versions from now on; none: known, but not available. Any thread.
+  // The same for an ensemble, whose steps are submitted to this engine. Never blocks.
+  std::shared_ptr<Model> start_ensemble(ModelSpec spec, EnsemblePlan plan);
+
+  // Requests for `name` go to these versions from now on; none: known, but not available. Waits until no
+  // request is on its way to a version that is no longer published. Any thread but one that submits.
   void publish(const std::string& name, std::vector<std::shared_ptr<Model>> models);
-  // `name` is unknown from now on. Any thread.
+  // `name` is unknown from now on. Waits as publish() does.
   void forget(const std::string& name);
   // Refuses further requests of the model, ends it, and lets go of it. Blocks. Any thread but an instance's.
   void stop(Model& model, bool drain);
@@ -52,6 +56,8 @@ class Engine {
  private:
   using Versions = std::map<std::int64_t, std::shared_ptr<Model>>;
 
+  // Waits until nobody who looked them up before is about to submit to them.
+  static void wait_unpinned(const Versions& gone);
   // find() for who holds mutex_.
   Status look_up(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const;
 

@@ -1,20 +1,14 @@
 #include "engine/model.h"
 
-#include <chrono>
 #include <utility>
 
 #include "engine/admission.h"
 #include "engine/counted_responses.h"
+#include "engine/wall_clock.h"
 #include "schedule/make_scheduler.h"
 
 namespace naiad {
 namespace {
-
-std::uint64_t wall_clock_ms() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
-                                        std::chrono::system_clock::now().time_since_epoch())
-                                        .count());
-}
 
 FailureReason reason_of(Code code) {
   return code == Code::kCancelled ? FailureReason::kCanceled : FailureReason::kBackend;
@@ -58,6 +52,13 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
   }
 }
 
+Model::Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, const Clock& clock)
+    : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
+      clock_(clock),
+      scheduler_(std::make_unique<EnsembleScheduler>(*spec_, std::move(plan), std::move(submit), clock,
+                                                     statistics_)),
+      inline_limit_ns_(0) {}
+
 Model::~Model() {
   stop(false);
 }
@@ -80,7 +81,7 @@ Status Model::submit(std::unique_ptr<Request>& request) {
 }
 
 bool Model::try_run_here(std::unique_ptr<Request>& request) {
-  if (inline_limit_ns_ == 0 || request->cancelled.load(std::memory_order_relaxed)) return false;
+  if (inline_limit_ns_ == 0 || request->is_cancelled()) return false;
   if (!scheduler_->takes_at_once()) return false;
   const std::shared_lock lock(instances_mutex_, std::try_to_lock);
   if (!lock) return false;
@@ -94,6 +95,7 @@ bool Model::try_run_here(std::unique_ptr<Request>& request) {
 
 void Model::stop(bool drain) {
   scheduler_->close(drain);
+  scheduler_->wait_ended();
   const std::unique_lock lock(instances_mutex_);
   instances_.clear();
 }

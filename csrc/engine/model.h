@@ -1,11 +1,14 @@
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <shared_mutex>
 #include <vector>
 
 #include "base/clock.h"
+#include "engine/ensemble_scheduler.h"
 #include "engine/statistics.h"
 #include "execute/model_instance.h"
 #include "schedule/scheduler.h"
@@ -26,6 +29,8 @@ class Model final : private InstanceObserver {
   // `inline_limit_ns`, is run by the thread that submits it; 0: never.
   Model(ModelSpec spec, const BackendFactory& factory, const std::vector<InstancePlan>& instances,
         TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns);
+  // An ensemble: no instances, its steps are requests that go to `submit`.
+  Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, const Clock& clock);
   // Stops without draining.
   ~Model() override;
 
@@ -38,6 +43,11 @@ class Model final : private InstanceObserver {
   // Refuses new requests, runs what waits (`drain`) or fails it, and ends the instances. Blocks until they
   // have ended; idempotent. Any thread but an instance's own.
   void stop(bool drain);
+
+  // Counts who is about to submit to it, having looked it up: see Engine::submit. Any thread.
+  void pin() { pins_.fetch_add(1, std::memory_order_seq_cst); }
+  void unpin() { pins_.fetch_sub(1, std::memory_order_seq_cst); }
+  bool pinned() const { return pins_.load(std::memory_order_seq_cst) != 0; }
 
   // Any thread.
   std::size_t num_waiting() const { return scheduler_->num_waiting(); }
@@ -53,6 +63,7 @@ class Model final : private InstanceObserver {
   const std::shared_ptr<Statistics> statistics_ = std::make_shared<Statistics>();
   const std::unique_ptr<Scheduler> scheduler_;
   const std::uint64_t inline_limit_ns_;
+  std::atomic<std::size_t> pins_{0};   // pairs with the engine's table: raised under its lock, read behind it
   std::shared_mutex instances_mutex_;  // shared by who runs a request here, exclusive while they end
   std::vector<std::unique_ptr<ModelInstance>> instances_;  // last: their threads use all of the above
 };

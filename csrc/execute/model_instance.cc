@@ -64,6 +64,8 @@ void ModelInstance::serve() {
 
 bool ModelInstance::try_run_here(std::unique_ptr<Request>& request, std::uint64_t limit_ns) {
   if (cost_.expected_ns(input_bytes(*request)) > limit_ns) return false;
+  // A step of an ensemble may follow another one of the same model, on the thread that still runs that.
+  if (runner_.load(std::memory_order_relaxed) == std::this_thread::get_id()) return false;
   const std::unique_lock lock(busy_, std::try_to_lock);
   if (!lock || backend_ == nullptr || !backend_->runs_on_any_thread()) return false;
   std::vector<std::unique_ptr<Request>> requests;
@@ -75,11 +77,13 @@ bool ModelInstance::try_run_here(std::unique_ptr<Request>& request, std::uint64_
 void ModelInstance::run(std::vector<std::unique_ptr<Request>> requests) {
   std::size_t size_bytes = 0;
   for (const auto& request : requests) size_bytes += input_bytes(*request);
+  runner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   Execution execution(spec_.model, std::move(requests), spec_.pool, clock_, spec_.responses);
   execute(*backend_, execution);
   cost_.record(size_bytes, clock_.now_ns() - execution.start_ns());
   observer_.ran(execution);
   execution.complete();
+  runner_.store({}, std::memory_order_relaxed);
 }
 
 }  // namespace naiad

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -56,6 +57,8 @@ class ModelInstance {
   InstanceObserver& observer_;
   std::promise<void> loaded_;
   BatchCost cost_;
+  // Who runs a batch: a thread compares it with itself alone, so it pairs with nothing.
+  std::atomic<std::thread::id> runner_{};
   std::mutex busy_;                   // held by the thread that runs a batch
   std::unique_ptr<Backend> backend_;  // guarded by busy_; the instance's thread makes and destroys it
   std::jthread thread_;

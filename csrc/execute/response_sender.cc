@@ -68,7 +68,7 @@ void ResponseSender::give_up(const std::string& why) {
 
 bool ResponseSender::cancelled() const {
   const std::lock_guard lock(mutex_);
-  return request_ ? request_->cancelled.load(std::memory_order_relaxed) : was_cancelled_;
+  return request_ ? request_->is_cancelled() : was_cancelled_;
 }
 
 Status ResponseSender::send(Response response, bool is_last) {
@@ -76,7 +76,7 @@ Status ResponseSender::send(Response response, bool is_last) {
   if (!request_) return ended();
   if (response.status.ok()) dress(*request_, response);
   if (model_->decoupled) {
-    if (!is_last) request_->window->wait(request_->cancelled);
+    if (!is_last) request_->window->wait(*request_);
     give(std::move(response), is_last);
     return {};
   }
@@ -122,7 +122,7 @@ void ResponseSender::give(Response response, bool is_last) {
   std::unique_ptr<Request> request;
   {
     const std::lock_guard lock(mutex_);
-    was_cancelled_ = request_->cancelled.load(std::memory_order_relaxed);
+    was_cancelled_ = request_->is_cancelled();
     request = std::move(request_);
   }
   sink->complete(std::move(request), std::move(response));

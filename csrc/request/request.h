@@ -42,6 +42,7 @@ struct Timestamps {
 
 class CompletionSink;
 class ResponseWindow;
+struct CancelScope;
 
 // One inference request as plain data. It has one owner at a time: a decoder, the queue, a batch, the sink.
 struct Request {
@@ -87,7 +88,27 @@ struct Request {
 
   // Set by any thread, read before execution (relaxed: a hint, nothing is published with it).
   std::atomic<bool> cancelled{false};
+  // Of a request that is made for another one: what cancels it too. It outlives the request. Set before it is
+  // queued.
+  const CancelScope* scope = nullptr;
+
+  // Whether nobody waits for its answer any more. Any thread.
+  bool is_cancelled() const;
 };
+
+// What cancels the requests that are made for one of a client's: the client, or who makes them.
+struct CancelScope {
+  std::atomic<bool> set{false};
+  const Request* client = nullptr;  // while they are out
+
+  bool cancelled() const {
+    return set.load(std::memory_order_relaxed) || (client != nullptr && client->is_cancelled());
+  }
+};
+
+inline bool Request::is_cancelled() const {
+  return cancelled.load(std::memory_order_relaxed) || (scope != nullptr && scope->cancelled());
+}
 
 // One output of a response.
 struct OutputTensor {

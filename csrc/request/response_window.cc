@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "request/request.h"
+
 namespace naiad {
 namespace {
 
@@ -24,11 +26,17 @@ void ResponseWindow::taken(std::size_t size_bytes) {
     if (full()) return;
   }
   room_.notify_all();
+  if (told_) told_();
 }
 
-void ResponseWindow::wait(const std::atomic<bool>& cancelled) {
+bool ResponseWindow::is_full() {
+  const std::lock_guard lock(mutex_);
+  return full();
+}
+
+void ResponseWindow::wait(const Request& request) {
   std::unique_lock lock(mutex_);
-  while (full() && !cancelled.load(std::memory_order_relaxed)) room_.wait_for(lock, kLookAgain);
+  while (full() && !request.is_cancelled()) room_.wait_for(lock, kLookAgain);
 }
 
 }  // namespace naiad

@@ -118,7 +118,7 @@ bool DynamicScheduler::look_ahead(std::uint64_t now_ns, std::vector<DroppedReque
   const bool discard = discard_.load(std::memory_order_seq_cst);
   for (std::size_t i = 0; i < pending_.size() && num_rows < rules_.max_rows;) {
     const Request& request = *pending_[i];
-    const bool gone = request.cancelled.load(std::memory_order_relaxed);
+    const bool gone = request.is_cancelled();
     if (discard || gone || (request.deadline_ns != 0 && now_ns >= request.deadline_ns)) {
       dropped.push_back({std::move(pending_[i]), discard ? unloaded(model_)
                                                  : gone  ? cancelled()

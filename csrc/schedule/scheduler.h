@@ -32,6 +32,9 @@ class Scheduler {
   // Takes no new requests; what waits is still run (`drain`) or comes out as dropped. Any thread.
   virtual void close(bool drain) = 0;
 
+  // Once it is closed: blocks until nothing that it runs by itself, without an instance, is under way.
+  virtual void wait_ended() {}
+
   // Requests that wait. Any thread.
   virtual std::size_t num_waiting() const = 0;
 

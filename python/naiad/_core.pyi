@@ -54,6 +54,30 @@ class ModelSpec:
         """`max_queue_size` 0 takes the core's default bound."""
 
 @final
+class EnsemblePlan:
+    """The graph of an ensemble: `tensors` by name, of which `inputs` and `outputs` (positions) are those of
+    its ModelSpec, in order."""
+    def __init__(
+        self,
+        tensors: Sequence[str],
+        *,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        max_inflight_requests: int = 0,
+    ) -> None: ...
+    def add_step(
+        self,
+        model: str,
+        version: str,
+        *,
+        inputs: Sequence[tuple[str, int, bool]],
+        outputs: Sequence[tuple[str, int, bool]],
+        when: tuple[int, bool] | None = None,
+    ) -> None:
+        """`inputs`, `outputs`: the model's name, the tensor's position, whether it may be absent. `when`:
+        runs only where that BOOL tensor is so. "" is the highest version."""
+
+@final
 class InstanceSpec:
     def __init__(self, name: str, *, device_kind: str = "CPU", device_id: int = 0) -> None: ...
 
@@ -231,6 +255,8 @@ class Engine:
     def start(self, spec: ModelSpec, factory: BackendFactory, instances: Sequence[InstanceSpec]) -> Model:
         """Makes the instances (each on its own thread), waits until all are loaded; raises what the first
         failing one raised. Not yet visible to requests: see publish(). Lets go of the GIL."""
+    def start_ensemble(self, spec: ModelSpec, plan: EnsemblePlan) -> Model:
+        """An ensemble, whose steps are requests to this engine's models."""
     def publish(self, name: str, models: Sequence[Model]) -> None:
         """From now on requests for `name` go to these versions (the highest where a request names none). An
         empty list: the model is known but not available."""

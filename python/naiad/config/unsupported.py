@@ -54,7 +54,6 @@ def _several_instances(config: Any) -> bool:
 # dynamic_batching.default_queue_policy.max_queue_size has its effect; rate_limiter has none with
 # --rate-limit=off, as in Triton.
 _ROWS = (
-    _Row("ensemble_scheduling", lambda config, options: config.HasField("ensemble_scheduling")),
     _Row("sequence_batching", lambda config, options: config.HasField("sequence_batching")),
     _Row("dynamic_batching.priority_levels", _batching(lambda batching: batching.priority_levels > 0)),
     _Row(

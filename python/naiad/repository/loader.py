@@ -18,6 +18,7 @@ from naiad.config import (
     resolve,
 )
 from naiad.engine import Engine, Model
+from naiad.ensemble import compile_ensemble, step_models
 from naiad.protos import ModelConfig as ConfigMessage
 from naiad.repository.labels import read_labels
 from naiad.repository.scan import ModelDirectory
@@ -41,13 +42,28 @@ class ModelLoader:
     """Starts model versions in the engine. Any thread; several models at a time."""
 
     def __init__(
-        self, engine: Engine, backends: BackendRegistry, *, auto_complete: bool = True, num_gpus: int = 0
+        self,
+        engine: Engine,
+        backends: BackendRegistry,
+        find: Callable[[str, str], LoadedVersion],
+        *,
+        auto_complete: bool = True,
+        num_gpus: int = 0,
     ) -> None:
+        """``find``: a served model by name and version, for the steps of ensembles."""
         self._engine = engine
         self._backends = backends
+        self._find = find
         self._auto_complete = auto_complete
         self._num_gpus = num_gpus
         self._options = ServerOptions(gpu_backends=backends.on_gpu() if num_gpus else frozenset())
+
+    def steps(self, directory: ModelDirectory, config_json: str | None) -> tuple[str, ...]:
+        """The models that an ensemble's configuration names; none of another model. Raises LoadFailed."""
+        message = self._read_config(directory, config_json)
+        if message is None or not message.HasField("ensemble_scheduling"):
+            return ()
+        return step_models(ModelConfig(_as_ensemble(message)))
 
     def load(self, directory: ModelDirectory, config_json: str | None) -> list[LoadedVersion]:
         """All versions that the policy chooses, ascending; or none: what was started is stopped again when
@@ -80,6 +96,8 @@ class ModelLoader:
 
     def _select(self, directory: ModelDirectory, message: Any | None) -> tuple[int, ...]:
         policy = ModelConfig(message if message is not None else ConfigMessage()).version_policy
+        if message is not None and message.HasField("ensemble_scheduling") and not directory.versions:
+            return (1,)  # nothing of it lies in a version directory
         try:
             for version in missing_versions(policy, directory.versions):
                 _log.warning(
@@ -105,6 +123,14 @@ class ModelLoader:
             for field in ignored_hints(config.proto):
                 _log.info("model '%s': '%s' is kept and has no effect", directory.name, field)
             labels = read_labels(directory, config)
+            if config.is_ensemble:
+                compiled = compile_ensemble(config, self._find)
+                if compiled.decoupled:
+                    work = config.copy_proto()
+                    work.model_transaction_policy.decoupled = True
+                    config = ModelConfig(work)
+                spec = model_spec(config, version, labels)
+                return config, labels, self._engine.start_ensemble(spec, compiled.plan)
             factory = self._backends.get(config.backend).factory(config, files)
             model = self._engine.start(model_spec(config, version, labels), factory, instance_specs(config))
         except Exception as error:
@@ -117,3 +143,11 @@ class ModelLoader:
             return lambda config: backend.auto_complete(config, files)
 
         return of_backend
+
+
+def _as_ensemble(message: Any) -> Any:
+    """With the platform that goes without saying."""
+    work = ConfigMessage()
+    work.CopyFrom(message)
+    work.platform = "ensemble"
+    return work

@@ -40,6 +40,10 @@ class _Entry:
     wanted: bool = False
     """Somebody asked for it to be loaded, and nobody since to unload it."""
     fingerprint: Fingerprint | None = None
+    steps: tuple[str, ...] = ()
+    """Of an ensemble that is served: the models of its steps."""
+    config_json: str | None = None
+    """What took the place of config.pbtxt when it was loaded."""
 
 
 class ModelRepository:
@@ -59,11 +63,15 @@ class ModelRepository:
         self._loader = ModelLoader(
             engine,
             backends,
+            self.find,
             auto_complete=settings.auto_complete,
             num_gpus=gpu_count() if num_gpus is None else num_gpus,
         )
         self._entries: dict[str, _Entry] = {}
         self._entries_lock = threading.Lock()
+        # Held while an ensemble is loaded together with the models of its steps: two that name each other
+        # must not wait for one another.
+        self._ensembles_lock = threading.RLock()
         self._closed = False
 
     def load_all(self) -> None:
@@ -99,6 +107,57 @@ class ModelRepository:
             # Not NotFound: clients of the load call take that for a missing API.
             raise InvalidArgument(f"failed to load '{name}': {error}") from None
         entry = self._entry(name)
+        try:
+            steps = self._loader.steps(directory, config_json)
+        except LoadFailed as failure:
+            entry.wanted = True
+            raise self._load_failed(entry, failure) from None
+        if steps:
+            with self._ensembles_lock:
+                self._load_steps(name, steps, ())
+                self._load(entry, directory, config_json, steps)
+        else:
+            self._load(entry, directory, config_json, ())
+        self._renew_dependents(name)
+
+    def _load_steps(self, name: str, steps: tuple[str, ...], above: tuple[str, ...]) -> None:
+        """Loads what an ensemble needs and is not served. What fails is told by the ensemble's own load."""
+        for step in steps:
+            if step in (name, *above) or self._entry(step).served:
+                continue
+            try:
+                directory = find_model(self._settings.model_repositories, step)
+                inner = self._loader.steps(directory, None)
+                self._load_steps(step, inner, (name, *above))
+                self._load(self._entry(step), directory, None, inner)
+            except (NaiadError, LoadFailed):
+                continue
+
+    def _renew_dependents(self, name: str) -> None:
+        """Ensembles are compiled for the models of their steps as these are now."""
+        for entry in self._dependents(name):
+            with self._ensembles_lock, entry.lock:
+                if not entry.served:
+                    continue
+                try:
+                    directory = find_model(self._settings.model_repositories, entry.name)
+                    loaded = self._loader.load(directory, entry.config_json)
+                except LoadFailed as failure:
+                    self._stop(entry)
+                    self._load_failed(entry, failure)
+                except NaiadError as error:
+                    self._stop(entry)
+                    self._refuse(entry, error)
+                else:
+                    self._serve(entry, tuple(loaded))
+            self._renew_dependents(entry.name)
+
+    def _dependents(self, name: str) -> list[_Entry]:
+        return [entry for entry in list(self._entries.values()) if name in entry.steps]
+
+    def _load(
+        self, entry: _Entry, directory: ModelDirectory, config_json: str | None, steps: tuple[str, ...]
+    ) -> None:
         with entry.lock:
             self._check_open()
             seen = fingerprint(directory.path, config_json)
@@ -112,14 +171,15 @@ class ModelRepository:
                 raise self._load_failed(entry, failure) from None
             self._serve(entry, tuple(loaded))
             entry.fingerprint = seen
+            entry.steps = steps
+            entry.config_json = config_json
 
     def unload(self, name: str, unload_dependents: bool = False) -> None:
         """Takes no more requests for the model, finishes those it has, and stops it. Blocks until then.
 
-        ``unload_dependents`` concerns ensembles, of which there are none. Raises InvalidArgument for a name
-        that no repository has.
+        Ensembles that have it for a step are unloaded first. ``unload_dependents``: of an ensemble, the
+        models of its steps too. Raises InvalidArgument for a name that no repository has.
         """
-        del unload_dependents
         entry = self._entries.get(name)
         if entry is None:
             try:
@@ -127,18 +187,29 @@ class ModelRepository:
             except NaiadError as error:
                 raise InvalidArgument(f"failed to unload '{name}': {error}") from None
             return
+        steps = entry.steps
+        for dependent in self._dependents(name):
+            self.unload(dependent.name)
         with entry.lock:
             entry.wanted = False
             self._stop(entry)
+        if unload_dependents:
+            for step in steps:
+                self.unload(step, unload_dependents=True)
 
     def close(self) -> None:
         """Unloads all models. Idempotent."""
         with self._entries_lock:
             self._closed = True
             entries = list(self._entries.values())
-        for entry in entries:
-            with entry.lock:
-                self._stop(entry)
+        while entries:
+            # What is a step of another one goes behind it.
+            needed = {step for entry in entries for step in entry.steps}
+            first = [entry for entry in entries if entry.name not in needed] or entries
+            for entry in first:
+                with entry.lock:
+                    self._stop(entry)
+            entries = [entry for entry in entries if entry not in first]
 
     def find(self, name: str, version: str = "") -> LoadedVersion:
         """The version that is served, the highest when none is named.
@@ -248,6 +319,7 @@ class ModelRepository:
         self._engine.publish(entry.name, [])
         entry.served = ()
         entry.fingerprint = None
+        entry.steps = ()
         entry.rows = {version.version: ("UNLOADING", "") for version in old}
         self._drain(old)
         entry.rows = {version.version: ("UNAVAILABLE", "unloaded") for version in old}

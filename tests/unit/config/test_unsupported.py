@@ -13,7 +13,6 @@ BASE = 'name: "m" backend: "python" max_batch_size: 8 '
 QUEUE = "dynamic_batching.default_queue_policy"
 
 ROWS = [
-    ('platform: "ensemble" ensemble_scheduling { }', "ensemble_scheduling"),
     (BASE + "sequence_batching { }", "sequence_batching"),
     (BASE + "dynamic_batching { priority_levels: 2 }", "dynamic_batching.priority_levels"),
     (BASE + "dynamic_batching { priority_queue_policy { key: 1 value { } } }",
