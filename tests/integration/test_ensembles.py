@@ -1,4 +1,4 @@
-"""Ensembles on a live server and in process: what they answer, and what becomes of them when models change."""
+"""Ensembles: what they answer, and what becomes of them when their models change."""
 
 from __future__ import annotations
 
