@@ -176,6 +176,11 @@ void EventLoop::post(std::function<void()> task) {
   wake();
 }
 
+void EventLoop::drop_posted() {
+  state_->posted.drain(state_->tasks);
+  state_->tasks.clear();
+}
+
 void EventLoop::watch_wakes(Watcher& watcher) {
   state_->wake_watchers.push_back(&watcher);
 }

@@ -67,6 +67,9 @@ class EventLoop {
   // thread; tasks that are posted after the loop has ended are dropped with the loop.
   void post(std::function<void()> task);
 
+  // Drops what was posted and has not been run, and all that those tasks hold. While it does not run.
+  void drop_posted();
+
   // For what other threads fill and the I/O thread empties: whoever filled calls wake(), and each watcher of
   // wakes is told, with no events, in a round that begins its emptying after that. Many wakes may be one.
   // Cheaper than a descriptor: a loop that is awake is woken without a system call.

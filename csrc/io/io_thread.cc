@@ -37,6 +37,7 @@ void IoThread::start() {
 void IoThread::stop() {
   loop_.stop();
   if (thread_.joinable()) thread_.join();
+  loop_.drop_posted();  // a connection may have been on its way here
   listeners_.clear();
   arriving_.clear();
   shaken_.clear();
