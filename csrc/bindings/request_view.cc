@@ -181,6 +181,24 @@ void RequestView::fail(const std::string& code, const std::string& message) {
   execution().fail(k_, status_named(code, message));
 }
 
+bool RequestView::can_reschedule() const {
+  const auto& sequence = request().spec->sequence;
+  return sequence && sequence->iterative;
+}
+
+void RequestView::reschedule() {
+  if (!kept_) {
+    execution().reschedule(k_);
+    return;
+  }
+  Status status;
+  {
+    const py::gil_scoped_release release;
+    if (const auto sender = sender_.lock()) status = sender->reschedule();
+  }
+  if (!status.ok()) raise_status(status);
+}
+
 std::unique_ptr<SenderObject> RequestView::keep() {
   Execution& run = execution();
   if (kept_) throw Error(Code::kInvalidArgument, "the request is kept already");
@@ -212,6 +230,8 @@ void register_request_view(py::module_& module) {
       .def("output", &RequestView::output, py::arg("name"), py::arg("datatype"), py::arg("array"))
       .def("parameter", &RequestView::parameter, py::arg("name"), py::arg("value"))
       .def("fail", &RequestView::fail, py::arg("code"), py::arg("message"))
+      .def_property_readonly("can_reschedule", &RequestView::can_reschedule)
+      .def("reschedule", &RequestView::reschedule)
       .def("keep", &RequestView::keep);
   py::class_<SenderObject>(module, "ResponseSender")
       .def("send", &SenderObject::send, py::arg("outputs"), py::arg("parameters"), py::kw_only(),

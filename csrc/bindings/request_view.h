@@ -75,6 +75,11 @@ class RequestView {
   void parameter(const std::string& name, const py::handle& value);
   void fail(const std::string& code, const std::string& message);
 
+  // Whether the model may ask to see a request again.
+  bool can_reschedule() const;
+  // The model sees it again; it has no answer, or its sender has not given the last one.
+  void reschedule();
+
   // Takes the request out of the batch; once.
   std::unique_ptr<SenderObject> keep();
 

@@ -2,7 +2,10 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -23,7 +26,7 @@ constexpr std::size_t kDefaultQueueSize = 8192;
 TensorSpec make_tensor_spec(std::string name, const std::string& datatype,
                             const std::vector<std::int64_t>& dims,
                             const std::optional<std::vector<std::int64_t>>& reshape, bool optional,
-                            std::vector<std::string> labels) {
+                            std::vector<std::string> labels, bool internal) {
   const auto dtype = dtype_from_name(datatype);
   if (!dtype)
     throw Error(Code::kInvalidArgument, "unknown datatype '" + datatype + "' of tensor '" + name + "'");
@@ -34,13 +37,15 @@ TensorSpec make_tensor_spec(std::string name, const std::string& datatype,
   if (reshape) spec.reshape = Shape(*reshape);
   spec.optional = optional;
   spec.labels = std::move(labels);
+  spec.internal = internal;
   return spec;
 }
 
 ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t max_batch_size,
                           std::vector<TensorSpec> inputs, std::vector<TensorSpec> outputs,
                           bool dynamic_batching, std::vector<std::uint32_t> preferred_batch_sizes,
-                          std::uint64_t max_queue_delay_us, std::size_t max_queue_size, bool decoupled) {
+                          std::uint64_t max_queue_delay_us, std::size_t max_queue_size, bool decoupled,
+                          std::shared_ptr<SequenceSpec> sequence) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
@@ -57,8 +62,57 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
   spec.batching.preferred_num_rows = std::move(preferred_batch_sizes);
   spec.batching.max_queue_delay_ns = max_queue_delay_us * 1000;
   spec.decoupled = decoupled;
+  spec.sequence = std::move(sequence);
   spec.max_queue_size = max_queue_size == 0 ? kDefaultQueueSize : max_queue_size;
   return spec;
+}
+
+std::shared_ptr<SequenceSpec> make_sequence_spec(bool direct, std::uint64_t max_idle_us, bool iterative,
+                                                 std::size_t max_candidates, float min_slot_utilization,
+                                                 std::vector<std::uint32_t> preferred_batch_sizes,
+                                                 std::uint64_t max_queue_delay_us) {
+  auto spec = std::make_shared<SequenceSpec>();
+  spec->direct = direct;
+  spec->max_idle_ns = max_idle_us * 1000;
+  spec->iterative = iterative;
+  spec->max_candidates = max_candidates;
+  spec->min_slot_utilization = min_slot_utilization;
+  std::ranges::sort(preferred_batch_sizes);
+  spec->preferred_num_rows = std::move(preferred_batch_sizes);
+  spec->max_queue_delay_ns = max_queue_delay_us * 1000;
+  return spec;
+}
+
+Tensor tensor_of(const std::string& datatype, const std::vector<std::int64_t>& dims,
+                 const std::string& bytes) {
+  const auto dtype = dtype_from_name(datatype);
+  if (!dtype) throw Error(Code::kInvalidArgument, "unknown datatype '" + datatype + "'");
+  BufferRef buffer = make_heap_buffer(bytes.size());
+  std::ranges::copy(std::as_bytes(std::span(bytes)), buffer->data());
+  return {*dtype, Shape(dims), buffer->data(), bytes.size(), std::move(buffer)};
+}
+
+void add_control(SequenceSpec& spec, const std::string& kind, std::size_t input, const std::string& datatype,
+                 const std::vector<std::int64_t>& shape, const std::vector<py::bytes>& values) {
+  const std::map<std::string, SequenceControl> kinds = {{"START", SequenceControl::kStart},
+                                                        {"END", SequenceControl::kEnd},
+                                                        {"READY", SequenceControl::kReady},
+                                                        {"CORRID", SequenceControl::kCorrelationId}};
+  const auto found = kinds.find(kind);
+  if (found == kinds.end()) throw Error(Code::kInvalidArgument, "unknown sequence control '" + kind + "'");
+  SequenceSpec::Control control{found->second, input, {}, {}};
+  if (control.kind != SequenceControl::kCorrelationId) {
+    if (values.size() != 2)
+      throw Error(Code::kInvalidArgument, kind + " needs its values for false and true");
+    control.when_false = tensor_of(datatype, shape, values[0]);
+    control.when_true = tensor_of(datatype, shape, values[1]);
+  }
+  spec.controls.push_back(std::move(control));
+}
+
+void add_state(SequenceSpec& spec, std::size_t input, std::size_t output, const std::string& datatype,
+               const std::vector<std::int64_t>& shape, const py::bytes& initial) {
+  spec.states.push_back({input, output, tensor_of(datatype, shape, initial)});
 }
 
 InstancePlan make_instance_plan(std::string name, const std::string& device_kind, int device_id) {
@@ -106,7 +160,7 @@ void register_specs(py::module_& module) {
   py::class_<TensorSpec>(module, "TensorSpec")
       .def(py::init(&make_tensor_spec), py::arg("name"), py::arg("datatype"), py::arg("dims"), py::kw_only(),
            py::arg("reshape") = py::none(), py::arg("optional") = false,
-           py::arg("labels") = std::vector<std::string>{})
+           py::arg("labels") = std::vector<std::string>{}, py::arg("internal") = false)
       .def_readonly("name", &TensorSpec::name)
       .def_property_readonly("datatype",
                              [](const TensorSpec& spec) { return std::string(dtype_name(spec.dtype)); })
@@ -114,12 +168,22 @@ void register_specs(py::module_& module) {
         return std::vector<std::int64_t>(spec.dims.begin(), spec.dims.end());
       });
 
+  py::class_<SequenceSpec, std::shared_ptr<SequenceSpec>>(module, "SequenceSpec")
+      .def(py::init(&make_sequence_spec), py::kw_only(), py::arg("direct"), py::arg("max_idle_us"),
+           py::arg("iterative") = false, py::arg("max_candidates") = 0,
+           py::arg("min_slot_utilization") = 0.0F,
+           py::arg("preferred_batch_sizes") = std::vector<std::uint32_t>{}, py::arg("max_queue_delay_us") = 0)
+      .def("add_control", &add_control, py::arg("kind"), py::arg("input"), py::kw_only(), py::arg("datatype"),
+           py::arg("shape"), py::arg("values"))
+      .def("add_state", &add_state, py::arg("input"), py::arg("output"), py::kw_only(), py::arg("datatype"),
+           py::arg("shape"), py::arg("initial"));
+
   py::class_<ModelSpec>(module, "ModelSpec")
       .def(py::init(&make_model_spec), py::arg("name"), py::arg("version"), py::kw_only(),
            py::arg("max_batch_size"), py::arg("inputs"), py::arg("outputs"),
            py::arg("dynamic_batching") = false,
            py::arg("preferred_batch_sizes") = std::vector<std::uint32_t>{}, py::arg("max_queue_delay_us") = 0,
-           py::arg("max_queue_size") = 0, py::arg("decoupled") = false)
+           py::arg("max_queue_size") = 0, py::arg("decoupled") = false, py::arg("sequence") = py::none())
       .def_readonly("decoupled", &ModelSpec::decoupled)
       .def_readonly("name", &ModelSpec::name)
       .def_readonly("version", &ModelSpec::version);

@@ -34,18 +34,21 @@ Status wrong_inputs(const ModelSpec& spec, const Request& request) {
   std::vector<std::string_view> given;
   for (const GivenInput& input : request.given_inputs) given.push_back(input.name);
   std::vector<std::string_view> missing;
+  std::size_t num_inputs = 0;
   std::size_t num_required = 0;
   for (const TensorSpec& input : spec.inputs) {
+    if (input.internal) continue;
+    ++num_inputs;
     if (input.optional) continue;
     ++num_required;
     if (std::ranges::find(given, input.name) == given.end()) missing.push_back(input.name);
   }
   std::string text;
-  if (num_required == spec.inputs.size()) {
-    text = "expected " + std::to_string(spec.inputs.size()) + " inputs but got ";
+  if (num_required == num_inputs) {
+    text = "expected " + std::to_string(num_inputs) + " inputs but got ";
   } else {
     text = "expected number of inputs between " + std::to_string(num_required) + " and " +
-           std::to_string(spec.inputs.size()) + " but got ";
+           std::to_string(num_inputs) + " but got ";
   }
   text += std::to_string(given.size()) + " inputs" + of_model(spec) + ". Got input(s) " + quoted_list(given);
   if (!missing.empty()) {
@@ -127,9 +130,10 @@ Status admit_inputs(const ModelSpec& spec, Request& request) {
   bool first = true;
   for (GivenInput& given : request.given_inputs) {
     const auto index = spec.input_index(given.name);
-    if (!index) {
+    if (!index || spec.inputs[*index].internal) {
       // A wrong count is the better explanation of the two.
-      if (request.given_inputs.size() > spec.inputs.size()) return wrong_inputs(spec, request);
+      const auto num_inputs = std::ranges::count(spec.inputs, false, &TensorSpec::internal);
+      if (std::ssize(request.given_inputs) > num_inputs) return wrong_inputs(spec, request);
       return invalid("unexpected inference input " + quoted(given.name) + of_model(spec));
     }
     if (request.inputs[*index].present()) {
@@ -141,16 +145,22 @@ Status admit_inputs(const ModelSpec& spec, Request& request) {
     first = false;
   }
   for (std::size_t i = 0; i < spec.inputs.size(); ++i) {
-    if (!request.inputs[i].present() && !spec.inputs[i].optional) return wrong_inputs(spec, request);
+    const TensorSpec& input = spec.inputs[i];
+    if (!request.inputs[i].present() && !input.optional && !input.internal)
+      return wrong_inputs(spec, request);
   }
   return {};
 }
 
 Status admit_outputs(const ModelSpec& spec, Request& request) {
-  request.wanted.assign(spec.outputs.size(), request.wanted_outputs.empty());
+  request.wanted.resize(spec.outputs.size());
+  for (std::size_t i = 0; i < spec.outputs.size(); ++i) {
+    request.wanted[i] = request.wanted_outputs.empty() && !spec.outputs[i].internal;
+  }
   for (const WantedOutput& wanted : request.wanted_outputs) {
     const auto index = spec.output_index(wanted.name);
-    if (!index) return invalid("unexpected inference output " + quoted(wanted.name) + of_model(spec));
+    if (!index || spec.outputs[*index].internal)
+      return invalid("unexpected inference output " + quoted(wanted.name) + of_model(spec));
     request.wanted[*index] = true;
   }
   return {};

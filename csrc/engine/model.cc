@@ -69,6 +69,7 @@ Status Model::submit(std::unique_ptr<Request>& request) {
     if (try_run_here(request)) return status;
     status = scheduler_->try_submit(request);
     if (status.ok()) return status;
+    if (status.code() == Code::kInvalidArgument) return status;  // no sequence of its own
     const std::uint64_t spent_ns = clock_.now_ns() - request->timestamps.received_ns;
     statistics_->record([&](StatisticsValues& values) {
       values.fail.add(1, spent_ns);
@@ -109,6 +110,7 @@ void Model::ran(const Execution& execution) {
     std::uint32_t num_rows_ok = 0;
     for (std::size_t k = 0; k < execution.num_requests(); ++k) {
       const Execution::Counted request = execution.counted(k);
+      if (request.is_filler) continue;
       const Status& status = execution.response(k).status;
       const std::uint64_t spent_ns = end_ns - request.received_ns;
       if (!status.ok()) {
@@ -119,7 +121,7 @@ void Model::ran(const Execution& execution) {
       ++num_ok;
       num_rows_ok += request.num_rows;
       // A kept one is counted as a success or failure when it has its last response.
-      if (!execution.kept(k)) values.success.add(1, spent_ns);
+      if (!execution.kept(k) && !execution.response(k).reschedule) values.success.add(1, spent_ns);
       values.queue.add(1, marks.start_ns - request.queued_ns);
     }
     if (num_ok == 0) return;

@@ -80,6 +80,11 @@ void Execution::parameter(std::size_t k, Parameter parameter) {
   responses_[k].parameters.push_back(std::move(parameter));
 }
 
+void Execution::reschedule(std::size_t k) {
+  responses_[k] = Response{};
+  responses_[k].reschedule = true;
+}
+
 void Execution::fail(std::size_t k, Status status) {
   responses_[k].outputs.clear();
   responses_[k].status = std::move(status);
@@ -94,7 +99,7 @@ std::unique_ptr<ResponseSender> Execution::keep(std::size_t k) {
 Execution::Counted Execution::counted(std::size_t k) const {
   if (kept(k)) return counted_[k];
   const Request& request = *requests_[k];
-  return {request.num_rows, request.timestamps.received_ns, request.timestamps.queued_ns};
+  return {request.num_rows, request.timestamps.received_ns, request.timestamps.queued_ns, request.is_filler};
 }
 
 void Execution::fail_all(const Status& status) {

@@ -44,6 +44,8 @@ class Execution {
   void output(std::size_t k, std::size_t index, Tensor tensor);
   // A parameter of the response to request `k`.
   void parameter(std::size_t k, Parameter parameter);
+  // Request `k` has no answer yet: the model wants to see it again. Of an iterative model.
+  void reschedule(std::size_t k);
   // Request `k` alone fails.
   void fail(std::size_t k, Status status);
   // Takes request `k` out of the batch: the sender answers it, now or after execute() has returned.
@@ -65,6 +67,7 @@ class Execution {
     std::uint32_t num_rows = 1;
     std::uint64_t received_ns = 0;
     std::uint64_t queued_ns = 0;
+    bool is_filler = false;
   };
   Counted counted(std::size_t k) const;
 

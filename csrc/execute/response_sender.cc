@@ -38,7 +38,7 @@ ResponseSender::ResponseSender(std::unique_ptr<Request> request, TensorPool& poo
       observer_(std::move(observer)),
       request_(std::move(request)),
       mark_ns_(request_->timestamps.compute_start_ns) {
-  if (model_->decoupled) request_->window = std::make_shared<ResponseWindow>();
+  if (model_->decoupled && !request_->window) request_->window = std::make_shared<ResponseWindow>();
 }
 
 ResponseSender::~ResponseSender() {
@@ -108,10 +108,10 @@ Status ResponseSender::finish() {
 void ResponseSender::give(Response response, bool is_last) {
   const std::uint64_t now_ns = clock_.now_ns();
   if (observer_) {
-    observer_->responded({num_given_, now_ns - mark_ns_, response.status.code(), response.is_empty, is_last,
-                          request_->timestamps.received_ns});
+    observer_->responded({request_->num_responses, now_ns - mark_ns_, response.status.code(),
+                          response.is_empty, is_last, request_->timestamps.received_ns});
   }
-  ++num_given_;
+  ++request_->num_responses;
   mark_ns_ = now_ns;
   CompletionSink* const sink = request_->sink;
   if (!is_last) {
@@ -119,13 +119,23 @@ void ResponseSender::give(Response response, bool is_last) {
     sink->respond(*request_, std::move(response));
     return;
   }
-  std::unique_ptr<Request> request;
-  {
-    const std::lock_guard lock(mutex_);
-    was_cancelled_ = request_->is_cancelled();
-    request = std::move(request_);
-  }
-  sink->complete(std::move(request), std::move(response));
+  sink->complete(let_go(), std::move(response));
+}
+
+std::unique_ptr<Request> ResponseSender::let_go() {
+  const std::lock_guard lock(mutex_);
+  was_cancelled_ = request_->is_cancelled();
+  return std::move(request_);
+}
+
+Status ResponseSender::reschedule() {
+  const std::lock_guard sending(sending_);
+  if (!request_) return ended();
+  Response response;
+  response.reschedule = true;
+  CompletionSink* const sink = request_->sink;
+  sink->complete(let_go(), std::move(response));
+  return {};
 }
 
 Status ResponseSender::ended() {

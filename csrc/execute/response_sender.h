@@ -59,6 +59,9 @@ class ResponseSender {
   // The model ends: the request fails, whoever waits in send() comes back, and nothing but this object is
   // used by calls that come later. Blocks until they are out.
   void abandon();
+  // Gives the request back to the scheduler of an iterative model, to be run again: another sender goes on
+  // with its responses. kInvalidArgument when the last one has been given.
+  Status reschedule();
   // There are no more responses. kInvalidArgument when that has been said.
   Status finish();
 
@@ -66,6 +69,7 @@ class ResponseSender {
   // With sending_ held.
   void give_up(const std::string& why);
   void give(Response response, bool is_last);
+  std::unique_ptr<Request> let_go();
   static Status ended();
 
   const std::shared_ptr<const ModelSpec> model_;
@@ -79,7 +83,6 @@ class ResponseSender {
   std::unique_ptr<Request> request_;  // null once it has gone home
   bool was_cancelled_ = false;
   std::optional<Response> held_;  // the one response, of a model that is not decoupled, until its end
-  std::size_t num_given_ = 0;
   std::uint64_t mark_ns_;
 };
 

@@ -13,6 +13,10 @@
 
 namespace naiad {
 
+// What is said to who brings a request when there is no room, or no more. Any thread.
+Status queue_full();
+Status queue_closed();
+
 // The bounded queue before a model: any thread pushes, never waiting; the one consumer of the moment pops and
 // may wait. Counts what waits, in here or taken over by the consumer, against the limit.
 class RequestQueue {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "base/dtype.h"
 #include "memory/shape.h"
+#include "request/sequence_spec.h"
 
 namespace naiad {
 
@@ -21,6 +23,7 @@ struct TensorSpec {
   std::optional<Shape> reshape;     // what the model itself sees instead of dims
   bool optional = false;            // inputs only
   std::vector<std::string> labels;  // outputs only: the names of its classes
+  bool internal = false;            // between the scheduler and the model: no client names it
 };
 
 // When a model takes its batches.
@@ -39,8 +42,9 @@ struct ModelSpec {
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
   BatchingSpec batching;
-  std::size_t max_queue_size = 0;  // requests that may wait
-  bool decoupled = false;          // gives any number of responses to a request
+  std::size_t max_queue_size = 0;                // requests that may wait
+  bool decoupled = false;                        // gives any number of responses to a request
+  std::shared_ptr<const SequenceSpec> sequence;  // given: its requests belong to sequences
 
   bool batches() const { return max_batch_size > 0; }
   // Position of an input or output by name. Any thread.

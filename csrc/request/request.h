@@ -78,13 +78,19 @@ struct Request {
   std::uint32_t num_rows = 1;  // the batch dimension; 1 when the model does not batch
   Timestamps timestamps;
 
+  // A row of a direct sequence batch that no sequence has a request for: not a client's, counted nowhere.
+  bool is_filler = false;
+
   // The way home.
   CompletionSink* sink = nullptr;
   std::uint64_t tag = 0;  // the sink's own mark
+  // While a scheduler has put itself in the way (it is `sink` then): where it goes from there.
+  CompletionSink* home = nullptr;
 
   // Of a request that may be answered many times: what is on its way to the reader; null otherwise. Set
   // before its first response.
   std::shared_ptr<ResponseWindow> window;
+  std::size_t num_responses = 0;  // given so far
 
   // Set by any thread, read before execution (relaxed: a hint, nothing is published with it).
   std::atomic<bool> cancelled{false};
@@ -121,6 +127,7 @@ struct Response {
   std::vector<OutputTensor> outputs;
   Parameters parameters;
   bool is_empty = false;  // the end of an answer that has been given already: no outputs, nothing but the end
+  bool reschedule = false;  // no answer: the model wants to see the request again (iterative sequences)
 
   // Of all outputs.
   std::size_t size_bytes() const {

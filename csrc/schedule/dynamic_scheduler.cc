@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/checked.h"
+#include "schedule/drop_status.h"
+#include "schedule/same_shape.h"
 
 namespace naiad {
 namespace {
@@ -17,39 +18,6 @@ BatchRules rules_of(const ModelSpec& model) {
   }
   if (rules.preferred_rows.empty()) rules.preferred_rows = {rules.max_rows};
   return rules;
-}
-
-// Whether two requests of a model may run in one batch: the same inputs present, in the same shape but for
-// the number of rows.
-bool batch_together(const Request& a, const Request& b) {
-  for (std::size_t i = 0; i < a.inputs.size(); ++i) {
-    const Tensor& x = a.inputs[i];
-    const Tensor& y = b.inputs[i];
-    if (x.present() != y.present()) return false;
-    if (x.present() && !std::ranges::equal(x.shape.tail(), y.shape.tail())) return false;
-  }
-  return true;
-}
-
-Status cancelled() {
-  return {Code::kCancelled, "Request was cancelled before it ran"};
-}
-
-Status expired() {
-  return {Code::kDeadlineExceeded, "Deadline Exceeded"};
-}
-
-// The parameter "timeout" counts from when the request is queued.
-std::uint64_t deadline_of(const Request& request) {
-  if (request.timeout_us == 0) return request.deadline_ns;
-  const auto timeout_ns = checked_mul<std::uint64_t>(request.timeout_us, 1000);
-  const auto due_ns = timeout_ns ? checked_add(request.timestamps.queued_ns, *timeout_ns) : std::nullopt;
-  if (!due_ns) return request.deadline_ns;
-  return request.deadline_ns == 0 ? *due_ns : std::min(request.deadline_ns, *due_ns);
-}
-
-Status unloaded(const ModelSpec& model) {
-  return {Code::kUnavailable, "model '" + model.name + "' was unloaded before the request ran"};
 }
 
 }  // namespace
@@ -120,9 +88,9 @@ bool DynamicScheduler::look_ahead(std::uint64_t now_ns, std::vector<DroppedReque
     const Request& request = *pending_[i];
     const bool gone = request.is_cancelled();
     if (discard || gone || (request.deadline_ns != 0 && now_ns >= request.deadline_ns)) {
-      dropped.push_back({std::move(pending_[i]), discard ? unloaded(model_)
-                                                 : gone  ? cancelled()
-                                                         : expired()});
+      dropped.push_back({std::move(pending_[i]), discard ? unloaded_in_queue(model_)
+                                                 : gone  ? cancelled_in_queue()
+                                                         : expired_in_queue()});
       pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
       continue;
     }

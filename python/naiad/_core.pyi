@@ -29,8 +29,10 @@ class TensorSpec:
         reshape: Sequence[int] | None = None,
         optional: bool = False,
         labels: Sequence[str] = (),
+        internal: bool = False,
     ) -> None:
-        """`datatype` is the wire name ("FP32", "BYTES"); `dims` leaves the batch dimension out, -1 = any."""
+        """`datatype` is the wire name ("FP32", "BYTES"); `dims` leaves the batch dimension out, -1 = any;
+        `internal`: between the scheduler and the model, no client names it."""
     name: str
     datatype: str
     dims: list[int]
@@ -50,8 +52,33 @@ class ModelSpec:
         max_queue_delay_us: int = 0,
         max_queue_size: int = 0,
         decoupled: bool = False,
+        sequence: SequenceSpec | None = None,
     ) -> None:
-        """`max_queue_size` 0 takes the core's default bound."""
+        """`max_queue_size` 0 takes the core's default bound. `sequence` is not changed any more."""
+
+@final
+class SequenceSpec:
+    """When a model takes requests that belong to sequences, and what it is told of them. Positions are those
+    in the inputs and outputs of its ModelSpec; shapes are the model's, batch dimension (1) included."""
+    def __init__(
+        self,
+        *,
+        direct: bool,
+        max_idle_us: int,
+        iterative: bool = False,
+        max_candidates: int = 0,
+        min_slot_utilization: float = 0.0,
+        preferred_batch_sizes: Sequence[int] = (),
+        max_queue_delay_us: int = 0,
+    ) -> None:
+        """`direct`: False is the strategy "oldest". `max_candidates` 0: the model's max_batch_size."""
+    def add_control(
+        self, kind: str, input: int, *, datatype: str, shape: Sequence[int], values: Sequence[bytes]
+    ) -> None:
+        """`kind`: START, END, READY, CORRID. `values`: the bytes of false and true; none of CORRID."""
+    def add_state(
+        self, input: int, output: int, *, datatype: str, shape: Sequence[int], initial: bytes
+    ) -> None: ...
 
 @final
 class EnsemblePlan:
@@ -128,6 +155,10 @@ class RequestView:
         encoded). Raises InvalidArgument for an unknown name, a wrong datatype or shape."""
     def parameter(self, name: str, value: ParameterValue) -> None: ...
     def fail(self, code: str, message: str) -> None: ...
+    can_reschedule: bool
+    def reschedule(self) -> None:
+        """The model sees the request again. Where it is kept, its sender gives nothing any more: the next
+        round has another one. Raises InvalidArgument when the sender has given the last response."""
     def keep(self) -> ResponseSender:
         """Takes the request out of the batch: from now on the sender answers it. What the view shows stays
         valid. Once; before execute() has returned."""

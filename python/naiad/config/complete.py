@@ -139,8 +139,11 @@ def complete_tensors(
     if not (message.input and message.output):
         _complete_batching(message, found, default_max_batch_size)
     batches = message.max_batch_size > 0
-    _merge(message.input, found.inputs, batches)
-    _merge(message.output, found.outputs, batches)
+    sequence = message.sequence_batching
+    scheduled = {control.name for control in sequence.control_input} | {s.input_name for s in sequence.state}
+    kept = {state.output_name for state in sequence.state}
+    _merge(message.input, found.inputs, batches, scheduled)
+    _merge(message.output, found.outputs, batches, kept)
 
 
 def _complete_batching(message: Any, found: FoundTensors, default_max_batch_size: int) -> None:
@@ -167,10 +170,12 @@ def _why_not_batching(found: FoundTensors) -> str:
     )
 
 
-def _merge(given: Any, found: tuple[FoundTensor, ...], batches: bool) -> None:
+def _merge(given: Any, found: tuple[FoundTensor, ...], batches: bool, scheduled: set[str]) -> None:
+    """``scheduled``: those that are between the sequence batcher and the model."""
     if not given:
         for declared in found:
-            given.add(name=declared.name)
+            if declared.name not in scheduled:
+                given.add(name=declared.name)
     by_name = {tensor.name: tensor for tensor in found}
     for entry in given:
         tensor = by_name.get(entry.name)

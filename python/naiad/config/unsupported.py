@@ -54,7 +54,14 @@ def _several_instances(config: Any) -> bool:
 # dynamic_batching.default_queue_policy.max_queue_size has its effect; rate_limiter has none with
 # --rate-limit=off, as in Triton.
 _ROWS = (
-    _Row("sequence_batching", lambda config, options: config.HasField("sequence_batching")),
+    _Row(
+        "sequence_batching.oldest.preserve_ordering",
+        lambda config, options: config.sequence_batching.oldest.preserve_ordering,
+    ),
+    _Row(
+        "sequence_batching.state.use_growable_memory",
+        lambda config, options: any(s.use_growable_memory for s in config.sequence_batching.state),
+    ),
     _Row("dynamic_batching.priority_levels", _batching(lambda batching: batching.priority_levels > 0)),
     _Row(
         "dynamic_batching.priority_queue_policy", _batching(lambda batching: batching.priority_queue_policy)

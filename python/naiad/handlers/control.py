@@ -20,7 +20,10 @@ Json = dict[str, Any]
 
 EXTENSIONS = (
     "classification",
+    "sequence",
+    "sequence(string_id)",
     "model_repository",
+    "model_repository(unload_dependents)",
     "model_configuration",
     "binary_tensor_data",
     "parameters",

@@ -22,6 +22,7 @@ from naiad.ensemble import compile_ensemble, step_models
 from naiad.protos import ModelConfig as ConfigMessage
 from naiad.repository.labels import read_labels
 from naiad.repository.scan import ModelDirectory
+from naiad.repository.sequences import sequence_tensors
 from naiad.repository.served import LoadedVersion
 from naiad.repository.specs import instance_specs, model_spec
 from naiad.repository.version_policy import missing_versions, select_versions
@@ -132,7 +133,8 @@ class ModelLoader:
                 spec = model_spec(config, version, labels)
                 return config, labels, self._engine.start_ensemble(spec, compiled.plan)
             factory = self._backends.get(config.backend).factory(config, files)
-            model = self._engine.start(model_spec(config, version, labels), factory, instance_specs(config))
+            spec = model_spec(config, version, labels, sequence_tensors(config, directory.file))
+            model = self._engine.start(spec, factory, instance_specs(config))
         except Exception as error:
             raise LoadFailed(version, error) from error
         return config, labels, model

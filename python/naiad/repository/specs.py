@@ -6,9 +6,15 @@ from collections.abc import Mapping
 
 from naiad.config import ModelConfig
 from naiad.engine import InstanceSpec, ModelSpec, TensorSpec
+from naiad.repository.sequences import SequenceTensors
 
 
-def model_spec(config: ModelConfig, version: int, labels: Mapping[str, tuple[str, ...]]) -> ModelSpec:
+def model_spec(
+    config: ModelConfig,
+    version: int,
+    labels: Mapping[str, tuple[str, ...]],
+    sequence: SequenceTensors | None = None,
+) -> ModelSpec:
     """The core's description of one version of a completed, validated configuration."""
     batching = config.dynamic_batching
     return ModelSpec(
@@ -20,7 +26,8 @@ def model_spec(config: ModelConfig, version: int, labels: Mapping[str, tuple[str
                 tensor.name, tensor.datatype, tensor.dims, reshape=tensor.reshape, optional=tensor.optional
             )
             for tensor in config.inputs
-        ],
+        ]
+        + (sequence.inputs if sequence else []),
         outputs=[
             TensorSpec(
                 tensor.name,
@@ -30,12 +37,14 @@ def model_spec(config: ModelConfig, version: int, labels: Mapping[str, tuple[str
                 labels=labels.get(tensor.name, ()),
             )
             for tensor in config.outputs
-        ],
+        ]
+        + (sequence.outputs if sequence else []),
         dynamic_batching=batching is not None,
         preferred_batch_sizes=batching.preferred_batch_sizes if batching else (),
         max_queue_delay_us=batching.max_queue_delay_us if batching else 0,
         max_queue_size=batching.max_queue_size if batching else 0,
         decoupled=config.decoupled,
+        sequence=sequence.spec if sequence else None,
     )
 
 

@@ -36,6 +36,7 @@ class FakeRequest:
         self.timeout_us = attributes.get("timeout_us", 0)
         self.parameters = attributes.get("parameters", {})
         self.cancelled = attributes.get("cancelled", False)
+        self.can_reschedule = attributes.get("can_reschedule", False)
         self.reads = 0
         self.outputs: dict[str, tuple[str, np.ndarray[Any, Any]]] = {}
         self.answer_parameters: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from fake_request import FakeRequest
 
 import triton_python_backend_utils as pb_utils
 from naiad.backends.python.inference_request import ReceivedRequest
-from naiad.errors import NotFound, Unsupported
+from naiad.errors import InvalidArgument, NotFound, Unsupported
 
 
 def received(**attributes: Any) -> ReceivedRequest:
@@ -106,12 +106,23 @@ def test_error_codes_have_tritons_numbers() -> None:
     assert pb_utils.TritonError("m").code() == pb_utils.TritonError.INTERNAL
 
 
+def test_only_a_request_of_an_iterative_model_can_be_rescheduled() -> None:
+    request = received()
+    request.set_release_flags(pb_utils.TRITONSERVER_REQUEST_RELEASE_ALL)
+    with pytest.raises(InvalidArgument, match="iterative_sequence"):
+        request.set_release_flags(pb_utils.TRITONSERVER_REQUEST_RELEASE_RESCHEDULE)
+    with pytest.raises(InvalidArgument, match="no release flags 3"):
+        request.set_release_flags(3)
+    with pytest.raises(InvalidArgument, match="received"):
+        pb_utils.InferenceRequest().set_release_flags(pb_utils.TRITONSERVER_REQUEST_RELEASE_ALL)
+    received(can_reschedule=True).set_release_flags(pb_utils.TRITONSERVER_REQUEST_RELEASE_RESCHEDULE)
+
+
 @pytest.mark.parametrize(
     ("use", "named"),
     [
         (lambda: pb_utils.InferenceRequest().exec(), "exec"),
         (lambda: asyncio.run(pb_utils.InferenceRequest().async_exec()), "async_exec"),
-        (lambda: received().set_release_flags(1), "set_release_flags"),
         (lambda: pb_utils.MetricFamily("n", "d", pb_utils.MetricFamily.COUNTER), "MetricFamily"),
         (lambda: pb_utils.load_model("m"), "load_model"),
         (lambda: pb_utils.unload_model("m"), "unload_model"),

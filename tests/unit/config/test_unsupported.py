@@ -13,7 +13,14 @@ BASE = 'name: "m" backend: "python" max_batch_size: 8 '
 QUEUE = "dynamic_batching.default_queue_policy"
 
 ROWS = [
-    (BASE + "sequence_batching { }", "sequence_batching"),
+    (
+        BASE + "sequence_batching { oldest { preserve_ordering: true } }",
+        "sequence_batching.oldest.preserve_ordering",
+    ),
+    (
+        BASE + "sequence_batching { state { use_growable_memory: true } }",
+        "sequence_batching.state.use_growable_memory",
+    ),
     (BASE + "dynamic_batching { priority_levels: 2 }", "dynamic_batching.priority_levels"),
     (BASE + "dynamic_batching { priority_queue_policy { key: 1 value { } } }",
      "dynamic_batching.priority_queue_policy"),

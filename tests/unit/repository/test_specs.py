@@ -46,6 +46,7 @@ def test_a_model_and_its_tensors() -> None:
         "max_queue_delay_us": 50,
         "max_queue_size": 9,
         "decoupled": False,
+        "sequence": None,
     }
 
 

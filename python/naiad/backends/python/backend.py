@@ -99,6 +99,7 @@ class PythonBackend(InstanceBackend):
             modules.close()
             raise _load_failure(files, "initialize", error) from None
         outputs = [output.name for output in config.outputs]
+        outputs += [state.output_name for state in config.proto.sequence_batching.state]
         return _Instance(
             modules,
             place.name,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SEQUENCE_START = 1
 SEQUENCE_END = 2
+RELEASE_ALL = 1
+RELEASE_RESCHEDULE = 2
 
 
 class MemoryType(IntEnum):
@@ -130,9 +132,12 @@ class InferenceRequest:
         """Who answers the request in place of a returned response. Of received requests only."""
         raise InvalidArgument("get_response_sender: only a request that the model has received has a sender")
 
-    def set_release_flags(self, flags: int) -> NoReturn:
+    def set_release_flags(self, flags: int) -> None:
+        """TRITONSERVER_REQUEST_RELEASE_ALL (1), or _RESCHEDULE (2): the model sees the request again,
+        in place of an answer now. Of requests that an iterative model has received only.
+        """
         del flags
-        refuse("InferenceRequest.set_release_flags (rescheduled requests)")
+        raise InvalidArgument("set_release_flags: only a request that the model has received can be released")
 
     def exec(self, decoupled: bool = False) -> NoReturn:
         del decoupled
@@ -150,7 +155,7 @@ class ReceivedRequest(InferenceRequest):
     tensors that were taken from it.
     """
 
-    __slots__ = ("_all_outputs", "_copies", "_sender", "_tensors", "_view")
+    __slots__ = ("_all_outputs", "_copies", "_reschedule", "_sender", "_tensors", "_view")
 
     def __init__(self, view: RequestView, all_outputs: Collection[str], copies: bool) -> None:
         """``all_outputs``: what a request that names no outputs asks for. ``copies``: the model may write to
@@ -161,6 +166,17 @@ class ReceivedRequest(InferenceRequest):
         self._copies = copies
         self._tensors: list[Tensor] | None = None
         self._sender: InferenceResponseSender | None = None
+        self._reschedule = False
+
+    def set_release_flags(self, flags: int) -> None:
+        if flags not in (RELEASE_ALL, RELEASE_RESCHEDULE):
+            raise InvalidArgument(f"set_release_flags: there are no release flags {flags}")
+        if flags == RELEASE_RESCHEDULE and not self._view.can_reschedule:
+            raise InvalidArgument(
+                "set_release_flags: a request is rescheduled only for a model whose configuration says "
+                "sequence_batching { iterative_sequence: true }"
+            )
+        self._reschedule = flags == RELEASE_RESCHEDULE
 
     def get_response_sender(self) -> InferenceResponseSender:
         """The request's sender, the same at each call: from now on nothing else answers it."""

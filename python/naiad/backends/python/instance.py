@@ -11,7 +11,7 @@ from naiad.backends.python.coroutines import Coroutines
 from naiad.backends.python.failure import ERROR_CODES, encodable
 from naiad.backends.python.inference_request import ReceivedRequest
 from naiad.backends.python.inference_response import InferenceResponse
-from naiad.errors import BackendError, NaiadError
+from naiad.errors import BackendError, InvalidArgument, NaiadError
 
 if TYPE_CHECKING:
     from naiad.engine import RequestView
@@ -62,17 +62,27 @@ class PythonModelInstance:
             raise self._failure(f"{type(error).__name__}: {error}") from None
         if self._decoupled:
             self._check_decoupled(responses, received)
+            self._reschedule(received)
             return
+        self._reschedule(received)
         if responses is None and all(request._sender is not None for request in received):
             return
         self._check(responses, received)
         for view, request, response in zip(requests, received, responses, strict=True):
-            if request._sender is not None:
+            if request._sender is not None or request._reschedule:
                 continue
             if response._error is not None:
                 view.fail(ERROR_CODES[response._error._code], response._error._message)
             else:
                 self._answer(view, response)
+
+    def _reschedule(self, received: list[ReceivedRequest]) -> None:
+        for request in received:
+            if request._reschedule:
+                try:
+                    request._view.reschedule()
+                except InvalidArgument as error:
+                    _log.error("model '%s': a request can not be rescheduled: %s", self._name, error)
 
     def finalize(self) -> None:
         """Calls the model's ``finalize``, where it has one."""
@@ -120,7 +130,7 @@ class PythonModelInstance:
                 if request._sender is not None:
                     request._sender._fail("INTERNAL", self._text(reason))
             raise self._failure(reason)
-        if any(request._sender is None for request in received):
+        if any(request._sender is None and not request._reschedule for request in received):
             raise self._failure("the execute function has returned without the response sender of a request")
 
     def _check(self, responses: Any, received: list[ReceivedRequest]) -> None:
@@ -134,11 +144,10 @@ class PythonModelInstance:
                 f"is:{len(responses)}"
             )
         for request, response in zip(received, responses, strict=True):
-            if request._sender is not None:
+            if request._sender is not None or request._reschedule:
                 if response is not None:
-                    raise self._failure(
-                        "a response was returned for a request whose response sender was asked for"
-                    )
+                    why = "whose response sender was asked for" if request._sender else "that is rescheduled"
+                    raise self._failure(f"a response was returned for a request {why}")
             elif not isinstance(response, InferenceResponse):
                 raise self._failure(
                     "Expected an 'InferenceResponse' object in the execute function return list, found type "
