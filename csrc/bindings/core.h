@@ -15,10 +15,11 @@ namespace naiad {
 // What a naiad._core.Engine is made of. Shared by all Python objects that show its memory.
 struct Core {
   Core(std::unique_ptr<TensorPool> pool, DecodeLimits decode_limits,
-       std::shared_ptr<SharedRegions> shared_regions)
+       std::shared_ptr<SharedRegions> shared_regions, std::size_t cache_bytes,
+       std::optional<RateLimiter::Limits> rate_limits)
       : bin(std::make_shared<ReferenceBin>()),
         regions(std::move(shared_regions)),
-        engine(std::move(pool)),
+        engine(std::move(pool), Engine::kInlineLimitNs, cache_bytes, std::move(rate_limits)),
         limits(decode_limits) {
     limits.regions = regions.get();
   }

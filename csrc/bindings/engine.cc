@@ -56,6 +56,8 @@ py::dict statistics_dict(const StatisticsValues& values) {
   dict["compute_input"] = pair(values.compute_input);
   dict["compute_infer"] = pair(values.compute_infer);
   dict["compute_output"] = pair(values.compute_output);
+  dict["cache_hit"] = pair(values.cache_hit);
+  dict["cache_miss"] = pair(values.cache_miss);
   dict["failures"] = failures;
   dict["batches"] = batches;
   py::dict responses;
@@ -73,11 +75,24 @@ py::dict statistics_dict(const StatisticsValues& values) {
   return dict;
 }
 
+// A resource in Python: its name and its device, as RateResource has it.
+using RateKey = std::pair<std::string, int>;
+
+std::optional<RateLimiter::Limits> limits_of(const std::optional<std::map<RateKey, std::size_t>>& given) {
+  if (!given) return std::nullopt;
+  RateLimiter::Limits limits;
+  for (const auto& [key, count] : *given) limits.emplace(RateResource{key.first, key.second}, count);
+  return limits;
+}
+
 std::shared_ptr<Core> make_core(std::size_t pool_bytes, std::size_t pinned_bytes,
-                                std::size_t max_tensor_bytes, std::shared_ptr<SharedRegions> regions) {
+                                std::size_t max_tensor_bytes, std::shared_ptr<SharedRegions> regions,
+                                std::size_t cache_bytes,
+                                const std::optional<std::map<RateKey, std::size_t>>& rate_limits) {
   DecodeLimits limits;
   limits.max_tensor_bytes = max_tensor_bytes;
-  auto core = std::make_unique<Core>(make_arena_pool(pool_bytes, pinned_bytes), limits, std::move(regions));
+  auto core = std::make_unique<Core>(make_arena_pool(pool_bytes, pinned_bytes), limits, std::move(regions),
+                                     cache_bytes, limits_of(rate_limits));
   // The last owner may be an array on any thread; ending models needs the GIL to be free.
   return {core.release(), [](Core* pointer) {
             const std::unique_ptr<Core> dropped(pointer);
@@ -172,7 +187,8 @@ void register_engine(py::module_& module) {
 
   py::class_<Core, std::shared_ptr<Core>>(module, "Engine")
       .def(py::init(&make_core), py::kw_only(), py::arg("pool_bytes"), py::arg("pinned_bytes") = 0,
-           py::arg("max_tensor_bytes") = std::size_t{64} << 20, py::arg("shared_regions") = nullptr)
+           py::arg("max_tensor_bytes") = std::size_t{64} << 20, py::arg("shared_regions") = nullptr,
+           py::arg("cache_bytes") = 0, py::arg("rate_limits") = py::none())
       .def(
           "start",
           [](const std::shared_ptr<Core>& core, const ModelSpec& spec, const BackendFactoryObject& factory,
@@ -225,6 +241,12 @@ void register_engine(py::module_& module) {
              dict["used"] = usage.used_bytes;
              dict["pinned"] = usage.pinned_bytes;
              return dict;
+           })
+      .def("cache_usage",
+           [](const std::shared_ptr<Core>& core) -> py::object {
+             const ResponseCache* const cache = core->engine.cache();
+             if (cache == nullptr) return py::none();
+             return py::make_tuple(cache->capacity_bytes(), cache->size_bytes(), cache->num_entries());
            })
       .def("close", [](const std::shared_ptr<Core>& core) {
         {

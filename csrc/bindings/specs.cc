@@ -45,7 +45,8 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
                           std::vector<TensorSpec> inputs, std::vector<TensorSpec> outputs,
                           bool dynamic_batching, std::vector<std::uint32_t> preferred_batch_sizes,
                           std::uint64_t max_queue_delay_us, std::size_t max_queue_size, bool decoupled,
-                          std::shared_ptr<SequenceSpec> sequence) {
+                          bool cached, std::shared_ptr<SequenceSpec> sequence,
+                          std::vector<WarmupSample> warmups) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
@@ -62,6 +63,8 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
   spec.batching.preferred_num_rows = std::move(preferred_batch_sizes);
   spec.batching.max_queue_delay_ns = max_queue_delay_us * 1000;
   spec.decoupled = decoupled;
+  spec.cached = cached;
+  spec.warmups = std::move(warmups);
   spec.sequence = std::move(sequence);
   spec.max_queue_size = max_queue_size == 0 ? kDefaultQueueSize : max_queue_size;
   return spec;
@@ -92,6 +95,15 @@ Tensor tensor_of(const std::string& datatype, const std::vector<std::int64_t>& d
   return {*dtype, Shape(dims), buffer->data(), bytes.size(), std::move(buffer)};
 }
 
+WarmupSample make_warmup_sample(std::string name, std::uint32_t num_requests, std::uint32_t count) {
+  return {std::move(name), num_requests, count, {}};
+}
+
+void add_input(WarmupSample& sample, std::size_t input, const std::string& datatype,
+               const std::vector<std::int64_t>& shape, const py::bytes& content) {
+  sample.inputs.emplace_back(input, tensor_of(datatype, shape, content));
+}
+
 void add_control(SequenceSpec& spec, const std::string& kind, std::size_t input, const std::string& datatype,
                  const std::vector<std::int64_t>& shape, const std::vector<py::bytes>& values) {
   const std::map<std::string, SequenceControl> kinds = {{"START", SequenceControl::kStart},
@@ -115,11 +127,20 @@ void add_state(SequenceSpec& spec, std::size_t input, std::size_t output, const 
   spec.states.push_back({input, output, tensor_of(datatype, shape, initial)});
 }
 
-InstancePlan make_instance_plan(std::string name, const std::string& device_kind, int device_id) {
+InstancePlan make_instance_plan(std::string name, const std::string& device_kind, int device_id,
+                                const std::map<std::pair<std::string, int>, std::size_t>& resources,
+                                std::uint32_t priority, bool passive) {
   if (device_kind != "CPU" && device_kind != "GPU") {
     throw Error(Code::kInvalidArgument, "unknown device kind '" + device_kind + "'");
   }
-  return {std::move(name), {device_kind == "GPU" ? DeviceKind::kGpu : DeviceKind::kCpu, device_id}};
+  RateNeeds needs;
+  needs.priority = priority;
+  for (const auto& [key, count] : resources)
+    needs.resources.emplace(RateResource{key.first, key.second}, count);
+  return {std::move(name),
+          {device_kind == "GPU" ? DeviceKind::kGpu : DeviceKind::kCpu, device_id},
+          std::move(needs),
+          passive};
 }
 
 using Links = std::vector<std::tuple<std::string, std::size_t, bool>>;
@@ -178,12 +199,19 @@ void register_specs(py::module_& module) {
       .def("add_state", &add_state, py::arg("input"), py::arg("output"), py::kw_only(), py::arg("datatype"),
            py::arg("shape"), py::arg("initial"));
 
+  py::class_<WarmupSample>(module, "WarmupSample")
+      .def(py::init(&make_warmup_sample), py::arg("name"), py::kw_only(), py::arg("num_requests"),
+           py::arg("count"))
+      .def("add_input", &add_input, py::arg("input"), py::kw_only(), py::arg("datatype"), py::arg("shape"),
+           py::arg("content"));
+
   py::class_<ModelSpec>(module, "ModelSpec")
       .def(py::init(&make_model_spec), py::arg("name"), py::arg("version"), py::kw_only(),
            py::arg("max_batch_size"), py::arg("inputs"), py::arg("outputs"),
            py::arg("dynamic_batching") = false,
            py::arg("preferred_batch_sizes") = std::vector<std::uint32_t>{}, py::arg("max_queue_delay_us") = 0,
-           py::arg("max_queue_size") = 0, py::arg("decoupled") = false, py::arg("sequence") = py::none())
+           py::arg("max_queue_size") = 0, py::arg("decoupled") = false, py::arg("cached") = false,
+           py::arg("sequence") = py::none(), py::arg("warmups") = std::vector<WarmupSample>{})
       .def_readonly("decoupled", &ModelSpec::decoupled)
       .def_readonly("name", &ModelSpec::name)
       .def_readonly("version", &ModelSpec::version);
@@ -196,7 +224,9 @@ void register_specs(py::module_& module) {
 
   py::class_<InstancePlan>(module, "InstanceSpec")
       .def(py::init(&make_instance_plan), py::arg("name"), py::kw_only(), py::arg("device_kind") = "CPU",
-           py::arg("device_id") = 0);
+           py::arg("device_id") = 0,
+           py::arg("resources") = std::map<std::pair<std::string, int>, std::size_t>{},
+           py::arg("priority") = 1, py::arg("passive") = false);
 }
 
 }  // namespace naiad

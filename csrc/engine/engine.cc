@@ -22,8 +22,12 @@ Status parse_version(std::string_view text, std::int64_t& version) {
 
 }  // namespace
 
-Engine::Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns)
-    : pool_(std::move(pool)), inline_limit_ns_(inline_limit_ns) {}
+Engine::Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns, std::size_t cache_bytes,
+               std::optional<RateLimiter::Limits> rate_limits)
+    : pool_(std::move(pool)),
+      inline_limit_ns_(inline_limit_ns),
+      cache_(cache_bytes == 0 ? nullptr : std::make_unique<ResponseCache>(cache_bytes)),
+      limiter_(rate_limits ? std::make_unique<RateLimiter>(std::move(*rate_limits)) : nullptr) {}
 
 Engine::~Engine() {
   close();
@@ -31,7 +35,8 @@ Engine::~Engine() {
 
 std::shared_ptr<Model> Engine::start(ModelSpec spec, const BackendFactory& factory,
                                      const std::vector<InstancePlan>& instances) {
-  auto model = std::make_shared<Model>(std::move(spec), factory, instances, *pool_, clock_, inline_limit_ns_);
+  auto model = std::make_shared<Model>(std::move(spec), factory, instances, *pool_, clock_, inline_limit_ns_,
+                                       ModelNeighbours{cache_.get(), limiter_.get()});
   const std::unique_lock lock(mutex_);
   running_.push_back(model);
   return model;
@@ -39,7 +44,8 @@ std::shared_ptr<Model> Engine::start(ModelSpec spec, const BackendFactory& facto
 
 std::shared_ptr<Model> Engine::start_ensemble(ModelSpec spec, EnsemblePlan plan) {
   auto submit = [this](std::unique_ptr<Request>& request) { return this->submit(request); };
-  auto model = std::make_shared<Model>(std::move(spec), std::move(plan), std::move(submit), clock_);
+  auto model =
+      std::make_shared<Model>(std::move(spec), std::move(plan), std::move(submit), clock_, cache_.get());
   const std::unique_lock lock(mutex_);
   running_.push_back(model);
   return model;

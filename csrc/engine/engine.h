@@ -2,12 +2,14 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "engine/model.h"
+#include "engine/response_cache.h"
 #include "memory/tensor_pool.h"
 
 namespace naiad {
@@ -21,7 +23,10 @@ class Engine {
   static constexpr std::uint64_t kInlineLimitNs = 15'000;
 
   // `inline_limit_ns`: see Model.
-  explicit Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns = kInlineLimitNs);
+  // `cache_bytes`: of answers that are kept for models which want that; 0: none are. `rate_limits`: what
+  // there is of the resources that instances need; none: they need nothing.
+  explicit Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns = kInlineLimitNs,
+                  std::size_t cache_bytes = 0, std::optional<RateLimiter::Limits> rate_limits = {});
   // Stops every model that is still running.
   ~Engine();
 
@@ -45,6 +50,9 @@ class Engine {
   // Stops everything, draining. Blocks; idempotent.
   void close();
 
+  // Null where answers are not kept.
+  const ResponseCache* cache() const { return cache_.get(); }
+
   // Finds the model that the request names, checks the request and queues it; on failure the request stays
   // with the caller. Sets timestamps.received_ns. Any thread; never blocks.
   Status submit(std::unique_ptr<Request>& request);
@@ -63,6 +71,8 @@ class Engine {
 
   const std::shared_ptr<TensorPool> pool_;
   const std::uint64_t inline_limit_ns_;
+  const std::unique_ptr<ResponseCache> cache_;  // null: no answer is kept
+  const std::unique_ptr<RateLimiter> limiter_;  // null: nothing is limited
   const SteadyClock clock_;
   mutable std::shared_mutex mutex_;
   std::map<std::string, Versions, std::less<>> published_;

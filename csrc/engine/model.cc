@@ -1,5 +1,6 @@
 #include "engine/model.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/admission.h"
@@ -29,20 +30,33 @@ Marks marks_of(const Execution& execution, std::uint64_t end_ns) {
   return marks;
 }
 
+std::size_t num_active(const std::vector<InstancePlan>& instances) {
+  return static_cast<std::size_t>(std::ranges::count(instances, false, &InstancePlan::passive));
+}
+
+std::uint64_t next_mark() {
+  static std::atomic<std::uint64_t> last{0};  // pairs with nothing: each value is given once
+  return ++last;
+}
+
 }  // namespace
 
 Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<InstancePlan>& instances,
-             TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns)
+             TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns, ModelNeighbours shared)
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
       clock_(clock),
-      scheduler_(make_scheduler(*spec_, clock, instances.size())),
-      inline_limit_ns_(inline_limit_ns) {
+      scheduler_(make_scheduler(*spec_, clock, num_active(instances))),
+      inline_limit_ns_(inline_limit_ns),
+      cache_(spec_->cached ? shared.cache : nullptr),
+      mark_(next_mark()) {
   InstanceObserver& observer = *this;
   const auto responses = std::make_shared<CountedResponses>(statistics_, clock);
+  std::size_t next_index = 0;
   for (const InstancePlan& plan : instances) {
-    InstanceSpec instance{*spec_, pool, plan.name, plan.device, instances_.size(), responses};
+    InstanceSpec instance{*spec_,    pool,       plan.name,      plan.device, plan.passive ? 0 : next_index++,
+                          responses, plan.needs, shared.limiter, plan.passive};
     instances_.push_back(
-        std::make_unique<ModelInstance>(std::move(instance), factory, *scheduler_, clock_, observer));
+        std::make_unique<ModelInstance>(std::move(instance), spec_, factory, *scheduler_, clock_, observer));
   }
   try {
     for (auto& instance : instances_) instance->wait_loaded();
@@ -52,12 +66,15 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
   }
 }
 
-Model::Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, const Clock& clock)
+Model::Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, const Clock& clock,
+             ResponseCache* cache)
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
       clock_(clock),
       scheduler_(std::make_unique<EnsembleScheduler>(*spec_, std::move(plan), std::move(submit), clock,
                                                      statistics_)),
-      inline_limit_ns_(0) {}
+      inline_limit_ns_(0),
+      cache_(spec_->cached ? cache : nullptr),
+      mark_(next_mark()) {}
 
 Model::~Model() {
   stop(false);
@@ -66,9 +83,11 @@ Model::~Model() {
 Status Model::submit(std::unique_ptr<Request>& request) {
   Status status = admit(spec_, *request);
   if (status.ok()) {
+    if (cache_ != nullptr && try_answer_from_cache(request)) return status;
     if (try_run_here(request)) return status;
     status = scheduler_->try_submit(request);
     if (status.ok()) return status;
+    if (cache_ != nullptr) request->pass_on();
     if (status.code() == Code::kInvalidArgument) return status;  // no sequence of its own
     const std::uint64_t spent_ns = clock_.now_ns() - request->timestamps.received_ns;
     statistics_->record([&](StatisticsValues& values) {
@@ -79,6 +98,43 @@ Status Model::submit(std::unique_ptr<Request>& request) {
   if (status.code() == Code::kUnsupported) return status;  // of the way that it came, not of the request
   const std::string id = request->id.empty() ? "<id_unknown>" : request->id;
   return {status.code(), "[request id: " + id + "] " + status.message()};
+}
+
+bool Model::try_answer_from_cache(std::unique_ptr<Request>& request) {
+  const std::uint64_t start_ns = clock_.now_ns();
+  const Digest128 key = cache_->key_of(*request, mark_);
+  std::optional<Response> response = cache_->find(key);
+  const std::uint64_t end_ns = clock_.now_ns();
+  if (!response) {
+    statistics_->record([&](StatisticsValues& values) { values.cache_miss.add(1, end_ns - start_ns); });
+    request->cache_key = key;
+    request->pass_by(this);
+    return false;
+  }
+  statistics_->record([&](StatisticsValues& values) {
+    values.success.add(1, end_ns - request->timestamps.received_ns);
+    values.queue.add(1, 0);
+    values.cache_hit.add(1, end_ns - start_ns);
+  });
+  CompletionSink* const sink = request->sink;
+  sink->complete(std::move(request), std::move(*response));
+  return true;
+}
+
+void Model::respond(const Request& request, Response response) noexcept {
+  request.beyond.back()->respond(request, std::move(response));
+}
+
+void Model::complete(std::unique_ptr<Request> request, Response response) noexcept {
+  request->pass_on();
+  if (response.status.ok()) {
+    const std::uint64_t start_ns = clock_.now_ns();
+    cache_->insert(request->cache_key, response);
+    const std::uint64_t spent_ns = clock_.now_ns() - start_ns;
+    statistics_->record([&](StatisticsValues& values) { values.cache_miss.total_ns += spent_ns; });
+  }
+  CompletionSink* const sink = request->sink;
+  sink->complete(std::move(request), std::move(response));
 }
 
 bool Model::try_run_here(std::unique_ptr<Request>& request) {

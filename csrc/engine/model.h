@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "engine/ensemble_scheduler.h"
+#include "engine/response_cache.h"
 #include "engine/statistics.h"
 #include "execute/model_instance.h"
 #include "schedule/scheduler.h"
@@ -19,18 +20,28 @@ namespace naiad {
 struct InstancePlan {
   std::string name;
   Device device;
+  RateNeeds needs{};
+  bool passive = false;  // is loaded and gets no requests
 };
 
-// A running version of a model: its queue, its instances, its counters.
-class Model final : private InstanceObserver {
+// What a model shares with the others of its engine; all may be null.
+struct ModelNeighbours {
+  ResponseCache* cache = nullptr;
+  RateLimiter* limiter = nullptr;
+};
+
+// A running version of a model: its queue, its instances, its counters. On the way home of requests whose
+// answers are kept in the cache.
+class Model final : private InstanceObserver, private CompletionSink {
  public:
   // Loads all instances, in parallel; blocks until they stand, throws what the first one that failed threw. A
   // request that an idle instance would take at once, of a model whose batches have lately cost no more than
   // `inline_limit_ns`, is run by the thread that submits it; 0: never.
   Model(ModelSpec spec, const BackendFactory& factory, const std::vector<InstancePlan>& instances,
-        TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns);
+        TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns, ModelNeighbours shared = {});
   // An ensemble: no instances, its steps are requests that go to `submit`.
-  Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, const Clock& clock);
+  Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, const Clock& clock,
+        ResponseCache* cache = nullptr);
   // Stops without draining.
   ~Model() override;
 
@@ -56,6 +67,10 @@ class Model final : private InstanceObserver {
  private:
   void ran(const Execution& execution) override;
   void dropped(const DroppedRequest& dropped) override;
+  void respond(const Request& request, Response response) noexcept override;
+  void complete(std::unique_ptr<Request> request, Response response) noexcept override;
+  // For an admitted request: true when the cache has answered it. Otherwise this model is on its way home.
+  bool try_answer_from_cache(std::unique_ptr<Request>& request);
   bool try_run_here(std::unique_ptr<Request>& request);
 
   const std::shared_ptr<const ModelSpec> spec_;
@@ -63,6 +78,8 @@ class Model final : private InstanceObserver {
   const std::shared_ptr<Statistics> statistics_ = std::make_shared<Statistics>();
   const std::unique_ptr<Scheduler> scheduler_;
   const std::uint64_t inline_limit_ns_;
+  ResponseCache* const cache_;         // null: answers are not kept
+  const std::uint64_t mark_;           // of this load of the model, among all
   std::atomic<std::size_t> pins_{0};   // pairs with the engine's table: raised under its lock, read behind it
   std::shared_mutex instances_mutex_;  // shared by who runs a request here, exclusive while they end
   std::vector<std::unique_ptr<ModelInstance>> instances_;  // last: their threads use all of the above

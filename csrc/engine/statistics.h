@@ -50,6 +50,8 @@ struct StatisticsValues {
   Tally compute_input;
   Tally compute_infer;
   Tally compute_output;
+  Tally cache_hit;   // lookups that found an answer
+  Tally cache_miss;  // those that did not, and the answers that were kept then
   std::array<std::uint64_t, kNumFailureReasons> failures{};
   std::map<std::uint32_t, BatchTallies> batches;
   std::map<std::size_t, ResponseTallies> responses;  // of requests that were kept

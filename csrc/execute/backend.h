@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "execute/rate_limiter.h"
 #include "memory/device.h"
 #include "memory/tensor_pool.h"
 #include "request/model_spec.h"
@@ -22,6 +23,9 @@ struct InstanceSpec {
   Device device;
   std::size_t index = 0;                          // among the instances of the model
   std::shared_ptr<ResponseObserver> responses{};  // counts those of requests that are kept; may be null
+  RateNeeds needs{};                              // what it needs of the limiter while it runs a batch
+  RateLimiter* limiter = nullptr;                 // null: nothing is limited
+  bool passive = false;                           // is loaded and runs nothing
 };
 
 // The contract of everything that can run a model. The thread of the instance makes, uses and destroys it;

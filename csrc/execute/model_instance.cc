@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/thread.h"
+#include "execute/warmup.h"
 
 namespace naiad {
 namespace {
@@ -29,21 +30,32 @@ std::size_t input_bytes(const Request& request) {
 
 }  // namespace
 
-ModelInstance::ModelInstance(InstanceSpec spec, BackendFactory factory, Scheduler& scheduler,
-                             const Clock& clock, InstanceObserver& observer)
+ModelInstance::ModelInstance(InstanceSpec spec, std::shared_ptr<const ModelSpec> model,
+                             BackendFactory factory, Scheduler& scheduler, const Clock& clock,
+                             InstanceObserver& observer)
     : spec_(std::move(spec)), scheduler_(scheduler), clock_(clock), observer_(observer) {
-  thread_ = start_thread(spec_.name, [this, factory = std::move(factory)] { load_and_serve(factory); });
+  if (spec_.limiter != nullptr && !spec_.needs.empty()) member_ = spec_.limiter->join(spec_.needs);
+  thread_ = start_thread(spec_.name, [this, factory = std::move(factory), model = std::move(model)] {
+    load_and_serve(factory, model);
+  });
 }
 
-void ModelInstance::load_and_serve(const BackendFactory& factory) {
+void ModelInstance::load_and_serve(const BackendFactory& factory,
+                                   const std::shared_ptr<const ModelSpec>& model) {
   try {
     backend_ = factory(spec_);
+    warm_up(*backend_, model, spec_.pool, clock_);
   } catch (...) {
+    backend_.reset();
     loaded_.set_exception(std::current_exception());
     return;
   }
   loaded_.set_value();
-  serve();
+  if (spec_.passive) {
+    end_.get_future().wait();
+  } else {
+    serve();
+  }
   const std::lock_guard lock(busy_);
   backend_.reset();
 }
@@ -56,6 +68,7 @@ void ModelInstance::serve() {
       sink->complete(std::move(dropped.request), Response{std::move(dropped.status), {}, {}});
     }
     if (batch->requests.empty()) continue;
+    const RateLimiter::Turn turn(member_.get());
     const std::lock_guard lock(busy_);
     scheduler_.begun();
     run(std::move(batch->requests));
@@ -63,6 +76,7 @@ void ModelInstance::serve() {
 }
 
 bool ModelInstance::try_run_here(std::unique_ptr<Request>& request, std::uint64_t limit_ns) {
+  if (spec_.passive || member_ != nullptr) return false;  // its turn may have to be waited for
   if (cost_.expected_ns(input_bytes(*request)) > limit_ns) return false;
   // A step of an ensemble may follow another one of the same model, on the thread that still runs that.
   if (runner_.load(std::memory_order_relaxed) == std::this_thread::get_id()) return false;

@@ -31,11 +31,11 @@ class InstanceObserver {
 // it. All collaborators outlive it.
 class ModelInstance {
  public:
-  // Starts the thread, which loads the backend at once. Any thread.
-  ModelInstance(InstanceSpec spec, BackendFactory factory, Scheduler& scheduler, const Clock& clock,
-                InstanceObserver& observer);
+  // Starts the thread, which loads the backend at once and warms it up. `model` is spec.model. Any thread.
+  ModelInstance(InstanceSpec spec, std::shared_ptr<const ModelSpec> model, BackendFactory factory,
+                Scheduler& scheduler, const Clock& clock, InstanceObserver& observer);
   // Blocks until the thread has ended; the scheduler must have been closed.
-  ~ModelInstance() = default;
+  ~ModelInstance() { end_.set_value(); }
 
   // Blocks until the backend is loaded; throws what its factory threw. Once, one thread.
   void wait_loaded() { loaded_.get_future().get(); }
@@ -46,7 +46,7 @@ class ModelInstance {
   bool try_run_here(std::unique_ptr<Request>& request, std::uint64_t limit_ns);
 
  private:
-  void load_and_serve(const BackendFactory& factory);
+  void load_and_serve(const BackendFactory& factory, const std::shared_ptr<const ModelSpec>& model);
   void serve();
   // With busy_ held.
   void run(std::vector<std::unique_ptr<Request>> requests);
@@ -56,6 +56,8 @@ class ModelInstance {
   const Clock& clock_;
   InstanceObserver& observer_;
   std::promise<void> loaded_;
+  std::promise<void> end_;                       // what a passive one waits for
+  std::unique_ptr<RateLimiter::Member> member_;  // null: it needs nothing
   BatchCost cost_;
   // Who runs a batch: a thread compares it with itself alone, so it pairs with nothing.
   std::atomic<std::thread::id> runner_{};

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/dtype.h"
@@ -26,6 +27,14 @@ struct TensorSpec {
   bool internal = false;            // between the scheduler and the model: no client names it
 };
 
+// What is run on every instance before it serves (model_configuration.md, "Model Warmup").
+struct WarmupSample {
+  std::string name;
+  std::uint32_t num_requests = 1;                      // of one row each, in one batch
+  std::uint32_t count = 1;                             // how often
+  std::vector<std::pair<std::size_t, Tensor>> inputs;  // by position, in the model's shape
+};
+
 // When a model takes its batches.
 struct BatchingSpec {
   bool dynamic = false;                           // false: one request at a time
@@ -42,8 +51,10 @@ struct ModelSpec {
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
   BatchingSpec batching;
-  std::size_t max_queue_size = 0;                // requests that may wait
-  bool decoupled = false;                        // gives any number of responses to a request
+  std::vector<WarmupSample> warmups;
+  std::size_t max_queue_size = 0;  // requests that may wait
+  bool cached = false;             // an answer may be one that was given before to the same request
+  bool decoupled = false;          // gives any number of responses to a request
   std::shared_ptr<const SequenceSpec> sequence;  // given: its requests belong to sequences
 
   bool batches() const { return max_batch_size > 0; }

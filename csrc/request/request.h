@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/sip_hash.h"
 #include "memory/buffer.h"
 #include "memory/shared_window.h"
 #include "memory/tensor.h"
@@ -81,11 +82,24 @@ struct Request {
   // A row of a direct sequence batch that no sequence has a request for: not a client's, counted nowhere.
   bool is_filler = false;
 
+  // Under which its answer is kept, of a model whose answers are.
+  Digest128 cache_key;
+
   // The way home.
   CompletionSink* sink = nullptr;
-  std::uint64_t tag = 0;  // the sink's own mark
-  // While a scheduler has put itself in the way (it is `sink` then): where it goes from there.
-  CompletionSink* home = nullptr;
+  std::uint64_t tag = 0;                // the sink's own mark
+  std::vector<CompletionSink*> beyond;  // while others have put themselves in the way: where it goes then
+
+  // `stop` is on its way home, before where it would go now.
+  void pass_by(CompletionSink* stop) {
+    beyond.push_back(sink);
+    sink = stop;
+  }
+  // The stop that it is at lets it go on.
+  void pass_on() {
+    sink = beyond.back();
+    beyond.pop_back();
+  }
 
   // Of a request that may be answered many times: what is on its way to the reader; null otherwise. Set
   // before its first response.

@@ -169,12 +169,12 @@ void SequenceScheduler::respond(const Request& request, Response response) noexc
     const std::lock_guard lock(mutex_);
     inputs_.keep_states(*in_flight_.at(&request), request, response);
   }
-  request.home->respond(request, std::move(response));
+  request.beyond.back()->respond(request, std::move(response));
 }
 
 void SequenceScheduler::complete(std::unique_ptr<Request> request, Response response) noexcept {
   if (request->is_filler) return;
-  request->sink = std::exchange(request->home, nullptr);
+  request->pass_on();
   {
     const std::lock_guard lock(mutex_);
     const Shared sequence = std::move(in_flight_.extract(request.get()).mapped());

@@ -154,8 +154,7 @@ std::unique_ptr<Request> SequenceScheduler::take(const Shared& sequence) {
   sequence->in_flight = true;
   if (sequence->due_ns != 0) sequence->find_due();
   in_flight_.emplace(request.get(), sequence);
-  request->home = request->sink;
-  request->sink = this;
+  request->pass_by(this);
   num_waiting_.fetch_sub(1, std::memory_order_relaxed);
   return request;
 }

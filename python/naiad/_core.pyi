@@ -52,9 +52,19 @@ class ModelSpec:
         max_queue_delay_us: int = 0,
         max_queue_size: int = 0,
         decoupled: bool = False,
+        cached: bool = False,
         sequence: SequenceSpec | None = None,
+        warmups: Sequence[WarmupSample] = (),
     ) -> None:
         """`max_queue_size` 0 takes the core's default bound. `sequence` is not changed any more."""
+
+@final
+class WarmupSample:
+    """What is run on each instance before it serves: `num_requests` of one row each in one batch, `count`
+    times."""
+    def __init__(self, name: str, *, num_requests: int, count: int) -> None: ...
+    def add_input(self, input: int, *, datatype: str, shape: Sequence[int], content: bytes) -> None:
+        """`input`: the position in the ModelSpec; `shape`: the model's, batch dimension (1) included."""
 
 @final
 class SequenceSpec:
@@ -106,7 +116,18 @@ class EnsemblePlan:
 
 @final
 class InstanceSpec:
-    def __init__(self, name: str, *, device_kind: str = "CPU", device_id: int = 0) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        *,
+        device_kind: str = "CPU",
+        device_id: int = 0,
+        resources: Mapping[tuple[str, int], int] = {},
+        priority: int = 1,
+        passive: bool = False,
+    ) -> None:
+        """`resources`: what it needs of the rate limiter while it runs a batch, by name and device (-1 the
+        CPU, -2 all together). `passive`: it is loaded and gets no requests."""
 
 @final
 class BackendFactory:
@@ -248,7 +269,8 @@ class Model:
     def statistics(self) -> dict[str, Any]:
         """Cumulative counters; durations in nanoseconds:
         {"inference_count", "execution_count", "last_inference_ms",
-         "success"|"fail"|"queue"|"compute_input"|"compute_infer"|"compute_output": (count, ns),
+         "success"|"fail"|"queue"|"compute_input"|"compute_infer"|"compute_output"|"cache_hit"|
+             "cache_miss": (count, ns),
          "failures": {"REJECTED"|"CANCELED"|"BACKEND"|"OTHER": count},
          "batches": [(batch_size, (count, ns) compute_input, (count, ns) compute_infer,
                       (count, ns) compute_output)],
@@ -281,8 +303,15 @@ class Engine:
         pinned_bytes: int = 0,
         max_tensor_bytes: int = 64 << 20,
         shared_regions: SharedRegions | None = None,
+        cache_bytes: int = 0,
+        rate_limits: Mapping[tuple[str, int], int] | None = None,
     ) -> None:
-        """Without `shared_regions` requests that name client shared memory are refused."""
+        """Without `shared_regions` requests that name client shared memory are refused. `cache_bytes` bounds
+        the answers that are kept for models with `cached`; 0: none are. `rate_limits`: what there is of the
+        resources that instances need (see InstanceSpec), as much as the largest need where it is not said;
+        None: they need nothing."""
+    def cache_usage(self) -> tuple[int, int, int] | None:
+        """Capacity and size in bytes, and the number of answers in the cache; None without one."""
     def start(self, spec: ModelSpec, factory: BackendFactory, instances: Sequence[InstanceSpec]) -> Model:
         """Makes the instances (each on its own thread), waits until all are loaded; raises what the first
         failing one raised. Not yet visible to requests: see publish(). Lets go of the GIL."""

@@ -25,7 +25,7 @@ from naiad.handlers.callbacks import CallbackThread
 from naiad.handlers.control import ControlPlane
 from naiad.handlers.loop_requests import LoopRequests
 from naiad.handlers.response_streams import ResponseStream
-from naiad.settings import ControlMode, CoreSettings, RepositorySettings, ServerSettings
+from naiad.settings import ControlMode, CoreSettings, RepositorySettings, SchedulingSettings, ServerSettings
 
 RepositoryPath = str | os.PathLike[str]
 
@@ -251,13 +251,15 @@ class Server:
         backend_config: Mapping[str, Mapping[str, str]] | None = None,
         load_threads: int = 4,
         pool_bytes: int = 0,
+        cache_bytes: int = 0,
     ) -> None:
         """Loads the models; blocks until they serve.
 
         ``control_mode``: "none" loads all, "explicit" the ``load_models`` (``["*"]``: all).
         ``exit_on_error``: raise InvalidArgument when a model cannot be loaded; if not, the others are served.
         ``backend_config``: backend name -> option -> value, those under "" are for all. ``pool_bytes``: bound
-        of the memory for tensors; 0 takes a share of the machine's.
+        of the memory for tensors; 0 takes a share of the machine's. ``cache_bytes``: bound of the answers
+        that are kept for models with ``response_cache``; 0: none are.
         """
         given = [model_repository] if isinstance(model_repository, (str, os.PathLike)) else model_repository
         paths = tuple(Path(path) for path in given)
@@ -274,6 +276,7 @@ class Server:
                 load_threads=load_threads,
             ),
             core=CoreSettings(pool_bytes=pool_bytes),
+            scheduling=SchedulingSettings(cache_bytes=cache_bytes),
         )
         self._planes: dict[asyncio.AbstractEventLoop, LoopRequests] = {}
         self._planes_lock = threading.Lock()

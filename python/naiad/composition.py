@@ -42,9 +42,13 @@ def build_core(settings: ServerSettings) -> Core:
         pinned_bytes=settings.core.pinned_bytes if gpu_count() else 0,
         max_tensor_bytes=settings.http.max_input_size_bytes,
         shared_regions=shared_regions,
+        cache_bytes=settings.scheduling.cache_bytes,
+        rate_limits=settings.scheduling.rate_limit_resources if settings.scheduling.rate_limit else None,
     )
     backends = BackendRegistry(settings.repository.backend_config)
-    return Core(engine, ModelRepository(engine, backends, settings.repository), shared_regions)
+    return Core(
+        engine, ModelRepository(engine, backends, settings.repository, settings.scheduling), shared_regions
+    )
 
 
 def default_pool_bytes() -> int:

@@ -122,6 +122,28 @@ class CoreSettings:
     """How much of the pool may be pinned for a GPU."""
 
 
+CPU = -1
+"""The device of resources that instances on the CPU share."""
+ALL_TOGETHER = -2
+"""The device of resources that the instances on all devices share."""
+EVERY_DEVICE = -3
+"""In limits only: of each device that has no limit of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulingSettings:
+    """What models share beside the machine."""
+
+    cache_bytes: int = 0
+    """Bound of the answers that are kept for models with ``response_cache``; 0: none are."""
+    rate_limit: bool = False
+    """Whether instances need their ``rate_limiter`` resources to run."""
+    rate_limit_resources: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """How much there is of a resource, by its name and device: the number of a GPU, CPU, ALL_TOGETHER
+    (global) or EVERY_DEVICE. Of others there is as much as the instance with the largest need takes.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """Everything about one server."""
@@ -139,3 +161,4 @@ class ServerSettings:
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     core: CoreSettings = field(default_factory=CoreSettings)
+    scheduling: SchedulingSettings = field(default_factory=SchedulingSettings)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from naiad.cli.values import Switch, TlsFlags, switch
+from naiad.cli.values import Switch, TlsFlags, rate_limit_resources, switch
 from naiad.cli.values import backend_config as parse_backend_config
+from naiad.cli.values import cache_config as parse_cache_config
 from naiad.cli.values import metrics_config as parse_metrics_config
 from naiad.settings import (
     CoreSettings,
@@ -19,6 +20,7 @@ from naiad.settings import (
     LogSettings,
     MetricsSettings,
     RepositorySettings,
+    SchedulingSettings,
     ServerSettings,
 )
 
@@ -46,6 +48,13 @@ class ControlMode(StrEnum):
     none = "none"
     explicit = "explicit"
     poll = "poll"
+
+
+class RateLimit(StrEnum):
+    """What decides which instance runs next."""
+
+    off = "off"
+    execution_count = "execution_count"
 
 
 class LogFormat(StrEnum):
@@ -107,6 +116,28 @@ def serve(
     model_load_thread_count: Annotated[
         int, _flag("--model-load-thread-count", _MODELS, "Models that load at the same time.", min=1)
     ] = 4,
+    cache_config: Annotated[
+        list[str] | None,
+        _flag(
+            "--cache-config",
+            _MODELS,
+            "Keep answers for models with response_cache.",
+            metavar="local,size=BYTES",
+        ),
+    ] = None,
+    rate_limit: Annotated[
+        RateLimit,
+        _flag("--rate-limit", _MODELS, "Whether instances need their rate_limiter resources to run."),
+    ] = RateLimit.off,
+    rate_limit_resource: Annotated[
+        list[str] | None,
+        _flag(
+            "--rate-limit-resource",
+            _MODELS,
+            "How much there is of a resource. Repeatable.",
+            metavar="NAME:COUNT[:DEVICE]",
+        ),
+    ] = None,
     backend_config: Annotated[
         list[str] | None,
         _flag("--backend-config", _MODELS, "Setting of a backend. Repeatable.", metavar="NAME,KEY=VALUE"),
@@ -278,6 +309,11 @@ def serve(
             verbose=log_verbose,
             format="ISO8601" if log_format is LogFormat.ISO8601 else "default",
             file=Path(log_file) if log_file else None,
+        ),
+        scheduling=SchedulingSettings(
+            cache_bytes=parse_cache_config(cache_config or ()),
+            rate_limit=rate_limit is RateLimit.execution_count,
+            rate_limit_resources=rate_limit_resources(rate_limit_resource or ()),
         ),
         core=CoreSettings(pool_bytes=tensor_pool_byte_size, pinned_bytes=pinned_memory_pool_byte_size),
     )

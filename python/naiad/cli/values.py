@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from naiad.cli.triton_flags import FALSE_WORDS, TRUE_WORDS
-from naiad.settings import TlsSettings
+from naiad.settings import ALL_TOGETHER, EVERY_DEVICE, TlsSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,51 @@ def backend_config(entries: Sequence[str]) -> dict[str, dict[str, str]]:
             )
         config.setdefault(name, {})[key] = value
     return config
+
+
+def cache_config(entries: Sequence[str]) -> int:
+    """The size in bytes of ``local,size=<bytes>``; 0 without entries. Other caches are refused by name."""
+    size = 0
+    for entry in entries:
+        cache, comma, setting = entry.partition(",")
+        key, equals, value = setting.partition("=")
+        if not comma or not equals or not cache or not key:
+            raise typer.BadParameter(f"'{entry}' should be local,size=<bytes>", param_hint="--cache-config")
+        if cache != "local":
+            raise typer.BadParameter(
+                f"the cache '{cache}' is not supported by this version", param_hint="--cache-config"
+            )
+        if key != "size":
+            raise typer.BadParameter(
+                f"unknown setting '{key}' of the local cache", param_hint="--cache-config"
+            )
+        if not value.isdecimal() or not value.isascii() or len(value) > 18:
+            raise typer.BadParameter(
+                f"size should be a number of bytes, got '{value}'", param_hint="--cache-config"
+            )
+        size = int(value)
+    return size
+
+
+def rate_limit_resources(entries: Sequence[str]) -> dict[tuple[str, int], int]:
+    """``name:count[:device]``; a device is the number of a GPU, or ``global``."""
+    limits: dict[tuple[str, int], int] = {}
+    for entry in entries:
+        name, *rest = entry.split(":")
+        if not name or not 1 <= len(rest) <= 2 or not rest[0].isdecimal():
+            raise typer.BadParameter(
+                f"'{entry}' should be <name>:<count>[:<device>]", param_hint="--rate-limit-resource"
+            )
+        device = EVERY_DEVICE
+        if len(rest) == 2:
+            if rest[1] != "global" and not rest[1].isdecimal():
+                raise typer.BadParameter(
+                    f"the device '{rest[1]}' should be a number or 'global'",
+                    param_hint="--rate-limit-resource",
+                )
+            device = ALL_TOGETHER if rest[1] == "global" else int(rest[1])
+        limits[name, device] = int(rest[0])
+    return limits
 
 
 def metrics_config(entries: Sequence[str]) -> bool:

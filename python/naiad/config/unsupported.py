@@ -26,6 +26,8 @@ class ServerOptions:
     """Backends that can execute on a GPU of this machine."""
     rate_limit: bool = False
     """Whether instances have to get their rate limiter resources before they execute."""
+    cache: bool = False
+    """Whether answers are kept for models that want it."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,6 @@ _ROWS = (
     _Row("input.is_shape_tensor", lambda config, options: any(io.is_shape_tensor for io in config.input)),
     _Row("batch_input", lambda config, options: bool(config.batch_input)),
     _Row("batch_output", lambda config, options: bool(config.batch_output)),
-    _Row("response_cache.enable", lambda config, options: config.response_cache.enable),
-    _Row("model_warmup", lambda config, options: bool(config.model_warmup)),
     _Row(
         "instance_group.kind: KIND_GPU",
         lambda config, options: (
@@ -97,15 +97,8 @@ _ROWS = (
             and any(group.kind == _KIND.KIND_GPU for group in config.instance_group)
         ),
     ),
-    _Row(
-        "instance_group.rate_limiter with --rate-limit",
-        lambda config, options: (
-            options.rate_limit and any(group.HasField("rate_limiter") for group in config.instance_group)
-        ),
-    ),
     _Row("instance_group.secondary_devices", _any_group(lambda group: group.secondary_devices)),
     _Row("instance_group.profile", _any_group(lambda group: group.profile)),
-    _Row("instance_group.passive", _any_group(lambda group: group.passive)),
     _Row("instance_group.host_policy", _any_group(lambda group: group.host_policy)),
     _Row("model_repository_agents", lambda config, options: bool(config.model_repository_agents.agents)),
     _Row(
@@ -135,8 +128,9 @@ def refuse_unsupported(message: Any, options: ServerOptions) -> None:
         raise Unsupported(f"model '{message.name}' can not be served: {named} not supported by this server")
 
 
-def ignored_hints(message: Any) -> tuple[str, ...]:
+def ignored_hints(message: Any, options: ServerOptions | None = None) -> tuple[str, ...]:
     """Fields that are kept and printed but do nothing: they would tune speed or memory, never results."""
+    options = options or ServerOptions()
     optimization = message.optimization
     hints = [
         ("optimization.graph", optimization.HasField("graph")),
@@ -148,7 +142,9 @@ def ignored_hints(message: Any) -> tuple[str, ...]:
         ("input.format", any(io.format for io in message.input)),
         (
             "instance_group.rate_limiter",
-            any(group.HasField("rate_limiter") for group in message.instance_group),
+            not options.rate_limit
+            and any(group.HasField("rate_limiter") for group in message.instance_group),
         ),
+        ("response_cache.enable", not options.cache and message.response_cache.enable),
     ]
     return tuple(field for field, used in hints if used)

@@ -34,7 +34,16 @@ EXTENSIONS = (
 _EXPLICIT_ONLY = "explicit model load / unload is not allowed if polling is enabled"
 _NO_REPOSITORY_NAME = "'repository_name' specification is not supported"
 
-_DURATIONS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
+_DURATIONS = (
+    "success",
+    "fail",
+    "queue",
+    "compute_input",
+    "compute_infer",
+    "compute_output",
+    "cache_hit",
+    "cache_miss",
+)
 _STEPS = ("compute_input", "compute_infer", "compute_output")
 
 
@@ -225,9 +234,7 @@ def _statistics(served: ServedVersion) -> Json:
         "last_inference": counted["last_inference_ms"],
         "inference_count": counted["inference_count"],
         "execution_count": counted["execution_count"],
-        "inference_stats": {name: _duration(counted[name]) for name in _DURATIONS}
-        # No response cache: nothing was ever looked up in it.
-        | {"cache_hit": _duration((0, 0)), "cache_miss": _duration((0, 0))},
+        "inference_stats": {name: _duration(counted[name]) for name in _DURATIONS},
         "response_stats": {
             str(place): {name: _duration(pair) for name, pair in tallies.items()}
             for place, tallies in counted["responses"].items()

@@ -43,6 +43,25 @@ _DURATIONS = (
 )
 
 
+# Name, words, the statistic, and whether it is its count (0) or its duration (1).
+_CACHE_COUNTERS = (
+    ("nv_cache_num_hits_per_model", "Number of cache hits per model", "cache_hit", 0),
+    ("nv_cache_num_misses_per_model", "Number of cache misses per model", "cache_miss", 0),
+    (
+        "nv_cache_hit_duration_per_model",
+        "Total cache hit duration per model, in microseconds",
+        "cache_hit",
+        1,
+    ),
+    (
+        "nv_cache_miss_duration_per_model",
+        "Total cache miss duration per model, in microseconds",
+        "cache_miss",
+        1,
+    ),
+)
+
+
 class ModelCollector(Collector):
     """Counters of every version that is loaded, with its metric tags as further labels."""
 
@@ -72,6 +91,9 @@ class ModelCollector(Collector):
             "nv_inference_pending_request_count",
             "Instantaneous number of pending requests awaiting execution per-model.",
         )
+        cached = [
+            (counter(name, words), statistic, place) for name, words, statistic, place in _CACHE_COUNTERS
+        ]
         load = gauge("nv_model_load_duration_secs", "Model load time in seconds")
         for labels, version, counted in read:
             add(success, labels, counted["success"][0])
@@ -80,10 +102,13 @@ class ModelCollector(Collector):
             add(count, labels, counted["inference_count"])
             add(execs, labels, counted["execution_count"])
             add(pending, labels, version.model.pending)
+            for family, statistic, place in cached:
+                add(family, labels, counted[statistic][place] // (1000 if place else 1))
             add(load, labels, version.load_duration_s)
         yield from (success, failure, count, execs)
         if self._latencies:
             yield from _durations([(labels, counted) for labels, _, counted in read])
+        yield from (family for family, _, _ in cached)
         yield from (pending, load)
 
 

@@ -26,6 +26,7 @@ from naiad.repository.sequences import sequence_tensors
 from naiad.repository.served import LoadedVersion
 from naiad.repository.specs import instance_specs, model_spec
 from naiad.repository.version_policy import missing_versions, select_versions
+from naiad.repository.warmups import warmup_samples
 
 _log = logging.getLogger("naiad.repository")
 
@@ -50,6 +51,8 @@ class ModelLoader:
         *,
         auto_complete: bool = True,
         num_gpus: int = 0,
+        rate_limit: bool = False,
+        cache: bool = False,
     ) -> None:
         """``find``: a served model by name and version, for the steps of ensembles."""
         self._engine = engine
@@ -57,7 +60,9 @@ class ModelLoader:
         self._find = find
         self._auto_complete = auto_complete
         self._num_gpus = num_gpus
-        self._options = ServerOptions(gpu_backends=backends.on_gpu() if num_gpus else frozenset())
+        self._options = ServerOptions(
+            gpu_backends=backends.on_gpu() if num_gpus else frozenset(), rate_limit=rate_limit, cache=cache
+        )
 
     def steps(self, directory: ModelDirectory, config_json: str | None) -> tuple[str, ...]:
         """The models that an ensemble's configuration names; none of another model. Raises LoadFailed."""
@@ -121,7 +126,7 @@ class ModelLoader:
                 options=self._options,
                 num_gpus=self._num_gpus,
             )
-            for field in ignored_hints(config.proto):
+            for field in ignored_hints(config.proto, self._options):
                 _log.info("model '%s': '%s' is kept and has no effect", directory.name, field)
             labels = read_labels(directory, config)
             if config.is_ensemble:
@@ -133,7 +138,11 @@ class ModelLoader:
                 spec = model_spec(config, version, labels)
                 return config, labels, self._engine.start_ensemble(spec, compiled.plan)
             factory = self._backends.get(config.backend).factory(config, files)
-            spec = model_spec(config, version, labels, sequence_tensors(config, directory.file))
+            sequence = sequence_tensors(config, directory.file)
+            inputs = tuple(tensor.name for tensor in config.inputs)
+            inputs += tuple(tensor.name for tensor in sequence.inputs) if sequence else ()
+            warmups = warmup_samples(config, inputs, directory.file)
+            spec = model_spec(config, version, labels, sequence, warmups)
             model = self._engine.start(spec, factory, instance_specs(config))
         except Exception as error:
             raise LoadFailed(version, error) from error

@@ -16,7 +16,7 @@ from naiad.repository.fingerprint import Fingerprint, fingerprint
 from naiad.repository.loader import LoadFailed, ModelLoader
 from naiad.repository.scan import ModelDirectory, find_model, scan
 from naiad.repository.served import IndexEntry, LoadedVersion, State
-from naiad.settings import RepositorySettings
+from naiad.settings import RepositorySettings, SchedulingSettings
 
 _log = logging.getLogger("naiad.repository")
 
@@ -54,6 +54,7 @@ class ModelRepository:
         engine: Engine,
         backends: BackendRegistry,
         settings: RepositorySettings,
+        scheduling: SchedulingSettings | None = None,
         *,
         num_gpus: int | None = None,
     ) -> None:
@@ -66,6 +67,8 @@ class ModelRepository:
             self.find,
             auto_complete=settings.auto_complete,
             num_gpus=gpu_count() if num_gpus is None else num_gpus,
+            rate_limit=scheduling is not None and scheduling.rate_limit,
+            cache=scheduling is not None and scheduling.cache_bytes > 0,
         )
         self._entries: dict[str, _Entry] = {}
         self._entries_lock = threading.Lock()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from naiad.config import ModelConfig
-from naiad.engine import InstanceSpec, ModelSpec, TensorSpec
+from naiad.engine import InstanceSpec, ModelSpec, TensorSpec, WarmupSample
 from naiad.repository.sequences import SequenceTensors
+from naiad.settings import ALL_TOGETHER, CPU
 
 
 def model_spec(
@@ -14,6 +16,7 @@ def model_spec(
     version: int,
     labels: Mapping[str, tuple[str, ...]],
     sequence: SequenceTensors | None = None,
+    warmups: Sequence[WarmupSample] = (),
 ) -> ModelSpec:
     """The core's description of one version of a completed, validated configuration."""
     batching = config.dynamic_batching
@@ -44,18 +47,35 @@ def model_spec(
         max_queue_delay_us=batching.max_queue_delay_us if batching else 0,
         max_queue_size=batching.max_queue_size if batching else 0,
         decoupled=config.decoupled,
+        cached=config.proto.response_cache.enable,
         sequence=sequence.spec if sequence else None,
+        warmups=warmups,
     )
 
 
 def instance_specs(config: ModelConfig) -> list[InstanceSpec]:
     """The instances of all groups. A group on several GPUs has its ``count`` on each of them."""
     specs = []
-    for group in config.instance_groups:
+    for group, message in zip(config.instance_groups, config.proto.instance_group, strict=True):
         gpus = group.gpus if group.kind == "KIND_GPU" else ()
         for index, name in enumerate(group.instance_names):
-            if gpus:
-                specs.append(InstanceSpec(name, device_kind="GPU", device_id=gpus[index % len(gpus)]))
-            else:
-                specs.append(InstanceSpec(name))
+            gpu = gpus[index % len(gpus)] if gpus else None
+            specs.append(
+                InstanceSpec(
+                    name,
+                    device_kind="CPU" if gpu is None else "GPU",
+                    device_id=gpu or 0,
+                    resources=_resources(message.rate_limiter, CPU if gpu is None else gpu),
+                    priority=max(1, message.rate_limiter.priority),
+                    passive=group.passive,
+                )
+            )
     return specs
+
+
+def _resources(rate_limiter: Any, device: int) -> dict[tuple[str, int], int]:
+    return {
+        (resource.name, ALL_TOGETHER if getattr(resource, "global") else device): resource.count
+        for resource in rate_limiter.resources
+        if resource.count > 0
+    }

@@ -75,10 +75,8 @@ def test_a_backend_that_completes_to_something_wrong_is_refused() -> None:
 
 
 def test_unsupported_fields_are_refused() -> None:
-    with pytest.raises(Unsupported, match="'response_cache.enable'"):
-        resolve(
-            parse_pbtxt('backend: "python" response_cache { enable: true }'), model_name="m", complete=None
-        )
+    with pytest.raises(Unsupported, match="'runtime'"):
+        resolve(parse_pbtxt('backend: "python" runtime: "r"'), model_name="m", complete=None)
 
 
 def test_gpus_are_used_only_where_the_backend_can() -> None:

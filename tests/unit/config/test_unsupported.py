@@ -37,12 +37,9 @@ ROWS = [
     (BASE + 'input { name: "x" is_shape_tensor: true }', "input.is_shape_tensor"),
     (BASE + "batch_input { }", "batch_input"),
     (BASE + "batch_output { }", "batch_output"),
-    (BASE + "response_cache { enable: true }", "response_cache.enable"),
-    (BASE + "model_warmup { }", "model_warmup"),
     (BASE + "instance_group { kind: KIND_GPU }", "instance_group.kind: KIND_GPU"),
     (BASE + "instance_group { secondary_devices { } }", "instance_group.secondary_devices"),
     (BASE + 'instance_group { profile: "0" }', "instance_group.profile"),
-    (BASE + "instance_group { passive: true }", "instance_group.passive"),
     (BASE + 'instance_group { host_policy: "gpu_0" }', "instance_group.host_policy"),
     (BASE + 'model_repository_agents { agents { name: "checksum" } }', "model_repository_agents"),
     (BASE + 'model_operations { op_library_filename: "x.so" }', "model_operations.op_library_filename"),
@@ -72,8 +69,8 @@ def test_refused_by_name(text: str, field: str) -> None:
 
 
 def test_all_fields_are_named_at_once() -> None:
-    with pytest.raises(Unsupported, match="'response_cache.enable', 'model_warmup' not supported"):
-        refuse_unsupported(ready(BASE + "model_warmup { } response_cache { enable: true }"), ServerOptions())
+    with pytest.raises(Unsupported, match="'runtime', 'model_metrics' not supported"):
+        refuse_unsupported(ready(BASE + 'runtime: "r" model_metrics { metric_control { } }'), ServerOptions())
 
 
 @pytest.mark.parametrize(
@@ -106,8 +103,13 @@ def test_rate_limiter_resources_count_only_with_the_rate_limiter() -> None:
     message = ready(BASE + 'instance_group { rate_limiter { resources { name: "R" count: 1 } } }')
     refuse_unsupported(message, ServerOptions())
     assert ignored_hints(message) == ("instance_group.rate_limiter",)
-    with pytest.raises(Unsupported, match="instance_group.rate_limiter with --rate-limit"):
-        refuse_unsupported(message, ServerOptions(rate_limit=True))
+    assert ignored_hints(message, ServerOptions(rate_limit=True)) == ()
+
+
+def test_the_cache_is_a_hint_without_one() -> None:
+    message = ready(BASE + "response_cache { enable: true }")
+    assert ignored_hints(message) == ("response_cache.enable",)
+    assert ignored_hints(message, ServerOptions(cache=True)) == ()
 
 
 def test_hints_are_listed() -> None:

@@ -24,6 +24,8 @@ COUNTED = {
     "compute_input": (4, 41),
     "compute_infer": (4, 42),
     "compute_output": (4, 43),
+    "cache_hit": (2, 44),
+    "cache_miss": (4, 45),
     "failures": {"BACKEND": 1},
     "batches": [(1, (1, 1), (1, 2), (1, 3)), (4, (1, 40), (1, 40), (1, 40))],
     "responses": {
@@ -148,7 +150,7 @@ def test_statistics_in_tritons_form(repository: FakeRepository) -> None:
     row = stats[0]
     assert (row["last_inference"], row["inference_count"], row["execution_count"]) == (1234, 5, 2)
     assert row["inference_stats"]["success"] == {"count": 4, "ns": 400}
-    assert row["inference_stats"]["cache_hit"] == {"count": 0, "ns": 0}
+    assert row["inference_stats"]["cache_hit"] == {"count": 2, "ns": 44}
     assert row["batch_stats"][1] == {
         "batch_size": 4,
         "compute_input": {"count": 1, "ns": 40},

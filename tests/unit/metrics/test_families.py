@@ -22,6 +22,8 @@ COUNTED: dict[str, Any] = {
     "compute_input": (5, 2_000),
     "compute_infer": (5, 3_000),
     "compute_output": (5, 999),
+    "cache_hit": (3, 4_000),
+    "cache_miss": (6, 5_000),
     "failures": {"BACKEND": 2},
 }
 

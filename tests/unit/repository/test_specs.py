@@ -46,7 +46,9 @@ def test_a_model_and_its_tensors() -> None:
         "max_queue_delay_us": 50,
         "max_queue_size": 9,
         "decoupled": False,
+        "cached": False,
         "sequence": None,
+        "warmups": (),
     }
 
 
@@ -73,3 +75,16 @@ def test_instances_and_their_devices(groups: str, num_gpus: int, expected: list[
     made: Any = specs.instance_specs(config(groups, num_gpus))
     found = [(name, named.get("device_kind", "CPU"), named.get("device_id", 0)) for (name,), named in made]
     assert found == expected
+
+
+def test_what_an_instance_needs_of_the_rate_limiter() -> None:
+    text = """instance_group { passive: true rate_limiter { priority: 3
+      resources [ { name: "R" count: 2 }, { name: "G" global: true count: 1 } ] } }"""
+    made: Any = specs.instance_specs(config(text))
+    assert made[0][1] == {
+        "device_kind": "CPU",
+        "device_id": 0,
+        "resources": {("R", -1): 2, ("G", -2): 1},
+        "priority": 3,
+        "passive": True,
+    }
