@@ -149,17 +149,18 @@ void register_data_plane(py::module_& module) {
            py::kw_only(), py::arg("certificate_chain"), py::arg("key"), py::arg("client_roots") = "")
       .def("check", &check_tls);
   py::class_<ListenOptions>(module, "Listen")
-      .def(
-          py::init([](std::string address, std::uint16_t port, bool reuse_port, std::optional<TlsFiles> tls) {
-            ListenOptions options;
-            options.address = std::move(address);
-            options.port = port;
-            options.reuse_port = reuse_port;
-            options.tls = std::move(tls);
-            return options;
-          }),
-          py::arg("address"), py::arg("port"), py::kw_only(), py::arg("reuse_port") = false,
-          py::arg("tls") = py::none());
+      .def(py::init([](std::string address, std::uint16_t port, bool reuse_port, std::optional<TlsFiles> tls,
+                       const std::string& header_forward) {
+             ListenOptions options;
+             options.address = std::move(address);
+             options.port = port;
+             options.reuse_port = reuse_port;
+             options.tls = std::move(tls);
+             options.forward = HeaderForward(header_forward);
+             return options;
+           }),
+           py::arg("address"), py::arg("port"), py::kw_only(), py::arg("reuse_port") = false,
+           py::arg("tls") = py::none(), py::arg("header_forward") = "");
 
   const DataPlaneOptions defaults;
   py::class_<DataPlaneObject, std::shared_ptr<DataPlaneObject>>(module, "DataPlane")

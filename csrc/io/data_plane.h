@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "io/bridge.h"
 #include "io/tls_context.h"
+#include "protocol/header_forward.h"
 #include "protocol/v2_http.h"
 
 namespace naiad {
@@ -21,6 +22,7 @@ struct ListenOptions {
   bool reuse_port = false;
   int backlog = 1024;
   std::optional<TlsFiles> tls;  // without: plain
+  HeaderForward forward{};      // fields of the header, or of the metadata, that models see
 };
 
 // Bounds of an HTTP/2 connection.

@@ -32,11 +32,13 @@ void complete_grpc_prefix(WireMessage& message) {
                     message.size_bytes() - kGrpcPrefixBytes);
 }
 
-GrpcCall::GrpcCall(GrpcConnection& connection, const GrpcHead& head)
+GrpcCall::GrpcCall(GrpcConnection& connection, GrpcHead& head)
     : connection_(connection),
       unknown_coding_(!read_content_encoding(head.encoding(), coding_).ok()),
       deadline_ns_(deadline_of(head, connection.context.loop.clock().now_ns())),
-      bad_timeout_(head.bad_timeout()) {}
+      bad_timeout_(head.bad_timeout()) {
+  if (head.is_inference()) forwarded_ = head.take_metadata();
+}
 
 GrpcCall::~GrpcCall() = default;
 
@@ -225,6 +227,9 @@ Status GrpcCall::submit(GrpcMessage& message, std::uint32_t number, std::string_
   auto request = std::make_unique<Request>();
   request->body = message.block;
   Status status = decode_v2_grpc(message.bytes(), context().pool, context().options.decode, *request);
+  for (const auto& [name, value] : forwarded_) {
+    if (status.ok()) status = context().options.grpc.forward.add(name, value, *request);
+  }
   if (status.ok()) {
     request->deadline_ns = deadline_ns_;
     request->refusal_of_many = refusal_of_many;

@@ -38,7 +38,8 @@ struct GrpcConnection {
 // messages is the business of the classes derived from it. I/O thread.
 class GrpcCall : public H2Stream {
  public:
-  GrpcCall(GrpcConnection& connection, const GrpcHead& head);
+  // What is kept of an inference's metadata is forwarded with each of its requests.
+  GrpcCall(GrpcConnection& connection, GrpcHead& head);
   ~GrpcCall() override;
 
   // The answer to the request submitted under `number`.
@@ -105,6 +106,7 @@ class GrpcCall : public H2Stream {
   bool unknown_coding_ = false;
   std::uint64_t deadline_ns_ = 0;
   bool bad_timeout_ = false;
+  ControlCall::Metadata forwarded_;
   bool ended_ = false;        // the client has said all
   bool half_closed_ = false;  // and the method knows
   bool done_ = false;

@@ -7,14 +7,16 @@
 #include <string_view>
 
 #include "io/bridge.h"
+#include "protocol/header_forward.h"
 
 namespace naiad {
 
-// The head of a gRPC request, collected field by field. Metadata is kept for methods that Python handles;
-// inference needs none of it.
+// The head of a gRPC request, collected field by field. Metadata is kept for methods that Python handles; for
+// inference what is forwarded to the model.
 class GrpcHead {
  public:
-  explicit GrpcHead(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+  // `forward` outlives it.
+  GrpcHead(std::size_t max_bytes, const HeaderForward& forward) : max_bytes_(max_bytes), forward_(forward) {}
 
   void add(std::string_view name, std::string_view value);
 
@@ -33,6 +35,8 @@ class GrpcHead {
   bool is_model_infer() const { return path_ == "/inference.GRPCInferenceService/ModelInfer"; }
   bool is_model_stream_infer() const { return path_ == "/inference.GRPCInferenceService/ModelStreamInfer"; }
 
+  bool is_inference() const { return is_model_infer() || is_model_stream_infer(); }
+
   // What the client's application sent along; binary values as they are on the wire (base64).
   ControlCall::Metadata take_metadata() { return std::move(metadata_); }
 
@@ -40,6 +44,7 @@ class GrpcHead {
   bool add_own(std::string_view name, std::string_view value);
 
   const std::size_t max_bytes_;
+  const HeaderForward& forward_;
   std::size_t num_bytes_ = 0;
   std::string path_;
   std::string encoding_;

@@ -63,7 +63,9 @@ class GrpcSession final : public Session, Stream::User, InFlight::Taker, H2Conne
   GrpcCall* call_of(std::uint64_t mark) const {
     return dynamic_cast<GrpcCall*>(h2_.find(static_cast<std::int32_t>(mark >> 32)));
   }
-  void on_head() override { head_.emplace(context_.options.http2.max_metadata_bytes); }
+  void on_head() override {
+    head_.emplace(context_.options.http2.max_metadata_bytes, context_.options.grpc.forward);
+  }
   void on_field(std::string_view name, std::string_view value) override { head_->add(name, value); }
   std::unique_ptr<H2Stream> on_request() override;
   void on_output() override;

@@ -215,6 +215,12 @@ Status HttpSession::submit() {
   request->body = body_.owner();
   name_model(*request);
   Status status = decode(*request);
+  const HeaderForward& forward = context_.options.http.forward;
+  if (status.ok() && forward.forwards_any()) {
+    for (const Http1Field& field : head_.fields) {
+      if (status.ok()) status = forward.add(field.name, field.value, *request);
+    }
+  }
   if (!status.ok()) return status;
   context_.in_flight.add(*request, *this, 0);
   status = context_.engine.submit(request);

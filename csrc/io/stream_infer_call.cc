@@ -12,7 +12,7 @@ constexpr std::size_t kMaxUnsentBytes = 1UL << 20;
 
 }  // namespace
 
-StreamInferCall::StreamInferCall(GrpcConnection& connection, const GrpcHead& head, std::size_t max_waiting)
+StreamInferCall::StreamInferCall(GrpcConnection& connection, GrpcHead& head, std::size_t max_waiting)
     : GrpcCall(connection, head), max_waiting_(max_waiting), strict_(head.strict_errors()) {}
 
 bool StreamInferCall::may_begin() const {

@@ -12,7 +12,7 @@ namespace naiad {
 // client asked for strict errors: then the first failure ends the call. I/O thread.
 class StreamInferCall final : public GrpcCall {
  public:
-  StreamInferCall(GrpcConnection& connection, const GrpcHead& head, std::size_t max_waiting);
+  StreamInferCall(GrpcConnection& connection, GrpcHead& head, std::size_t max_waiting);
 
   void on_answer(std::uint32_t number, std::unique_ptr<Request> request, Response response) override;
   void on_response(std::uint32_t number, const Request& request, Response response) override;

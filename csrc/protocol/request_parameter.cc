@@ -1,6 +1,7 @@
 #include "protocol/request_parameter.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <string>
@@ -89,6 +90,13 @@ Status set_request_parameter(std::string_view name, ParameterValue value, Reques
   }
   request.parameters.push_back({std::string(name), std::move(value)});
   return {};
+}
+
+bool is_reserved_parameter(std::string_view name) {
+  static constexpr std::string_view kReserved[] = {"sequence_id", "sequence_start", "sequence_end",
+                                                   "priority",    "timeout",        "binary_data_output",
+                                                   "headers"};
+  return name.starts_with("triton_") || std::ranges::find(kReserved, name) != std::end(kReserved);
 }
 
 Status set_num_classes(const ParameterValue& value, WantedOutput& output) {

@@ -22,6 +22,9 @@ constexpr std::size_t kMaxRank = 64;
 // caller bounds its calls by kMaxParameters. Any thread.
 Status set_request_parameter(std::string_view name, ParameterValue value, Request& request);
 
+// Whether a request-level parameter of that name has a meaning of its own. Any thread.
+bool is_reserved_parameter(std::string_view name);
+
 // What Triton answers to a parameter that is neither a number, a bool nor a string. Any thread.
 Status parameter_type_error(std::string_view name);
 

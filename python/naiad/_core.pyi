@@ -366,8 +366,16 @@ class Tls:
 class Listen:
     """Where one protocol is served; port 0 takes a free one. Without `tls` it is served plain."""
     def __init__(
-        self, address: str, port: int, *, reuse_port: bool = False, tls: Tls | None = None
-    ) -> None: ...
+        self,
+        address: str,
+        port: int,
+        *,
+        reuse_port: bool = False,
+        tls: Tls | None = None,
+        header_forward: str = "",
+    ) -> None:
+        """`header_forward`: a regular expression of ECMAScript; models see header fields (metadata) in whose
+        names it is found as parameters. Raises InvalidArgument when it is none."""
 
 @final
 class ControlCall:

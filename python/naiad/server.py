@@ -190,7 +190,9 @@ def _listen(port: HttpSettings | GrpcSettings) -> core.Listen | None:
     if not port.enabled:
         return None
     tls = None if port.tls is None else _tls_of(port.tls)
-    return core.Listen(port.address, port.port, reuse_port=port.reuse_port, tls=tls)
+    return core.Listen(
+        port.address, port.port, reuse_port=port.reuse_port, tls=tls, header_forward=port.header_forward
+    )
 
 
 def _data_plane(built: Core, settings: ServerSettings) -> core.DataPlane:

@@ -57,6 +57,8 @@ class HttpSettings:
     reuse_port: bool = False
     max_input_size_bytes: int = DEFAULT_MAX_INPUT_SIZE_BYTES
     """Bound of a request body, of its inflated form too."""
+    header_forward: str = ""
+    """A regular expression: models see the header fields in whose names it is found, as parameters."""
     tls: TlsSettings | None = None
 
 
@@ -72,6 +74,8 @@ class GrpcSettings:
     """A client that is silent so long is pinged."""
     keepalive_timeout_ms: int = 20_000
     """And cut off when it does not answer in this time."""
+    header_forward: str = ""
+    """As of HTTP, for metadata."""
     tls: TlsSettings | None = None
 
 

@@ -151,6 +151,15 @@ def serve(
     http_max_input_size: Annotated[
         int, _flag("--http-max-input-size", _HTTP, "Largest request body in bytes, inflated too.", min=1)
     ] = _HTTP_DEFAULTS.max_input_size_bytes,
+    http_header_forward_pattern: Annotated[
+        str,
+        _flag(
+            "--http-header-forward-pattern",
+            _HTTP,
+            "Models see header fields with such names.",
+            metavar="REGEX",
+        ),
+    ] = "",
     http_use_ssl: Annotated[Switch, _switch("--http-use-ssl", _HTTP, "Serve over TLS.")] = _OFF,
     http_use_ssl_mutual: Annotated[
         Switch,
@@ -176,6 +185,12 @@ def serve(
     grpc_keepalive_timeout: Annotated[
         int, _flag("--grpc-keepalive-timeout", _GRPC, "Milliseconds to wait for the answer to a ping.", min=1)
     ] = _GRPC_DEFAULTS.keepalive_timeout_ms,
+    grpc_header_forward_pattern: Annotated[
+        str,
+        _flag(
+            "--grpc-header-forward-pattern", _GRPC, "Models see metadata with such names.", metavar="REGEX"
+        ),
+    ] = "",
     grpc_use_ssl: Annotated[Switch, _switch("--grpc-use-ssl", _GRPC, "Serve over TLS.")] = _OFF,
     grpc_use_ssl_mutual: Annotated[
         Switch,
@@ -277,6 +292,7 @@ def serve(
             port=http_port,
             reuse_port=reuse_http_port.on,
             max_input_size_bytes=http_max_input_size,
+            header_forward=http_header_forward_pattern,
             tls=http_tls.settings(),
         ),
         grpc=GrpcSettings(
@@ -286,6 +302,7 @@ def serve(
             reuse_port=reuse_grpc_port.on,
             keepalive_time_ms=grpc_keepalive_time,
             keepalive_timeout_ms=grpc_keepalive_timeout,
+            header_forward=grpc_header_forward_pattern,
             tls=grpc_tls.settings(),
         ),
         io=IoSettings(

@@ -82,10 +82,14 @@ def test_the_models() -> None:
         'nv_inference_compute_input_duration_us{model="m",version="1"} 2',
         'nv_inference_compute_infer_duration_us{model="m",version="1"} 3',
         'nv_inference_compute_output_duration_us{model="m",version="1"} 0',
+        'nv_cache_num_hits_per_model{model="m",version="1"} 3',
+        'nv_cache_num_misses_per_model{model="m",version="1"} 6',
+        'nv_cache_hit_duration_per_model{model="m",version="1"} 4',
+        'nv_cache_miss_duration_per_model{model="m",version="1"} 5',
         'nv_inference_pending_request_count{model="m",version="1"} 7',
         'nv_model_load_duration_secs{model="m",version="1"} 0.25',
     ]
-    assert len(list(text_string_to_metric_families(text))) == 11
+    assert len(list(text_string_to_metric_families(text))) == 15
 
 
 def test_latencies_can_be_left_out() -> None:
