@@ -46,7 +46,8 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
                           bool dynamic_batching, std::vector<std::uint32_t> preferred_batch_sizes,
                           std::uint64_t max_queue_delay_us, std::size_t max_queue_size, bool decoupled,
                           bool cached, std::shared_ptr<SequenceSpec> sequence,
-                          std::vector<WarmupSample> warmups) {
+                          std::vector<WarmupSample> warmups, bool preserve_ordering,
+                          std::vector<QueuePolicy> levels, std::uint32_t default_priority) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
@@ -64,6 +65,9 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
   spec.batching.max_queue_delay_ns = max_queue_delay_us * 1000;
   spec.decoupled = decoupled;
   spec.cached = cached;
+  spec.batching.preserve_ordering = preserve_ordering;
+  spec.batching.levels = std::move(levels);
+  spec.batching.default_priority = default_priority;
   spec.warmups = std::move(warmups);
   spec.sequence = std::move(sequence);
   spec.max_queue_size = max_queue_size == 0 ? kDefaultQueueSize : max_queue_size;
@@ -189,6 +193,14 @@ void register_specs(py::module_& module) {
         return std::vector<std::int64_t>(spec.dims.begin(), spec.dims.end());
       });
 
+  py::class_<QueuePolicy>(module, "QueuePolicy")
+      .def(py::init(
+               [](bool delays, std::uint64_t default_timeout_us, bool allow_override, std::size_t max_size) {
+                 return QueuePolicy{delays, default_timeout_us * 1000, allow_override, max_size};
+               }),
+           py::kw_only(), py::arg("delays") = false, py::arg("default_timeout_us") = 0,
+           py::arg("allow_override") = true, py::arg("max_size") = 0);
+
   py::class_<SequenceSpec, std::shared_ptr<SequenceSpec>>(module, "SequenceSpec")
       .def(py::init(&make_sequence_spec), py::kw_only(), py::arg("direct"), py::arg("max_idle_us"),
            py::arg("iterative") = false, py::arg("max_candidates") = 0,
@@ -211,7 +223,9 @@ void register_specs(py::module_& module) {
            py::arg("dynamic_batching") = false,
            py::arg("preferred_batch_sizes") = std::vector<std::uint32_t>{}, py::arg("max_queue_delay_us") = 0,
            py::arg("max_queue_size") = 0, py::arg("decoupled") = false, py::arg("cached") = false,
-           py::arg("sequence") = py::none(), py::arg("warmups") = std::vector<WarmupSample>{})
+           py::arg("sequence") = py::none(), py::arg("warmups") = std::vector<WarmupSample>{},
+           py::arg("preserve_ordering") = false, py::arg("levels") = std::vector<QueuePolicy>{},
+           py::arg("default_priority") = 0)
       .def_readonly("decoupled", &ModelSpec::decoupled)
       .def_readonly("name", &ModelSpec::name)
       .def_readonly("version", &ModelSpec::version);

@@ -39,6 +39,7 @@ std::shared_ptr<Model> Engine::start(ModelSpec spec, const BackendFactory& facto
                                        ModelNeighbours{cache_.get(), limiter_.get()});
   const std::unique_lock lock(mutex_);
   running_.push_back(model);
+  sweeper_.add(model);
   return model;
 }
 
@@ -48,6 +49,7 @@ std::shared_ptr<Model> Engine::start_ensemble(ModelSpec spec, EnsemblePlan plan)
       std::make_shared<Model>(std::move(spec), std::move(plan), std::move(submit), clock_, cache_.get());
   const std::unique_lock lock(mutex_);
   running_.push_back(model);
+  sweeper_.add(model);
   return model;
 }
 
@@ -115,8 +117,11 @@ Status Engine::submit(std::unique_ptr<Request>& request) {
     // ensemble is submitted within the submission of another request.
     model->pin();
   }
+  const bool timed =
+      request->deadline_ns != 0 || request->timeout_us != 0 || model->spec().batching.times_out();
   Status status = model->submit(request);
   model->unpin();
+  if (timed && status.ok()) sweeper_.nudge();
   return status;
 }
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "engine/model.h"
 #include "engine/response_cache.h"
+#include "engine/sweeper.h"
 #include "memory/tensor_pool.h"
 
 namespace naiad {
@@ -77,6 +78,7 @@ class Engine {
   mutable std::shared_mutex mutex_;
   std::map<std::string, Versions, std::less<>> published_;
   std::vector<std::shared_ptr<Model>> running_;
+  Sweeper sweeper_;  // last: its thread ends before the models do
 };
 
 }  // namespace naiad

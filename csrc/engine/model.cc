@@ -150,6 +150,17 @@ bool Model::try_run_here(std::unique_ptr<Request>& request) {
   return false;
 }
 
+bool Model::sweep() {
+  std::vector<DroppedRequest> gone;
+  const bool again = scheduler_->sweep(gone);
+  for (DroppedRequest& each : gone) {
+    dropped(each);
+    CompletionSink* const sink = each.request->sink;
+    sink->complete(std::move(each.request), Response{std::move(each.status), {}, {}});
+  }
+  return again;
+}
+
 void Model::stop(bool drain) {
   scheduler_->close(drain);
   scheduler_->wait_ended();

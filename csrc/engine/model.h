@@ -55,6 +55,10 @@ class Model final : private InstanceObserver, private CompletionSink {
   // have ended; idempotent. Any thread but an instance's own.
   void stop(bool drain);
 
+  // Answers those whose time in the queue is over. Whether others that wait have one: then it is to be called
+  // again soon. Any thread.
+  bool sweep();
+
   // Counts who is about to submit to it, having looked it up: see Engine::submit. Any thread.
   void pin() { pins_.fetch_add(1, std::memory_order_seq_cst); }
   void unpin() { pins_.fetch_sub(1, std::memory_order_seq_cst); }

@@ -37,6 +37,8 @@ Outgoing make_error_answer(int status, std::string_view message, const AnswerFra
   std::string body;
   append_error_body(body, message);
   std::array<Http1Field, 2> fields{Http1Field{"Content-Type", kJson}, {}};
+  // What is full now is soon not so: clients that know the field come again by themselves.
+  if (status == 503 && !hint) hint = {"Retry-After", "1"};
   if (hint) fields[1] = *hint;
   Outgoing outgoing;
   std::string& text = outgoing.message.text();

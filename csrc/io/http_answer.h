@@ -20,7 +20,7 @@ struct AnswerFraming {
   bool head_request = false;
 };
 
-// {"error": message} under `status`; `hint` is one more field. Any thread.
+// {"error": message} under `status`; `hint` is one more field, Retry-After of a 503 without one. Any thread.
 Outgoing make_error_answer(int status, std::string_view message, const AnswerFraming& framing,
                            std::optional<Http1Field> hint = {});
 

@@ -11,6 +11,7 @@
 
 #include "base/dtype.h"
 #include "memory/shape.h"
+#include "request/queue_policy.h"
 #include "request/sequence_spec.h"
 
 namespace naiad {
@@ -40,6 +41,17 @@ struct BatchingSpec {
   bool dynamic = false;                           // false: one request at a time
   std::vector<std::uint32_t> preferred_num_rows;  // ascending; empty: max_batch_size alone
   std::uint64_t max_queue_delay_ns = 0;
+  bool preserve_ordering = false;      // answers go home in the order in which requests came
+  std::vector<QueuePolicy> levels;     // by priority, 1 first; empty: one, with no policy
+  std::uint32_t default_priority = 0;  // of a request that names none, or one that there is not
+
+  // Whether a request may wait too long without having said so.
+  bool times_out() const {
+    for (const QueuePolicy& level : levels) {
+      if (level.default_timeout_ns != 0) return true;
+    }
+    return false;
+  }
 };
 
 // What the core has to know of one version of a model: fixed while it is loaded. Made from config.pbtxt by

@@ -85,6 +85,9 @@ struct Request {
   // Under which its answer is kept, of a model whose answers are.
   Digest128 cache_key;
 
+  // When its time in the queue is over, by the policy of its queue; steady clock, 0 = never.
+  std::uint64_t expires_ns = 0;
+
   // The way home.
   CompletionSink* sink = nullptr;
   std::uint64_t tag = 0;                // the sink's own mark

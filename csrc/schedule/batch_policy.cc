@@ -17,7 +17,9 @@ BatchDecision decide_batch(const BatchRules& rules, std::span<const WaitingReque
   if (preferred != 0) return {preferred, {}};
 
   const bool full = !can_grow || num_rows >= rules.preferred_rows.back();
-  const std::uint64_t due_ns = waiting.front().queued_ns + rules.max_delay_ns;
+  const std::uint64_t oldest_ns =
+      std::ranges::min_element(waiting, {}, &WaitingRequest::queued_ns)->queued_ns;
+  const std::uint64_t due_ns = oldest_ns + rules.max_delay_ns;
   if (full || now_ns >= due_ns) return {waiting.size(), {}};
   return {0, due_ns};
 }

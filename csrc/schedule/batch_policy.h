@@ -27,9 +27,9 @@ struct BatchDecision {
   std::optional<std::uint64_t> wait_until_ns;
 };
 
-// Decides on the requests at the head of the queue which may share a batch, oldest first; their rows together
-// do not exceed max_rows. `can_grow` is false when the request behind them does not fit in (another shape, or
-// too many rows), so that waiting cannot make this batch larger. Pure; any thread.
+// Decides on the requests at the head of the queue which may share a batch, in the order in which they are to
+// run; their rows together do not exceed max_rows. `can_grow` is false when the request behind them does not
+// fit in (another shape, or too many rows), so that waiting cannot make this batch larger. Pure; any thread.
 //
 // The rule is that of Triton's dynamic batcher (model_configuration.md, "Dynamic Batcher") with one mend:
 //  1. the largest preferred size that a prefix hits exactly is taken at once;

@@ -10,8 +10,12 @@ Status cancelled_in_queue() {
   return {Code::kCancelled, "Request was cancelled before it ran"};
 }
 
-Status expired_in_queue() {
+Status deadline_passed_in_queue() {
   return {Code::kDeadlineExceeded, "Deadline Exceeded"};
+}
+
+Status timed_out_in_queue() {
+  return {Code::kUnavailable, "Request timeout expired"};
 }
 
 Status unloaded_in_queue(const ModelSpec& model) {

@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/checked.h"
 #include "schedule/drop_status.h"
 #include "schedule/same_shape.h"
 
 namespace naiad {
 namespace {
+
+// After a look at all that waits for what is due, the next one is not before this time: many deadlines do not
+// cost a look each.
+constexpr std::uint64_t kLookAgainNs = 1'000'000;
 
 BatchRules rules_of(const ModelSpec& model) {
   BatchRules rules;
@@ -20,15 +25,68 @@ BatchRules rules_of(const ModelSpec& model) {
   return rules;
 }
 
+std::size_t num_levels(const ModelSpec& model) {
+  return std::max<std::size_t>(1, model.batching.levels.size());
+}
+
+std::uint64_t earliest(std::uint64_t a_ns, std::uint64_t b_ns) {
+  if (a_ns == 0 || b_ns == 0) return a_ns + b_ns;
+  return std::min(a_ns, b_ns);
+}
+
+// When the request's time in the queue is over; 0: never.
+std::uint64_t expiry_of(const Request& request, const QueuePolicy& policy) {
+  std::uint64_t timeout_ns = policy.default_timeout_ns;
+  if (policy.allow_override && request.timeout_us != 0) {
+    const auto own_ns = checked_mul<std::uint64_t>(request.timeout_us, 1000);
+    if (own_ns && (timeout_ns == 0 || *own_ns < timeout_ns)) timeout_ns = *own_ns;
+  }
+  if (timeout_ns == 0) return 0;
+  return checked_add(request.timestamps.queued_ns, timeout_ns).value_or(0);
+}
+
+std::uint64_t due_of(const Request& request) {
+  return earliest(request.deadline_ns, request.expires_ns);
+}
+
 }  // namespace
 
-DynamicScheduler::DynamicScheduler(const ModelSpec& model, const Clock& clock)
-    : model_(model), clock_(clock), rules_(rules_of(model)), queue_(model.max_queue_size) {}
+DynamicScheduler::DynamicScheduler(const ModelSpec& model, const Clock& clock, std::size_t num_instances)
+    : model_(model),
+      clock_(clock),
+      rules_(rules_of(model)),
+      reach_(std::clamp<std::size_t>(rules_.max_rows * 4, 64, 1024)),
+      levels_(num_levels(model)),
+      order_(model.batching.preserve_ordering && num_instances > 0 ? std::make_unique<ResponseOrder>()
+                                                                   : nullptr),
+      queue_(model.max_queue_size),
+      line_(num_levels(model)) {
+  for (std::size_t i = 0; i < model.batching.levels.size(); ++i) levels_[i].policy = model.batching.levels[i];
+}
+
+std::size_t DynamicScheduler::level_of(const Request& request) const {
+  const std::uint64_t priority = request.priority;
+  if (priority >= 1 && priority <= levels_.size()) return priority - 1;
+  return std::min<std::size_t>(levels_.size(), std::max(1U, model_.batching.default_priority)) - 1;
+}
 
 Status DynamicScheduler::try_submit(std::unique_ptr<Request>& request) {
+  Level& level = levels_[level_of(*request)];
+  const std::size_t ahead = level.num_waiting.fetch_add(1, std::memory_order_relaxed);
+  if (level.policy.max_size != 0 && ahead >= level.policy.max_size) {
+    level.num_waiting.fetch_sub(1, std::memory_order_relaxed);
+    return queue_full();
+  }
   request->timestamps.queued_ns = clock_.now_ns();
-  request->deadline_ns = deadline_of(*request);
-  return queue_.try_push(request);
+  request->expires_ns = expiry_of(*request, level.policy);
+  const bool is_timed = due_of(*request) != 0;
+  if (is_timed) num_timed_.fetch_add(1, std::memory_order_relaxed);
+  Status status = queue_.try_push(request);
+  if (!status.ok()) {
+    if (is_timed) num_timed_.fetch_sub(1, std::memory_order_relaxed);
+    level.num_waiting.fetch_sub(1, std::memory_order_relaxed);
+  }
+  return status;
 }
 
 std::optional<Batch> DynamicScheduler::next(std::size_t /*instance*/) {
@@ -55,6 +113,17 @@ std::optional<Batch> DynamicScheduler::try_next() {
   return form(wait_until_ns);
 }
 
+bool DynamicScheduler::sweep(std::vector<DroppedRequest>& dropped) {
+  if (num_timed_.load(std::memory_order_relaxed) == 0) return false;
+  // Held: an instance is there, and looks itself.
+  const std::unique_lock lock(former_, std::try_to_lock);
+  if (!lock) return true;
+  take_in();
+  drop_dead(clock_.now_ns(), dropped);
+  queue_.forget(dropped.size());
+  return true;
+}
+
 void DynamicScheduler::close(bool drain) {
   if (!drain) discard_.store(true, std::memory_order_seq_cst);
   queue_.close();
@@ -62,63 +131,163 @@ void DynamicScheduler::close(bool drain) {
 
 std::optional<Batch> DynamicScheduler::form(std::optional<std::uint64_t>& wait_until_ns) {
   wait_until_ns.reset();
-  while (auto request = queue_.try_pop()) pending_.push_back(std::move(request));
+  take_in();
   std::vector<DroppedRequest> dropped;
   const std::uint64_t now_ns = clock_.now_ns();
-  const bool can_grow = look_ahead(now_ns, dropped);
-  std::size_t count = std::min<std::size_t>(head_.size(), 1);
-  if (model_.batching.dynamic) {
-    const BatchDecision decision = decide_batch(rules_, head_, can_grow, now_ns);
-    wait_until_ns = decision.wait_until_ns;
-    count = decision.take;
-    // Those at the head that expire while they wait for company are dropped in time.
-    if (wait_until_ns && first_deadline_ns_ != 0)
-      wait_until_ns = std::min(*wait_until_ns, first_deadline_ns_);
+  drop_dead(now_ns, dropped);
+  look_ahead(now_ns, dropped);
+  choose(now_ns, wait_until_ns);
+  const bool waits = group_.places.empty();
+  // Those that expire while they wait for company are dropped in time.
+  if (waits && first_due_ns_ != 0) {
+    wait_until_ns = std::min(wait_until_ns.value_or(first_due_ns_), first_due_ns_);
   }
-  if (count == 0 && dropped.empty()) return std::nullopt;
-  return take(count, std::move(dropped));
+  if (waits && dropped.empty()) return std::nullopt;
+  return take(std::move(dropped));
 }
 
-bool DynamicScheduler::look_ahead(std::uint64_t now_ns, std::vector<DroppedRequest>& dropped) {
-  head_.clear();
-  first_deadline_ns_ = 0;
-  std::uint32_t num_rows = 0;
+void DynamicScheduler::take_in() {
+  while (auto request = queue_.try_pop()) {
+    if (order_) order_->enter(*request);
+    note_due(*request);
+    const std::size_t level = level_of(*request);
+    line_.push(std::move(request), level);
+  }
+}
+
+void DynamicScheduler::note_due(const Request& request) {
+  first_due_ns_ = earliest(first_due_ns_, due_of(request));
+}
+
+void DynamicScheduler::drop_dead(std::uint64_t now_ns, std::vector<DroppedRequest>& dropped) {
   const bool discard = discard_.load(std::memory_order_seq_cst);
-  for (std::size_t i = 0; i < pending_.size() && num_rows < rules_.max_rows;) {
-    const Request& request = *pending_[i];
-    const bool gone = request.is_cancelled();
-    if (discard || gone || (request.deadline_ns != 0 && now_ns >= request.deadline_ns)) {
-      dropped.push_back({std::move(pending_[i]), discard ? unloaded_in_queue(model_)
-                                                 : gone  ? cancelled_in_queue()
-                                                         : expired_in_queue()});
-      pending_.erase(pending_.begin() + static_cast<std::ptrdiff_t>(i));
-      continue;
+  if (!discard && (first_due_ns_ == 0 || now_ns < first_due_ns_)) return;
+  first_due_ns_ = 0;
+  Place place;
+  bool there = line_.first(place);
+  while (there) {
+    if (is_dead(place, now_ns, dropped)) {
+      there = line_.settle(place);
+    } else {
+      note_due(line_.at(place));
+      there = line_.next(place);
     }
-    if (request.num_rows > rules_.max_rows - num_rows || !batch_together(*pending_.front(), request)) {
-      return false;
+  }
+  if (first_due_ns_ != 0) first_due_ns_ = std::max(first_due_ns_, now_ns + kLookAgainNs);
+}
+
+bool DynamicScheduler::is_dead(Place& place, std::uint64_t now_ns, std::vector<DroppedRequest>& dropped) {
+  Request& request = line_.at(place);
+  Status status;
+  if (discard_.load(std::memory_order_relaxed)) {
+    status = unloaded_in_queue(model_);
+  } else if (request.is_cancelled()) {
+    status = cancelled_in_queue();
+  } else if (request.deadline_ns != 0 && now_ns >= request.deadline_ns) {
+    status = deadline_passed_in_queue();
+  } else if (request.expires_ns != 0 && now_ns >= request.expires_ns) {
+    const std::size_t level = line_.level(place);
+    if (levels_[level].policy.delays) {
+      request.expires_ns = 0;
+      if (request.deadline_ns == 0) num_timed_.fetch_sub(1, std::memory_order_relaxed);
+      line_.delay(place);
+      return true;
     }
-    if (request.deadline_ns != 0 && (first_deadline_ns_ == 0 || request.deadline_ns < first_deadline_ns_)) {
-      first_deadline_ns_ = request.deadline_ns;
+    status = timed_out_in_queue();
+  } else {
+    return false;
+  }
+  const std::size_t level = line_.level(place);
+  dropped.push_back({line_.take(place), std::move(status)});
+  forget(*dropped.back().request, level);
+  return true;
+}
+
+void DynamicScheduler::look_ahead(std::uint64_t now_ns, std::vector<DroppedRequest>& dropped) {
+  // What was cancelled is found when it comes near.
+  Place place;
+  bool there = line_.first(place);
+  for (std::size_t seen = 0; there && seen < reach_;) {
+    if (is_dead(place, now_ns, dropped)) {
+      there = line_.settle(place);
+    } else {
+      ++seen;
+      if (!model_.batching.dynamic) return;
+      there = line_.next(place);
+    }
+  }
+}
+
+void DynamicScheduler::gather(Place seed) {
+  group_.places.assign(1, seed);
+  // Once the queue is closed nothing more will come, so there is nothing to wait for.
+  group_.can_grow = !queue_.closed();
+  const Request& first = line_.at(seed);
+  std::uint32_t num_rows = first.num_rows;
+  Place place = seed;
+  for (std::size_t seen = 1; seen < reach_ && num_rows < rules_.max_rows && line_.next(place); ++seen) {
+    const Request& request = line_.at(place);
+    if (!batch_together(first, request)) continue;
+    if (request.num_rows > rules_.max_rows - num_rows) {
+      group_.can_grow = false;
+      return;
     }
     num_rows += request.num_rows;
-    head_.push_back({request.num_rows, request.timestamps.queued_ns});
-    ++i;
+    group_.places.push_back(place);
   }
-  // Once the queue is closed nothing more will come, so there is nothing to wait for.
-  return !queue_.closed();
 }
 
-Batch DynamicScheduler::take(std::size_t count, std::vector<DroppedRequest> dropped) {
-  Batch batch;
-  batch.requests.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    batch.requests.push_back(std::move(pending_.front()));
-    pending_.pop_front();
+void DynamicScheduler::choose(std::uint64_t now_ns, std::optional<std::uint64_t>& wait_until_ns) {
+  group_.places.clear();
+  Place seed;
+  bool there = line_.first(seed);
+  if (!there) return;
+  if (!model_.batching.dynamic) {
+    group_.places.push_back(seed);
+    return;
   }
-  if (count != 0) num_taken_.fetch_add(1, std::memory_order_seq_cst);
-  queue_.forget(count + dropped.size());
+  tried_.clear();  // one of each shape that waits for company
+  for (std::size_t seen = 0; there && seen < reach_; ++seen, there = line_.next(seed)) {
+    const Request& first = line_.at(seed);
+    const auto is_like = [&](const Request* other) { return batch_together(*other, first); };
+    if (std::ranges::any_of(tried_, is_like)) continue;
+    tried_.push_back(&first);
+    gather(seed);
+    head_.clear();
+    for (const Place& place : group_.places) {
+      const Request& request = line_.at(place);
+      head_.push_back({request.num_rows, request.timestamps.queued_ns});
+    }
+    const BatchDecision decision = decide_batch(rules_, head_, group_.can_grow, now_ns);
+    if (decision.take != 0) {
+      group_.places.resize(decision.take);
+      return;
+    }
+    if (decision.wait_until_ns) {
+      wait_until_ns = std::min(wait_until_ns.value_or(*decision.wait_until_ns), *decision.wait_until_ns);
+    }
+  }
+  group_.places.clear();
+}
+
+Batch DynamicScheduler::take(std::vector<DroppedRequest> dropped) {
+  const std::vector<Place>& places = group_.places;
+  Batch batch;
+  batch.requests.resize(places.size());
+  // From the last: what is taken moves only what stands behind it.
+  for (std::size_t i = places.size(); i-- > 0;) {
+    batch.requests[i] = line_.take(places[i]);
+    forget(*batch.requests[i], line_.level(places[i]));
+  }
+  if (!places.empty()) num_taken_.fetch_add(1, std::memory_order_seq_cst);
+  queue_.forget(places.size() + dropped.size());
   batch.dropped = std::move(dropped);
   return batch;
+}
+
+void DynamicScheduler::forget(const Request& request, std::size_t level) {
+  levels_[level].num_waiting.fetch_sub(1, std::memory_order_relaxed);
+  if (due_of(request) != 0) num_timed_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 bool DynamicScheduler::finished() const {

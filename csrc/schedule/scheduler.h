@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/error.h"
 #include "request/request.h"
@@ -28,6 +29,11 @@ class Scheduler {
 
   // The batch that next() gave has begun to run. Instance thread; once for each batch that has requests.
   virtual void begun() {}
+
+  // Takes out what waits and whose time is over, where no instance looks for it: they may all be at work.
+  // Whether anything that waits has a time at all: then it is to be called again soon. Any thread; never
+  // blocks.
+  virtual bool sweep(std::vector<DroppedRequest>& /*dropped*/) { return false; }
 
   // Takes no new requests; what waits is still run (`drain`) or comes out as dropped. Any thread.
   virtual void close(bool drain) = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -141,6 +142,23 @@ std::optional<Batch> SequenceScheduler::try_next(std::size_t instance) {
   const std::lock_guard lock(mutex_);
   std::optional<std::uint64_t> wait_until_ns;
   return form(instance, wait_until_ns);
+}
+
+bool SequenceScheduler::sweep(std::vector<DroppedRequest>& dropped) {
+  const std::lock_guard lock(mutex_);
+  if (sequences_.empty()) return false;
+  const std::uint64_t now_ns = clock_.now_ns();
+  std::optional<std::uint64_t> next_ns;
+  for (const auto& instance : instances_) {
+    tidy(*instance, now_ns, next_ns);
+    tidy_backlog(*instance, now_ns, next_ns);
+    num_waiting_.fetch_sub(instance->dropped.size(), std::memory_order_relaxed);
+    std::ranges::move(instance->dropped, std::back_inserter(dropped));
+    instance->dropped.clear();
+  }
+  fill_slots();
+  if (closed_ && num_waiting() == 0) wake_all();
+  return next_ns.has_value();
 }
 
 void SequenceScheduler::close(bool drain) {

@@ -39,6 +39,7 @@ class SequenceScheduler final : public Scheduler, private CompletionSink {
   std::optional<Batch> next(std::size_t instance) override;
   // The batch that can be formed now, if one can.
   std::optional<Batch> try_next(std::size_t instance);
+  bool sweep(std::vector<DroppedRequest>& dropped) override;
   void close(bool drain) override;
   std::size_t num_waiting() const override { return num_waiting_.load(std::memory_order_relaxed); }
 

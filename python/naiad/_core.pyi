@@ -55,8 +55,28 @@ class ModelSpec:
         cached: bool = False,
         sequence: SequenceSpec | None = None,
         warmups: Sequence[WarmupSample] = (),
+        preserve_ordering: bool = False,
+        levels: Sequence[QueuePolicy] = (),
+        default_priority: int = 0,
     ) -> None:
-        """`max_queue_size` 0 takes the core's default bound. `sequence` is not changed any more."""
+        """`max_queue_size` 0 takes the core's default bound. `sequence` is not changed any more. `levels`: by
+        priority, 1 first; none: one, with no policy. `default_priority`: of a request that names none of
+        them."""
+
+@final
+class QueuePolicy:
+    """How requests of one priority wait."""
+    def __init__(
+        self,
+        *,
+        delays: bool = False,
+        default_timeout_us: int = 0,
+        allow_override: bool = True,
+        max_size: int = 0,
+    ) -> None:
+        """`delays`: a request whose time is over runs behind all others of its priority, and is refused
+        otherwise. `allow_override`: a request's own timeout counts where it is shorter, or there is no other.
+        `max_size` 0: as many as the model's queue holds."""
 
 @final
 class WarmupSample:

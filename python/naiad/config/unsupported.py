@@ -15,7 +15,6 @@ from naiad import protos
 from naiad.errors import Unsupported
 
 _KIND = protos.ModelInstanceGroup
-_DELAY = protos.message_class("inference.ModelQueuePolicy").DELAY
 
 
 @dataclass(frozen=True)
@@ -40,21 +39,7 @@ def _any_group(used: Callable[[Any], object]) -> Callable[[Any, ServerOptions], 
     return lambda config, options: any(bool(used(group)) for group in config.instance_group)
 
 
-def _batching(used: Callable[[Any], object]) -> Callable[[Any, ServerOptions], bool]:
-    return lambda config, options: bool(used(config.dynamic_batching))
-
-
-def _queue_policy(used: Callable[[Any], object]) -> Callable[[Any, ServerOptions], bool]:
-    return lambda config, options: bool(used(config.dynamic_batching.default_queue_policy))
-
-
-def _several_instances(config: Any) -> bool:
-    count: int = sum(group.count * max(1, len(group.gpus)) for group in config.instance_group)
-    return count > 1
-
-
-# dynamic_batching.default_queue_policy.max_queue_size has its effect; rate_limiter has none with
-# --rate-limit=off, as in Triton.
+# rate_limiter has no effect with --rate-limit=off, as in Triton.
 _ROWS = (
     _Row(
         "sequence_batching.oldest.preserve_ordering",
@@ -63,26 +48,6 @@ _ROWS = (
     _Row(
         "sequence_batching.state.use_growable_memory",
         lambda config, options: any(s.use_growable_memory for s in config.sequence_batching.state),
-    ),
-    _Row("dynamic_batching.priority_levels", _batching(lambda batching: batching.priority_levels > 0)),
-    _Row(
-        "dynamic_batching.priority_queue_policy", _batching(lambda batching: batching.priority_queue_policy)
-    ),
-    _Row(
-        "dynamic_batching.default_queue_policy.default_timeout_microseconds",
-        _queue_policy(lambda policy: policy.default_timeout_microseconds),
-    ),
-    _Row(
-        "dynamic_batching.default_queue_policy.allow_timeout_override",
-        _queue_policy(lambda policy: policy.allow_timeout_override),
-    ),
-    _Row(
-        "dynamic_batching.default_queue_policy.timeout_action",
-        _queue_policy(lambda policy: policy.timeout_action == _DELAY),
-    ),
-    _Row(
-        "dynamic_batching.preserve_ordering with more than one instance",
-        lambda config, options: config.dynamic_batching.preserve_ordering and _several_instances(config),
     ),
     _Row(
         "input.allow_ragged_batch", lambda config, options: any(io.allow_ragged_batch for io in config.input)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from naiad.config import ModelConfig
-from naiad.engine import InstanceSpec, ModelSpec, TensorSpec, WarmupSample
+from naiad.engine import InstanceSpec, ModelSpec, QueuePolicy, TensorSpec, WarmupSample
 from naiad.repository.sequences import SequenceTensors
 from naiad.settings import ALL_TOGETHER, CPU
 
@@ -45,12 +45,49 @@ def model_spec(
         dynamic_batching=batching is not None,
         preferred_batch_sizes=batching.preferred_batch_sizes if batching else (),
         max_queue_delay_us=batching.max_queue_delay_us if batching else 0,
-        max_queue_size=batching.max_queue_size if batching else 0,
+        max_queue_size=_max_queue_size(config),
+        preserve_ordering=batching is not None and batching.preserve_ordering,
+        levels=queue_policies(config),
+        default_priority=config.proto.dynamic_batching.default_priority_level,
         decoupled=config.decoupled,
         cached=config.proto.response_cache.enable,
         sequence=sequence.spec if sequence else None,
         warmups=warmups,
     )
+
+
+def queue_policies(config: ModelConfig) -> list[QueuePolicy]:
+    """By priority, 1 first: its own policy, or the default one. None without a policy.
+
+    Where a policy is written, a request's own timeout counts only where it says so; where none is, it counts.
+    """
+    return [
+        QueuePolicy()
+        if policy is None
+        else QueuePolicy(
+            delays=policy.timeout_action == policy.DELAY,
+            default_timeout_us=policy.default_timeout_microseconds,
+            allow_override=policy.allow_timeout_override,
+            max_size=policy.max_queue_size,
+        )
+        for policy in _policies(config)
+    ]
+
+
+def _policies(config: ModelConfig) -> list[Any]:
+    """By priority, as written; None where nothing is."""
+    batching = config.proto.dynamic_batching
+    default = batching.default_queue_policy if batching.HasField("default_queue_policy") else None
+    if not batching.priority_levels and default is None:
+        return []
+    own = batching.priority_queue_policy
+    return [own.get(level, default) for level in range(1, max(1, batching.priority_levels) + 1)]
+
+
+def _max_queue_size(config: ModelConfig) -> int:
+    """Of all priorities together; 0: the core's bound, where one of them has none."""
+    sizes = [0 if policy is None else policy.max_queue_size for policy in _policies(config)]
+    return sum(sizes) if sizes and all(sizes) else 0
 
 
 def instance_specs(config: ModelConfig) -> list[InstanceSpec]:

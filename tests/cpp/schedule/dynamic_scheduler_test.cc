@@ -59,19 +59,22 @@ TEST_CASE("without dynamic batching each batch is one request, in order") {
   CHECK(scheduler.num_waiting() == 0);
 }
 
-TEST_CASE("a batch holds equal shapes only and stops at the first that differs") {
+TEST_CASE("a batch holds equal shapes only, and is found past those that differ; the oldest is first") {
   FakeClock clock;
-  const ModelSpec spec = model(8, true, 1000);
+  const ModelSpec spec = model(4, true, 1000);
   DynamicScheduler scheduler(spec, clock);
   push(scheduler, admitted(1, 2, 1));
-  push(scheduler, admitted(2, 2, 2));
-  push(scheduler, admitted(1, 3, 3));
+  push(scheduler, admitted(1, 3, 2));
+  push(scheduler, admitted(2, 2, 3));
   push(scheduler, admitted(1, 0, 4));
-  CHECK(tags(scheduler.try_next().value()) == std::vector<std::uint64_t>{1, 2});
-  CHECK(tags(scheduler.try_next().value()) == std::vector<std::uint64_t>{3});
-  CHECK_FALSE(scheduler.try_next().has_value());  // the last may still grow: it waits for its delay
+  CHECK_FALSE(scheduler.try_next().has_value());  // each may still grow: they wait for their delays
+  push(scheduler, admitted(3, 3, 5));             // that makes a whole batch, so it need not wait
+  CHECK(tags(scheduler.try_next().value()) == std::vector<std::uint64_t>{2, 5});
+  CHECK_FALSE(scheduler.try_next().has_value());
   clock.advance(1000);
+  CHECK(tags(scheduler.try_next().value()) == std::vector<std::uint64_t>{1, 3});
   CHECK(tags(scheduler.try_next().value()) == std::vector<std::uint64_t>{4});
+  CHECK_FALSE(scheduler.try_next().has_value());
 }
 
 TEST_CASE("a batch never exceeds the maximum") {
@@ -204,7 +207,7 @@ TEST_CASE("a request that its deadline finds waiting is dropped, not run") {
   CHECK(scheduler.num_waiting() == 0);
 }
 
-TEST_CASE("the parameter timeout is a deadline from when the request is queued; the earlier one counts") {
+TEST_CASE("the parameter timeout counts from when the request is queued, beside its deadline") {
   FakeClock clock;
   const ModelSpec spec = model(8, false);
   DynamicScheduler scheduler(spec, clock);

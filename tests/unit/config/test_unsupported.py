@@ -10,7 +10,6 @@ from naiad.config import ServerOptions, complete_defaults, ignored_hints, parse_
 from naiad.errors import Unsupported
 
 BASE = 'name: "m" backend: "python" max_batch_size: 8 '
-QUEUE = "dynamic_batching.default_queue_policy"
 
 ROWS = [
     (
@@ -21,18 +20,6 @@ ROWS = [
         BASE + "sequence_batching { state { use_growable_memory: true } }",
         "sequence_batching.state.use_growable_memory",
     ),
-    (BASE + "dynamic_batching { priority_levels: 2 }", "dynamic_batching.priority_levels"),
-    (BASE + "dynamic_batching { priority_queue_policy { key: 1 value { } } }",
-     "dynamic_batching.priority_queue_policy"),
-    (BASE + "dynamic_batching { default_queue_policy { default_timeout_microseconds: 9 } }",
-     f"{QUEUE}.default_timeout_microseconds"),
-    (BASE + "dynamic_batching { default_queue_policy { allow_timeout_override: true } }",
-     f"{QUEUE}.allow_timeout_override"),
-    (BASE + "dynamic_batching { default_queue_policy { timeout_action: DELAY } }", f"{QUEUE}.timeout_action"),
-    (BASE + "dynamic_batching { preserve_ordering: true } instance_group { count: 2 }",
-     "dynamic_batching.preserve_ordering with more than one instance"),
-    (BASE + "dynamic_batching { preserve_ordering: true } instance_group [ { }, { } ]",
-     "dynamic_batching.preserve_ordering with more than one instance"),
     (BASE + 'input { name: "x" allow_ragged_batch: true }', "input.allow_ragged_batch"),
     (BASE + 'input { name: "x" is_shape_tensor: true }', "input.is_shape_tensor"),
     (BASE + "batch_input { }", "batch_input"),

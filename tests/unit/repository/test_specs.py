@@ -13,7 +13,7 @@ from naiad.repository import specs
 @pytest.fixture(autouse=True)
 def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The core's classes cannot be read back: what they are made from is."""
-    for name in ("ModelSpec", "TensorSpec", "InstanceSpec"):
+    for name in ("ModelSpec", "QueuePolicy", "TensorSpec", "InstanceSpec"):
         monkeypatch.setattr(specs, name, lambda *args, **named: (args, named))
 
 
@@ -45,6 +45,9 @@ def test_a_model_and_its_tensors() -> None:
         "preferred_batch_sizes": (2, 4),
         "max_queue_delay_us": 50,
         "max_queue_size": 9,
+        "preserve_ordering": False,
+        "levels": [((), {"delays": False, "default_timeout_us": 0, "allow_override": False, "max_size": 9})],
+        "default_priority": 0,
         "decoupled": False,
         "cached": False,
         "sequence": None,
@@ -88,3 +91,19 @@ def test_what_an_instance_needs_of_the_rate_limiter() -> None:
         "priority": 3,
         "passive": True,
     }
+
+
+def test_each_priority_has_its_own_policy_or_the_default_one() -> None:
+    _, named = specs.model_spec(
+        config(
+            """dynamic_batching { priority_levels: 3 default_priority_level: 2 preserve_ordering: true
+            priority_queue_policy { key: 2 value { timeout_action: DELAY default_timeout_microseconds: 7
+              allow_timeout_override: true max_queue_size: 5 } } }"""
+        ),
+        1,
+        {},
+    )
+    own = {"delays": True, "default_timeout_us": 7, "allow_override": True, "max_size": 5}
+    assert named["levels"] == [((), {}), ((), own), ((), {})]
+    assert (named["default_priority"], named["preserve_ordering"]) == (2, True)
+    assert named["max_queue_size"] == 0  # not all have a bound
