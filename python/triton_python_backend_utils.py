@@ -20,13 +20,9 @@ from naiad.backends.python.inference_request import (
     get_input_tensor_by_name,
 )
 from naiad.backends.python.inference_response import InferenceResponse, get_output_tensor_by_name
-from naiad.backends.python.later import (
-    MetricFamily,
-    is_model_ready,
-    load_model,
-    unload_model,
-)
+from naiad.backends.python.later import is_model_ready, load_model, unload_model
 from naiad.backends.python.logger import Logger, LogLevel
+from naiad.backends.python.metric_family import MetricFamily
 from naiad.backends.python.model_config import (
     ModelConfig,
     get_input_config_by_name,

@@ -29,6 +29,7 @@ from prometheus_client import CollectorRegistry
 
 from naiad import engine as core
 from naiad import logs
+from naiad.backends.python.metric_family import read_families
 from naiad.certificates import CertificateWatch
 from naiad.composition import Core, build_core
 from naiad.errors import NaiadError
@@ -39,6 +40,7 @@ from naiad.handlers.control import ControlPlane
 from naiad.http.control import HttpControl
 from naiad.logs import log
 from naiad.metrics.connections import ConnectionCollector
+from naiad.metrics.custom import CustomCollector
 from naiad.metrics.edge import MetricsEdge
 from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
 from naiad.metrics.models import ModelCollector
@@ -141,6 +143,7 @@ class NetworkServer:
         # auto_describe off: registering must not take a reading.
         registry = CollectorRegistry(auto_describe=False)
         registry.register(ModelCollector(built.repository.loaded, latencies=settings.counter_latencies))
+        registry.register(CustomCollector(read_families))
         registry.register(PoolCollector(built.engine.usage))
         registry.register(ConnectionCollector(plane.usage))
         if settings.gpu:

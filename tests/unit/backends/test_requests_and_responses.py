@@ -123,7 +123,6 @@ def test_only_a_request_of_an_iterative_model_can_be_rescheduled() -> None:
     [
         (lambda: pb_utils.InferenceRequest().exec(), "exec"),
         (lambda: asyncio.run(pb_utils.InferenceRequest().async_exec()), "async_exec"),
-        (lambda: pb_utils.MetricFamily("n", "d", pb_utils.MetricFamily.COUNTER), "MetricFamily"),
         (lambda: pb_utils.load_model("m"), "load_model"),
         (lambda: pb_utils.unload_model("m"), "unload_model"),
         (lambda: pb_utils.is_model_ready("m"), "is_model_ready"),

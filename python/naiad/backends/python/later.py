@@ -12,18 +12,6 @@ def refuse(feature: str) -> NoReturn:
     raise Unsupported(f"pb_utils: {feature} is not supported by this version of naiad")
 
 
-class MetricFamily:
-    """Metrics of a model's own."""
-
-    COUNTER = 0
-    GAUGE = 1
-    HISTOGRAM = 2
-
-    def __init__(self, name: str, description: str, kind: int) -> None:
-        del name, description, kind
-        refuse("MetricFamily (custom metrics)")
-
-
 def load_model(model_name: str, config: str = "", files: Any = None) -> None:
     """Loads another model of the server."""
     del model_name, config, files
