@@ -104,7 +104,14 @@ gpu:
 	cmake --build --preset cuda -j$(JOBS)
 	$(CTEST) --test-dir build/cuda
 
-test-llm soak:
+## make soak      the long forms of some tests: 50,000 seeds, a million requests with half of them cancelled,
+##                10,000 clients cut off over each protocol
+soak: dev
+	NAIAD_SEEDS=50000 $(BUILD)/test_schedule
+	NAIAD_LEDGER=1000000 $(BUILD)/test_engine --test-case='ledger*'
+	NAIAD_CUTS=10000 $(BIN)/pytest tests/integration/test_cuts.py
+
+test-llm:
 	@echo 'naiad: make $@ does not exist yet' >&2; exit 2
 
 ## make clean     removes what was built; with ALL=1 also .venv and the fleet

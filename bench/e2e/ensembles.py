@@ -57,8 +57,8 @@ def _lines(found: dict[tuple[str, Case], list[Sample]], labels: list[str]) -> li
             one = _median(found[label, Case("identity_native", protocol, 16, 8)], "server_cpu_us")
             four = _median(found[label, Case("ensemble4", protocol, 16, 8)], "server_cpu_us")
             lines.append(
-                f"- {label}, {protocol}: a step of the ensemble costs {format_figure(four / _STEPS)} us of CPU, "
-                f"the same {_STEPS} calls by a client {format_figure(one * _STEPS)} us instead of "
+                f"- {label}, {protocol}: a step of the ensemble costs {format_figure(four / _STEPS)} us of "
+                f"CPU, the same {_STEPS} calls by a client {format_figure(one * _STEPS)} us instead of "
                 f"{format_figure(four)} us"
             )
         rates = {

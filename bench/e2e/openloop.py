@@ -1,7 +1,7 @@
 """Batching under open-loop load: throughput and p99 against the load that is offered.
 
-The model is one Python file on both servers: it sleeps 8 ms for a batch and 1 ms for each of its rows, at most 8
-rows and 64 requests waiting, so it can answer 500 requests per second. Loads go up to ten times that.
+The model is one Python file on both servers: it sleeps 8 ms for a batch and 1 ms for each of its rows, at
+most 8 rows and 64 requests waiting, so it can answer 500 requests per second. Loads go up to ten times that.
 """
 
 from __future__ import annotations

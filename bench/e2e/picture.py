@@ -1,4 +1,5 @@
-"""Draws a run of run.py: throughput against p99, one panel per protocol and tensor size.
+"""Draws a run of run.py, throughput against p99 with one panel per protocol and tensor size; or one of
+openloop.py, throughput and p99 against the load that was offered.
 
 python bench/e2e/picture.py bench/results/NAME.json writes NAME.svg beside it. Needs matplotlib (the
 `bench` extra).
@@ -80,12 +81,40 @@ def draw(run: dict[str, Any]) -> Any:
     return figure
 
 
+def draw_open_loop(run: dict[str, Any]) -> Any:
+    """The figure of a run of openloop.py."""
+    figure, (rates, latencies) = plt.subplots(1, 2, figsize=(12.4, 4.4))
+    for server, by_load in run["open_loop"].items():
+        offered = [float(load) for load in by_load]
+        medians = {
+            name: [statistics.median(each[name] for each in rounds) for rounds in by_load.values()]
+            for name in ("goodput", "p99_ms")
+        }
+        colour = _COLOURS[server]
+        rates.plot(offered, medians["goodput"], marker="o", color=colour, label=server)
+        latencies.plot(offered, medians["p99_ms"], marker="o", color=colour, label=server)
+    rates.set_ylabel("answers/s (up is better)")
+    latencies.set_ylabel("p99 of answers, ms (down is better)")
+    latencies.set_yscale("log")
+    for place in (rates, latencies):
+        place.set_xscale("log")
+        place.set_xlabel("load offered, as a multiple of what the model can do")
+        place.grid(visible=True, which="both", alpha=0.25)
+        place.legend(frameon=False)
+    figure.suptitle(
+        f"A Python model that batches, under open-loop load\n{run['facts']['placement']}", fontsize=10
+    )
+    figure.tight_layout()
+    return figure
+
+
 def main(arguments: list[str]) -> int:
     """Draw each file that is named. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("results", nargs="+", type=Path, help="JSON files that run.py wrote")
+    parser.add_argument("results", nargs="+", type=Path, help="JSON files of run.py or openloop.py")
     for path in parser.parse_args(arguments).results:
-        figure = draw(json.loads(path.read_text()))
+        run = json.loads(path.read_text())
+        figure = draw_open_loop(run) if "open_loop" in run else draw(run)
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
         plt.close(figure)
     return 0

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="pictures need the bench extra")
 
-from picture import draw, points
+from picture import draw, draw_open_loop, points
 
 
 def _row(model: str, concurrency: int, rounds: dict[str, list[tuple[float, float]]]) -> dict[str, Any]:
@@ -42,3 +42,12 @@ def test_each_protocol_and_size_has_a_panel() -> None:
     figure = draw({"rows": rows, "facts": {"placement": "free"}})
     titles = [axes.get_title() for axes in figure.axes if axes.get_visible()]
     assert titles == ["grpc, 64 B", "http, 64 B", "http, 600 KB"]
+
+
+def test_open_loop_against_the_load() -> None:
+    rounds = {"0.5": [{"goodput": 10.0, "p99_ms": 3.0}], "10": [{"goodput": 20.0, "p99_ms": 9.0}]}
+    figure = draw_open_loop(
+        {"facts": {"placement": "free"}, "open_loop": {"naiad": rounds, "Triton": rounds}}
+    )
+    assert [len(place.lines) for place in figure.axes] == [2, 2]
+    assert list(figure.axes[0].lines[0].get_ydata()) == [10.0, 20.0]

@@ -1,4 +1,4 @@
-"""OUTPUT0 is INPUT0, after a time: `sleep_ms` for each batch and `row_us` for each of its rows (`parameters`).
+"""OUTPUT0 is INPUT0, after a time: `sleep_ms` for a batch and `row_us` for each of its rows (`parameters`).
 
 It runs on Triton and on naiad unchanged.
 """
