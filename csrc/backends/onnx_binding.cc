@@ -20,7 +20,8 @@ std::string names_of(const std::vector<OnnxTensor>& tensors) {
 // What the model itself sees: reshape before dims, the batch dimension in front.
 Shape configured_shape(const ModelSpec& model, const TensorSpec& spec) {
   Shape shape;
-  if (model.batches()) shape.push_back(-1);
+  if (spec.ragged) return Shape{-1};
+  if (model.batches() && !spec.generated) shape.push_back(-1);
   for (const std::int64_t dim : spec.reshape ? *spec.reshape : spec.dims) shape.push_back(dim);
   return shape;
 }
@@ -39,7 +40,7 @@ class Match {
     binding.dims = tensor_.dims;
     binding.scalar = is_scalar();
     if (!binding.scalar) check_shape();
-    const std::size_t first = model_.batches() ? 1 : 0;
+    const std::size_t first = has_rows() ? 1 : 0;
     const auto fixed = tensor_.dims.dims().subspan(std::min(first, tensor_.dims.rank()));
     // Rank 0 is also what a file without any shape looks like: nothing is known then.
     binding.shape_known = !tensor_.dims.empty() && spec_.dtype != DataType::kBytes &&
@@ -70,7 +71,7 @@ class Match {
 
   void check_shape() const {
     const Shape& dims = tensor_.dims;
-    if (model_.batches() && (dims.empty() || dims[0] != -1)) {
+    if (has_rows() && (dims.empty() || dims[0] != -1)) {
       refuse(
           "For the model to support batching the shape should have at least 1 dimension and the first "
           "dimension must be -1; but shape expected by the model is " +
@@ -88,6 +89,8 @@ class Match {
              configured_text());
     }
   }
+
+  bool has_rows() const { return model_.batches() && !spec_.ragged && !spec_.generated; }
 
   std::string configured_text() const {
     if (!model_.batches()) return "shape " + configured_.to_string();
@@ -136,6 +139,9 @@ std::vector<OnnxBinding> bind_outputs(const ModelSpec& model, const OnnxMetadata
     // An output that is an input is handed back by the library as that input, and never written in place.
     if (find(metadata.inputs, spec.name) != nullptr) bindings.back().shape_known = false;
     if (find(metadata.defaulted_inputs, spec.name) != nullptr) bindings.back().shape_known = false;
+    for (const BatchOutput& scattered : model.batch_outputs) {
+      if (&model.outputs[scattered.output] == &spec) bindings.back().shape_known = false;
+    }
   }
   return bindings;
 }

@@ -26,7 +26,7 @@ constexpr std::size_t kDefaultQueueSize = 8192;
 TensorSpec make_tensor_spec(std::string name, const std::string& datatype,
                             const std::vector<std::int64_t>& dims,
                             const std::optional<std::vector<std::int64_t>>& reshape, bool optional,
-                            std::vector<std::string> labels, bool internal) {
+                            std::vector<std::string> labels, bool internal, bool ragged) {
   const auto dtype = dtype_from_name(datatype);
   if (!dtype)
     throw Error(Code::kInvalidArgument, "unknown datatype '" + datatype + "' of tensor '" + name + "'");
@@ -38,6 +38,7 @@ TensorSpec make_tensor_spec(std::string name, const std::string& datatype,
   spec.optional = optional;
   spec.labels = std::move(labels);
   spec.internal = internal;
+  spec.ragged = ragged;
   return spec;
 }
 
@@ -97,6 +98,36 @@ Tensor tensor_of(const std::string& datatype, const std::vector<std::int64_t>& d
   BufferRef buffer = make_heap_buffer(bytes.size());
   std::ranges::copy(std::as_bytes(std::span(bytes)), buffer->data());
   return {*dtype, Shape(dims), buffer->data(), bytes.size(), std::move(buffer)};
+}
+
+std::size_t position(std::optional<std::size_t> index, const ModelSpec& spec, const std::string& name) {
+  if (index) return *index;
+  throw Error(Code::kInvalidArgument, "model '" + spec.name + "' has no tensor '" + name + "'");
+}
+
+void add_batch_input(ModelSpec& spec, const std::string& kind, const std::string& name,
+                     const std::string& datatype, const std::vector<std::int64_t>& dims,
+                     const std::string& source) {
+  static const std::map<std::string, BatchInputKind> kinds = {
+      {"BATCH_ELEMENT_COUNT", BatchInputKind::kElementCount},
+      {"BATCH_ACCUMULATED_ELEMENT_COUNT", BatchInputKind::kAccumulatedElementCount},
+      {"BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO", BatchInputKind::kAccumulatedElementCountWithZero},
+      {"BATCH_MAX_ELEMENT_COUNT_AS_SHAPE", BatchInputKind::kMaxElementCountAsShape},
+      {"BATCH_ITEM_SHAPE", BatchInputKind::kItemShape},
+      {"BATCH_ITEM_SHAPE_FLATTEN", BatchInputKind::kItemShapeFlatten}};
+  const auto found = kinds.find(kind);
+  if (found == kinds.end()) throw Error(Code::kInvalidArgument, "unknown kind of batch input '" + kind + "'");
+  const std::size_t from = position(spec.input_index(source), spec, source);
+  TensorSpec made = make_tensor_spec(name, datatype, dims, std::nullopt, false, {}, true, false);
+  made.generated = true;
+  spec.batch_inputs.push_back({found->second, spec.inputs.size(), from});
+  spec.inputs.push_back(std::move(made));
+}
+
+void add_batch_output(ModelSpec& spec, const std::string& output, const std::string& source) {
+  const std::size_t index = position(spec.output_index(output), spec, output);
+  spec.outputs[index].ragged = true;
+  spec.batch_outputs.push_back({index, position(spec.input_index(source), spec, source)});
 }
 
 WarmupSample make_warmup_sample(std::string name, std::uint32_t num_requests, std::uint32_t count) {
@@ -185,7 +216,8 @@ void register_specs(py::module_& module) {
   py::class_<TensorSpec>(module, "TensorSpec")
       .def(py::init(&make_tensor_spec), py::arg("name"), py::arg("datatype"), py::arg("dims"), py::kw_only(),
            py::arg("reshape") = py::none(), py::arg("optional") = false,
-           py::arg("labels") = std::vector<std::string>{}, py::arg("internal") = false)
+           py::arg("labels") = std::vector<std::string>{}, py::arg("internal") = false,
+           py::arg("ragged") = false)
       .def_readonly("name", &TensorSpec::name)
       .def_property_readonly("datatype",
                              [](const TensorSpec& spec) { return std::string(dtype_name(spec.dtype)); })
@@ -226,6 +258,9 @@ void register_specs(py::module_& module) {
            py::arg("sequence") = py::none(), py::arg("warmups") = std::vector<WarmupSample>{},
            py::arg("preserve_ordering") = false, py::arg("levels") = std::vector<QueuePolicy>{},
            py::arg("default_priority") = 0)
+      .def("add_batch_input", &add_batch_input, py::arg("kind"), py::arg("name"), py::kw_only(),
+           py::arg("datatype"), py::arg("dims"), py::arg("source"))
+      .def("add_batch_output", &add_batch_output, py::arg("output"), py::arg("source"))
       .def_readonly("decoupled", &ModelSpec::decoupled)
       .def_readonly("name", &ModelSpec::name)
       .def_readonly("version", &ModelSpec::version);

@@ -1,9 +1,11 @@
 #include "execute/execution.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <utility>
 
+#include "execute/ragged.h"
 #include "execute/rows.h"
 
 namespace naiad {
@@ -31,6 +33,12 @@ Execution::Execution(const ModelSpec& model, std::vector<std::unique_ptr<Request
 }
 
 Tensor Execution::input(std::size_t index) {
+  const TensorSpec& spec = model_.inputs[index];
+  if (spec.generated) {
+    const auto made = std::ranges::find(model_.batch_inputs, index, &BatchInput::input);
+    return make_batch_input(*made, spec.dtype, requests_, pool_);
+  }
+  if (spec.ragged) return gather_ragged(requests_, index, pool_);
   const Tensor& first = requests_.front()->inputs[index];
   if (!first.present()) return {};
   if (requests_.size() == 1 && aligned(first.data)) return first;
@@ -54,6 +62,15 @@ BufferRef Execution::allocate(std::size_t size_bytes) {
 }
 
 void Execution::output(std::size_t index, const Tensor& tensor) {
+  const auto scattered = std::ranges::find(model_.batch_outputs, index, &BatchOutput::output);
+  if (scattered != model_.batch_outputs.end()) {
+    std::size_t offset = 0;
+    for (std::size_t k = 0; k < requests_.size(); ++k) {
+      const Tensor& source = requests_[k]->inputs[scattered->source];
+      output(k, index, scatter_output(model_.outputs[index], tensor, source, model_.batches(), offset));
+    }
+    return;
+  }
   if (!model_.batches()) {
     output(0, index, tensor);
     return;

@@ -30,7 +30,8 @@ class Execution {
 
   // Input `index` of all requests, row after row, in one contiguous and 64-byte aligned tensor in the model's
   // shape (with the batch dimension first when the model batches). A single request's own bytes are handed on
-  // uncopied when they are aligned. Not present() when the input is optional and absent. Throws
+  // uncopied when they are aligned. A ragged input, and one that
+  // is made of the batch, has no batch dimension. Not present() when the input is optional and absent. Throws
   // Error(kUnavailable) when the pool is exhausted.
   Tensor input(std::size_t index);
 

@@ -12,6 +12,7 @@
 #include "base/dtype.h"
 #include "memory/shape.h"
 #include "request/queue_policy.h"
+#include "request/ragged_spec.h"
 #include "request/sequence_spec.h"
 
 namespace naiad {
@@ -26,6 +27,8 @@ struct TensorSpec {
   bool optional = false;            // inputs only
   std::vector<std::string> labels;  // outputs only: the names of its classes
   bool internal = false;            // between the scheduler and the model: no client names it
+  bool ragged = false;              // in one row with those of other shapes, without a batch dimension
+  bool generated = false;           // inputs only: made when a batch is, of what its requests hold
 };
 
 // What is run on every instance before it serves (model_configuration.md, "Model Warmup").
@@ -63,6 +66,8 @@ struct ModelSpec {
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
   BatchingSpec batching;
+  std::vector<BatchInput> batch_inputs;
+  std::vector<BatchOutput> batch_outputs;
   std::vector<WarmupSample> warmups;
   std::size_t max_queue_size = 0;  // requests that may wait
   bool cached = false;             // an answer may be one that was given before to the same request

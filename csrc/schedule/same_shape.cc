@@ -6,6 +6,7 @@ namespace naiad {
 
 bool batch_together(const Request& a, const Request& b) {
   for (std::size_t i = 0; i < a.inputs.size(); ++i) {
+    if (a.spec && a.spec->inputs[i].ragged) continue;
     const Tensor& x = a.inputs[i];
     const Tensor& y = b.inputs[i];
     if (x.present() != y.present()) return false;

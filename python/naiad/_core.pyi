@@ -30,9 +30,11 @@ class TensorSpec:
         optional: bool = False,
         labels: Sequence[str] = (),
         internal: bool = False,
+        ragged: bool = False,
     ) -> None:
         """`datatype` is the wire name ("FP32", "BYTES"); `dims` leaves the batch dimension out, -1 = any;
-        `internal`: between the scheduler and the model, no client names it."""
+        `internal`: between the scheduler and the model, no client names it. `ragged`: of any shape beside
+        others in a batch."""
     name: str
     datatype: str
     dims: list[int]
@@ -62,6 +64,14 @@ class ModelSpec:
         """`max_queue_size` 0 takes the core's default bound. `sequence` is not changed any more. `levels`: by
         priority, 1 first; none: one, with no policy. `default_priority`: of a request that names none of
         them."""
+
+    def add_batch_input(
+        self, kind: str, name: str, *, datatype: str, dims: Sequence[int], source: str
+    ) -> None:
+        """Another input, which is made of each batch by what stands in its requests' input `source`; `kind`
+        is the configuration's name."""
+    def add_batch_output(self, output: str, source: str) -> None:
+        """The output is cut into parts in the shapes of the requests' input `source`."""
 
 @final
 class QueuePolicy:

@@ -141,6 +141,7 @@ def complete_tensors(
     batches = message.max_batch_size > 0
     sequence = message.sequence_batching
     scheduled = {control.name for control in sequence.control_input} | {s.input_name for s in sequence.state}
+    scheduled |= {name for made in message.batch_input for name in made.target_name}
     kept = {state.output_name for state in sequence.state}
     _merge(message.input, found.inputs, batches, scheduled)
     _merge(message.output, found.outputs, batches, kept)

@@ -49,12 +49,7 @@ _ROWS = (
         "sequence_batching.state.use_growable_memory",
         lambda config, options: any(s.use_growable_memory for s in config.sequence_batching.state),
     ),
-    _Row(
-        "input.allow_ragged_batch", lambda config, options: any(io.allow_ragged_batch for io in config.input)
-    ),
     _Row("input.is_shape_tensor", lambda config, options: any(io.is_shape_tensor for io in config.input)),
-    _Row("batch_input", lambda config, options: bool(config.batch_input)),
-    _Row("batch_output", lambda config, options: bool(config.batch_output)),
     _Row(
         "instance_group.kind: KIND_GPU",
         lambda config, options: (

@@ -24,6 +24,7 @@ EXTENSIONS = (
     "sequence(string_id)",
     "model_repository",
     "model_repository(unload_dependents)",
+    "schedule_policy",
     "model_configuration",
     "binary_tensor_data",
     "parameters",

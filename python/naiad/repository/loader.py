@@ -24,7 +24,7 @@ from naiad.repository.labels import read_labels
 from naiad.repository.scan import ModelDirectory
 from naiad.repository.sequences import sequence_tensors
 from naiad.repository.served import LoadedVersion
-from naiad.repository.specs import instance_specs, model_spec
+from naiad.repository.specs import add_ragged, instance_specs, model_spec
 from naiad.repository.version_policy import missing_versions, select_versions
 from naiad.repository.warmups import warmup_samples
 
@@ -143,6 +143,7 @@ class ModelLoader:
             inputs += tuple(tensor.name for tensor in sequence.inputs) if sequence else ()
             warmups = warmup_samples(config, inputs, directory.file)
             spec = model_spec(config, version, labels, sequence, warmups)
+            add_ragged(spec, config)
             model = self._engine.start(spec, factory, instance_specs(config))
         except Exception as error:
             raise LoadFailed(version, error) from error

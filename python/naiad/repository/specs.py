@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from naiad.config import ModelConfig
+from naiad import protos
+from naiad.config import ModelConfig, wire_datatype
 from naiad.engine import InstanceSpec, ModelSpec, QueuePolicy, TensorSpec, WarmupSample
 from naiad.repository.sequences import SequenceTensors
 from naiad.settings import ALL_TOGETHER, CPU
+
+_BATCH_INPUT = protos.message_class("inference.BatchInput")
+_TYPES = protos.pool.FindEnumTypeByName("inference.DataType")
 
 
 def model_spec(
@@ -26,7 +30,12 @@ def model_spec(
         max_batch_size=config.max_batch_size,
         inputs=[
             TensorSpec(
-                tensor.name, tensor.datatype, tensor.dims, reshape=tensor.reshape, optional=tensor.optional
+                tensor.name,
+                tensor.datatype,
+                tensor.dims,
+                reshape=tensor.reshape,
+                optional=tensor.optional,
+                ragged=tensor.allow_ragged_batch,
             )
             for tensor in config.inputs
         ]
@@ -54,6 +63,22 @@ def model_spec(
         sequence=sequence.spec if sequence else None,
         warmups=warmups,
     )
+
+
+def add_ragged(spec: ModelSpec, config: ModelConfig) -> None:
+    """Adds what is made of each batch, and the outputs that are cut by the shapes of an input."""
+    lead = 1 if config.max_batch_size > 0 else 0
+    ranks = {tensor.name: len(tensor.dims) + lead - 1 for tensor in config.inputs}
+    for made in config.proto.batch_input:
+        kind = _BATCH_INPUT.Kind.Name(made.kind)
+        (source,) = made.source_input
+        dims = (-1, ranks[source]) if kind == "BATCH_ITEM_SHAPE" else (-1,)
+        datatype = wire_datatype(_TYPES.values_by_number[made.data_type].name)
+        for name in made.target_name:
+            spec.add_batch_input(kind, name, datatype=datatype, dims=dims, source=source)
+    for cut in config.proto.batch_output:
+        for name in cut.target_name:
+            spec.add_batch_output(name, cut.source_input[0])
 
 
 def queue_policies(config: ModelConfig) -> list[QueuePolicy]:

@@ -39,7 +39,7 @@ def test_a_model_and_its_tensors() -> None:
     assert args == ("m", 3)
     assert named == {
         "max_batch_size": 8,
-        "inputs": [(("a", "BYTES", (1,)), {"reshape": (), "optional": True})],
+        "inputs": [(("a", "BYTES", (1,)), {"reshape": (), "optional": True, "ragged": False})],
         "outputs": [(("y", "FP32", (2, -1)), {"reshape": None, "labels": ("cat", "dog")})],
         "dynamic_batching": True,
         "preferred_batch_sizes": (2, 4),
