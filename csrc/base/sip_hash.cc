@@ -46,7 +46,7 @@ void SipHash128::update(std::span<const std::byte> bytes) {
     }
   }
   for (; left >= 8; left -= 8, next += 8, size_ += 8) {
-    std::uint64_t word;
+    std::uint64_t word = 0;
     std::memcpy(&word, next, sizeof word);
     compress(word);
   }

@@ -42,11 +42,12 @@ GrpcCall::GrpcCall(GrpcConnection& connection, GrpcHead& head)
 
 GrpcCall::~GrpcCall() = default;
 
-// By value: those that take answers keep them.  NOLINTNEXTLINE(performance-unnecessary-value-param)
+// Answers come by value: those that take them keep them.
 void GrpcCall::on_response(std::uint32_t, const Request& request, Response response) {
   request.window->taken(response.size_bytes());
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 void GrpcCall::on_answer(std::uint32_t, std::unique_ptr<Request>, Response) {}
 
 void GrpcCall::on_open() {

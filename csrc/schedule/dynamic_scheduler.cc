@@ -55,7 +55,7 @@ DynamicScheduler::DynamicScheduler(const ModelSpec& model, const Clock& clock, s
     : model_(model),
       clock_(clock),
       rules_(rules_of(model)),
-      reach_(std::clamp<std::size_t>(rules_.max_rows * 4, 64, 1024)),
+      reach_(std::clamp<std::size_t>(std::size_t{rules_.max_rows} * 4, 64, 1024)),
       levels_(num_levels(model)),
       order_(model.batching.preserve_ordering && num_instances > 0 ? std::make_unique<ResponseOrder>()
                                                                    : nullptr),

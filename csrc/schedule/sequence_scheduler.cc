@@ -207,6 +207,7 @@ void SequenceScheduler::complete(std::unique_ptr<Request> request, Response resp
       request->timestamps.queued_ns = sequence->last_active_ns;
       sequence->waiting.push_front(std::move(request));
       num_waiting_.fetch_add(1, std::memory_order_relaxed);
+      request = nullptr;
     }
     if (closed_) sequence->ended = true;
     release_if_over(sequence);
@@ -258,7 +259,8 @@ void SequenceScheduler::end(const Shared& sequence, const Status& status, Instan
 }
 
 void SequenceScheduler::release_if_over(const Shared& shared) {
-  const Shared sequence = shared;  // it may be the last slot's share
+  // By value: it may be the last slot's share.  NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
+  const Shared sequence = shared;
   if (!sequence->ended || !sequence->is_idle() || sequence->over) return;
   sequence->over = true;
   --num_sequences_;

@@ -126,8 +126,9 @@ std::optional<Batch> SequenceScheduler::form_oldest(Instance& instance, std::uin
     ready.push_back(sequence);
   }
   if (ready.empty()) return std::nullopt;
-  std::ranges::stable_sort(
-      ready, {}, [](const Shared& sequence) { return sequence->waiting.front()->timestamps.queued_ns; });
+  std::ranges::sort(ready, {}, [](const Shared& sequence) {
+    return std::pair(sequence->waiting.front()->timestamps.queued_ns, sequence->slot);
+  });
   std::vector<WaitingRequest> head;
   bool can_grow = !closed_ && ready.size() < instance.slots.size();
   for (const Shared& sequence : ready) {
