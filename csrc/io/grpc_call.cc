@@ -43,6 +43,7 @@ GrpcCall::GrpcCall(GrpcConnection& connection, GrpcHead& head)
 GrpcCall::~GrpcCall() = default;
 
 // Answers come by value: those that take them keep them.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 void GrpcCall::on_response(std::uint32_t, const Request& request, Response response) {
   request.window->taken(response.size_bytes());
 }
