@@ -6,6 +6,7 @@ naiad differs. Names of what this version does not serve exist and say so, by na
 
 from __future__ import annotations
 
+from naiad.backends.python.calls import ResponseIterator, is_model_ready, load_model, unload_model
 from naiad.backends.python.datatypes import (
     TRITON_STRING_TO_NUMPY,
     numpy_to_triton_type,
@@ -15,12 +16,12 @@ from naiad.backends.python.datatypes import (
 from naiad.backends.python.failure import TritonError, TritonErrorCode, TritonModelException
 from naiad.backends.python.inference_request import (
     InferenceRequest,
+    InferenceTrace,
     MemoryType,
     PreferredMemory,
     get_input_tensor_by_name,
 )
 from naiad.backends.python.inference_response import InferenceResponse, get_output_tensor_by_name
-from naiad.backends.python.later import is_model_ready, load_model, unload_model
 from naiad.backends.python.logger import Logger, LogLevel
 from naiad.backends.python.metric_family import MetricFamily
 from naiad.backends.python.model_config import (
@@ -65,12 +66,14 @@ __all__ = [
     "InferenceRequest",
     "InferenceResponse",
     "InferenceResponseSender",
+    "InferenceTrace",
     "LogLevel",
     "Logger",
     "MemoryType",
     "MetricFamily",
     "ModelConfig",
     "PreferredMemory",
+    "ResponseIterator",
     "Tensor",
     "TritonError",
     "TritonErrorCode",

@@ -11,6 +11,7 @@
 
 #include "bindings/core.h"
 #include "bindings/errors.h"
+#include "bindings/local_request.h"
 #include "request/response_window.h"
 
 namespace naiad {
@@ -44,9 +45,12 @@ class LoopQueue final : public CompletionSink {
   void submit_local(std::uint64_t tag, const std::string& model, const std::string& version,
                     const py::dict& inputs, const std::vector<std::string>& outputs, std::string request_id,
                     const py::object& parameters, bool many);
+  void submit(std::uint64_t tag, LocalRequest& local);
   void cancel(std::uint64_t tag);
 
  private:
+  void send(std::uint64_t tag, std::unique_ptr<Request> request);
+
   // Any thread.
   void respond(const Request& request, Response response) noexcept override {
     queue_.push({nullptr, request.tag, std::move(response)});
@@ -85,6 +89,14 @@ void LoopQueue::submit_local(std::uint64_t tag, const std::string& model, const 
                              std::string request_id, const py::object& parameters, bool many) {
   auto request = make_local_request(core_, model, version, inputs, outputs, std::move(request_id), parameters,
                                     many ? Responses::kMany : Responses::kOne);
+  send(tag, std::move(request));
+}
+
+void LoopQueue::submit(std::uint64_t tag, LocalRequest& local) {
+  send(tag, local.take());
+}
+
+void LoopQueue::send(std::uint64_t tag, std::unique_ptr<Request> request) {
   request->sink = this;
   request->tag = tag;
   if (!out_.emplace(tag, request.get()).second) {
@@ -159,6 +171,7 @@ void register_completion_queue(py::module_& module) {
       .def("submit_local", &LoopQueue::submit_local, py::arg("tag"), py::arg("model"), py::arg("version"),
            py::arg("inputs"), py::kw_only(), py::arg("outputs") = std::vector<std::string>{},
            py::arg("request_id") = "", py::arg("parameters") = py::none(), py::arg("many") = false)
+      .def("submit", &LoopQueue::submit, py::arg("tag"), py::arg("request"))
       .def("cancel", &LoopQueue::cancel, py::arg("tag"));
 }
 

@@ -52,6 +52,8 @@ py::object make_result(const std::shared_ptr<Core>& core, const Request& request
 py::object to_python(const ParameterValue& value);
 py::dict to_python(const Parameters& parameters);
 ParameterValue parameter_from_python(const std::string& name, const py::handle& value);
+// From a dict or None.
+void set_parameters(Request& request, const py::object& parameters);
 
 // The factory that calls `make` on each instance's thread; see PythonInstance in _core.pyi. With the GIL.
 BackendFactory make_python_factory(py::function make);

@@ -157,13 +157,7 @@ std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, c
   for (const std::string& output : outputs) {
     request->wanted_outputs.push_back({request->text.emplace_back(output), 0, {}});
   }
-  if (!parameters.is_none()) {
-    for (const auto& [key, value] : parameters.cast<py::dict>()) {
-      auto name = key.cast<std::string>();
-      ParameterValue held = parameter_from_python(name, value);
-      request->parameters.push_back({std::move(name), std::move(held)});
-    }
-  }
+  set_parameters(*request, parameters);
   if (target.use_count() == 1) {
     const py::gil_scoped_release release;
     target.reset();

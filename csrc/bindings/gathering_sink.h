@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -40,17 +41,20 @@ class GatheringSink final : public CompletionSink {
     arrive();
   }
 
-  // Blocks until all have come.
-  void wait() {
+  // Blocks until all have come, or until `deadline_ns` of the steady clock: then false.
+  bool wait(std::optional<std::uint64_t> deadline_ns = std::nullopt) {
     while (left_to_come_.load(std::memory_order_acquire) != 0) {
       const Parker::Ticket ticket = parker_.prepare();
       if (left_to_come_.load(std::memory_order_acquire) == 0) {
         parker_.cancel(ticket);
         break;
       }
-      parker_.wait(ticket);
+      if (!parker_.wait(ticket, deadline_ns) && left_to_come_.load(std::memory_order_acquire) != 0) {
+        return false;
+      }
     }
     while (!last_has_left_.load(std::memory_order_acquire)) LinuxParking::relax();
+    return true;
   }
 
   std::vector<Home>& homes() { return homes_; }

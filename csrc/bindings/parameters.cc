@@ -35,4 +35,13 @@ ParameterValue parameter_from_python(const std::string& name, const py::handle& 
               "parameter '" + name + "' has invalid type. It should be either 'int', 'bool', or 'string'.");
 }
 
+void set_parameters(Request& request, const py::object& parameters) {
+  if (parameters.is_none()) return;
+  for (const auto& [key, value] : parameters.cast<py::dict>()) {
+    auto name = key.cast<std::string>();
+    ParameterValue held = parameter_from_python(name, value);
+    request.parameters.push_back({std::move(name), std::move(held)});
+  }
+}
+
 }  // namespace naiad

@@ -7,6 +7,7 @@
 #include "bindings/errors.h"
 #include "bindings/request_view.h"
 #include "execute/backend.h"
+#include "execute/call_graph.h"
 #include "execute/execution.h"
 
 namespace naiad {
@@ -41,10 +42,35 @@ class PythonThread {
   PyThreadState* saved_;
 };
 
+// The requests of a batch that models have made, while an instance runs it.
+class CalledBatch {
+ public:
+  CalledBatch(CallGraph* graph, std::uint64_t instance, const Execution& execution)
+      : graph_(graph), instance_(instance) {
+    for (std::size_t k = 0; graph_ != nullptr && k < execution.num_requests(); ++k) {
+      if (execution.request(k).call) calls_.push_back(execution.request(k).call);
+    }
+    for (const auto& call : calls_) graph_->running(instance_, call->number());
+  }
+  ~CalledBatch() {
+    for (const auto& call : calls_) graph_->left(instance_, call->number());
+  }
+  CalledBatch(const CalledBatch&) = delete;
+  CalledBatch& operator=(const CalledBatch&) = delete;
+
+ private:
+  CallGraph* const graph_;
+  const std::uint64_t instance_;
+  std::vector<std::shared_ptr<const CallTicket>> calls_;
+};
+
 // Runs a PythonInstance of _core.pyi: one call, and one crossing of the language border, per batch.
 class PythonBackend final : public Backend {
  public:
-  PythonBackend(const py::function& make, const InstanceSpec& spec) : name_(spec.name) {
+  PythonBackend(const py::function& make, const InstanceSpec& spec)
+      : name_(spec.name),
+        calls_(spec.calls),
+        number_(calls_ != nullptr ? calls_->add_instance({spec.model.name, spec.model.version}) : 0) {
     const PythonThread::Entered entered(thread_);
     try {
       instance_ = make(spec.name, spec.device.kind == DeviceKind::kGpu ? "GPU" : "CPU", spec.device.id);
@@ -64,6 +90,7 @@ class PythonBackend final : public Backend {
     }
     execute_ = py::object();
     instance_ = py::object();
+    if (calls_ != nullptr) calls_->remove_instance(number_);
     // A sender that the model still has would look for what goes with the model.
     const py::gil_scoped_release release;
     senders_->abandon();
@@ -71,7 +98,8 @@ class PythonBackend final : public Backend {
 
   void execute(Execution& execution) override {
     const PythonThread::Entered entered(thread_);
-    const auto link = std::make_shared<ExecutionLink>(ExecutionLink{&execution, senders_});
+    const auto link = std::make_shared<ExecutionLink>(ExecutionLink{&execution, senders_, number_});
+    const CalledBatch called(calls_, number_, execution);
     execution.inputs_ready();
     try {
       py::list requests(execution.num_requests());
@@ -92,6 +120,8 @@ class PythonBackend final : public Backend {
   std::string name_;
   py::object instance_;
   py::object execute_;
+  CallGraph* const calls_;
+  const std::uint64_t number_;  // among the instances that may call models
   const std::shared_ptr<OpenSenders> senders_ = std::make_shared<OpenSenders>();
 };
 

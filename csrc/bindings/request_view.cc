@@ -212,6 +212,9 @@ std::unique_ptr<SenderObject> RequestView::keep() {
 void register_request_view(py::module_& module) {
   py::class_<RequestView>(module, "RequestView")
       .def_property_readonly("id", [](const RequestView& view) { return view.request().id; })
+      .def_property_readonly("model_name", [](const RequestView& view) { return view.request().spec->name; })
+      .def_property_readonly("model_version",
+                             [](const RequestView& view) { return view.request().spec->version; })
       .def_property_readonly("sequence_id",
                              [](const RequestView& view) { return view.request().sequence_id; })
       .def_property_readonly("sequence_name",
@@ -226,6 +229,7 @@ void register_request_view(py::module_& module) {
                              [](const RequestView& view) { return to_python(view.request().parameters); })
       .def_property_readonly("requested_outputs", &RequestView::requested_outputs)
       .def_property_readonly("cancelled", &RequestView::cancelled)
+      .def_property_readonly("instance", &RequestView::instance)
       .def("inputs", &RequestView::inputs)
       .def("output", &RequestView::output, py::arg("name"), py::arg("datatype"), py::arg("array"))
       .def("parameter", &RequestView::parameter, py::arg("name"), py::arg("value"))

@@ -32,6 +32,7 @@ class OpenSenders {
 struct ExecutionLink {
   Execution* execution = nullptr;
   std::shared_ptr<OpenSenders> senders;
+  std::uint64_t instance = 0;  // its number in the CallGraph
 };
 
 // An output as Python gives it: its name, its data type, its array.
@@ -69,6 +70,7 @@ class RequestView {
   py::list inputs() const;
   py::list requested_outputs() const;
   bool cancelled() const;
+  std::uint64_t instance() const { return link_->instance; }
 
   // Copied into the pool: a model may use its array again as soon as execute() has returned.
   void output(const std::string& name, const std::string& datatype, const py::array& array);

@@ -36,7 +36,7 @@ Engine::~Engine() {
 std::shared_ptr<Model> Engine::start(ModelSpec spec, const BackendFactory& factory,
                                      const std::vector<InstancePlan>& instances) {
   auto model = std::make_shared<Model>(std::move(spec), factory, instances, *pool_, clock_, inline_limit_ns_,
-                                       ModelNeighbours{cache_.get(), limiter_.get()});
+                                       ModelNeighbours{cache_.get(), limiter_.get(), &calls_});
   const std::unique_lock lock(mutex_);
   running_.push_back(model);
   sweeper_.add(model);
@@ -123,6 +123,25 @@ Status Engine::submit(std::unique_ptr<Request>& request) {
   model->unpin();
   if (timed && status.ok()) sweeper_.nudge();
   return status;
+}
+
+Status Engine::begin_call(std::uint64_t caller, Request& request) {
+  std::vector<CallGraph::Target> targets;
+  add_targets(request.model_name, request.model_version, targets);
+  return calls_.begin(caller, std::move(targets), request.call);
+}
+
+void Engine::add_targets(std::string_view name, std::string_view version,
+                         std::vector<CallGraph::Target>& targets) const {
+  std::shared_ptr<Model> model;
+  if (!find(name, version, model).ok()) return;
+  if (model->plan() == nullptr) {
+    targets.emplace_back(model->spec().name, model->spec().version);
+    return;
+  }
+  for (const EnsemblePlan::Step& step : model->plan()->steps) {
+    if (!step.when) add_targets(step.model, step.version, targets);
+  }
 }
 
 Status Engine::find(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const {

@@ -11,6 +11,7 @@
 #include "engine/model.h"
 #include "engine/response_cache.h"
 #include "engine/sweeper.h"
+#include "execute/call_graph.h"
 #include "memory/tensor_pool.h"
 
 namespace naiad {
@@ -58,6 +59,10 @@ class Engine {
   // with the caller. Sets timestamps.received_ns. Any thread; never blocks.
   Status submit(std::unique_ptr<Request>& request);
 
+  // Marks a request that the instance `caller` is about to wait for, before it is submitted; 0: somebody for
+  // whom nobody waits. kUnavailable when its answer could never come: see CallGraph. Any thread.
+  Status begin_call(std::uint64_t caller, Request& request);
+
   // The model behind a name and a version ("" = the highest published); fills `model` or says why not, in
   // Triton's words. Any thread.
   Status find(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const;
@@ -67,6 +72,9 @@ class Engine {
 
   // Waits until nobody who looked them up before is about to submit to them.
   static void wait_unpinned(const Versions& gone);
+  // The models whose instances a request runs on, by way of ensembles too.
+  void add_targets(std::string_view name, std::string_view version,
+                   std::vector<CallGraph::Target>& targets) const;
   // find() for who holds mutex_.
   Status look_up(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const;
 
@@ -74,6 +82,7 @@ class Engine {
   const std::uint64_t inline_limit_ns_;
   const std::unique_ptr<ResponseCache> cache_;  // null: no answer is kept
   const std::unique_ptr<RateLimiter> limiter_;  // null: nothing is limited
+  CallGraph calls_;
   const SteadyClock clock_;
   mutable std::shared_mutex mutex_;
   std::map<std::string, Versions, std::less<>> published_;

@@ -240,6 +240,7 @@ std::unique_ptr<Request> EnsembleRun::make_request(Ready ready) {
   for (const EnsemblePlan::Link& output : step.outputs)
     request->wanted_outputs.push_back({output.name, 0, {}});
   request->scope = &scope_;
+  request->call = request_->call;
   request->sink = this;
   if (free_slots_.empty()) {
     free_slots_.push_back(slots_.size());

@@ -27,6 +27,7 @@ class EnsembleScheduler final : public Scheduler {
   void close(bool drain) override;
   void wait_ended() override;
   std::size_t num_waiting() const override { return 0; }
+  const EnsemblePlan& plan() const { return plan_; }
 
  private:
   void ended(const EnsembleRun::Outcome& outcome);

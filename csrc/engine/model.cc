@@ -53,8 +53,9 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
   const auto responses = std::make_shared<CountedResponses>(statistics_, clock);
   std::size_t next_index = 0;
   for (const InstancePlan& plan : instances) {
-    InstanceSpec instance{*spec_,    pool,       plan.name,      plan.device, plan.passive ? 0 : next_index++,
-                          responses, plan.needs, shared.limiter, plan.passive};
+    InstanceSpec instance{
+        *spec_,    pool,       plan.name,      plan.device,  plan.passive ? 0 : next_index++,
+        responses, plan.needs, shared.limiter, plan.passive, shared.calls};
     instances_.push_back(
         std::make_unique<ModelInstance>(std::move(instance), spec_, factory, *scheduler_, clock_, observer));
   }
@@ -72,6 +73,7 @@ Model::Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, cons
       clock_(clock),
       scheduler_(std::make_unique<EnsembleScheduler>(*spec_, std::move(plan), std::move(submit), clock,
                                                      statistics_)),
+      plan_(&static_cast<const EnsembleScheduler&>(*scheduler_).plan()),
       inline_limit_ns_(0),
       cache_(spec_->cached ? cache : nullptr),
       mark_(next_mark()) {}

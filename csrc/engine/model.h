@@ -28,6 +28,7 @@ struct InstancePlan {
 struct ModelNeighbours {
   ResponseCache* cache = nullptr;
   RateLimiter* limiter = nullptr;
+  CallGraph* calls = nullptr;
 };
 
 // A running version of a model: its queue, its instances, its counters. On the way home of requests whose
@@ -46,6 +47,8 @@ class Model final : private InstanceObserver, private CompletionSink {
   ~Model() override;
 
   const ModelSpec& spec() const { return *spec_; }
+  // Of an ensemble; null otherwise.
+  const EnsemblePlan* plan() const { return plan_; }
 
   // Checks the request against the model and queues it, or runs it; on failure the request stays with the
   // caller. Any thread; never blocks but for a short model.
@@ -81,6 +84,7 @@ class Model final : private InstanceObserver, private CompletionSink {
   const Clock& clock_;
   const std::shared_ptr<Statistics> statistics_ = std::make_shared<Statistics>();
   const std::unique_ptr<Scheduler> scheduler_;
+  const EnsemblePlan* const plan_ = nullptr;  // the scheduler's
   const std::uint64_t inline_limit_ns_;
   ResponseCache* const cache_;         // null: answers are not kept
   const std::uint64_t mark_;           // of this load of the model, among all

@@ -12,6 +12,7 @@
 
 namespace naiad {
 
+class CallGraph;
 class Execution;
 class ResponseObserver;
 
@@ -26,6 +27,7 @@ struct InstanceSpec {
   RateNeeds needs{};                              // what it needs of the limiter while it runs a batch
   RateLimiter* limiter = nullptr;                 // null: nothing is limited
   bool passive = false;                           // is loaded and runs nothing
+  CallGraph* calls = nullptr;                     // of models that call others; null: none do
 };
 
 // The contract of everything that can run a model. The thread of the instance makes, uses and destroys it;

@@ -14,6 +14,7 @@
 #include "memory/buffer.h"
 #include "memory/shared_window.h"
 #include "memory/tensor.h"
+#include "request/call_ticket.h"
 #include "request/model_spec.h"
 #include "request/parameters.h"
 #include "request/text_store.h"
@@ -114,6 +115,8 @@ struct Request {
   // Of a request that is made for another one: what cancels it too. It outlives the request. Set before it is
   // queued.
   const CancelScope* scope = nullptr;
+  // Of a request that a model makes, or that one leads to: see CallGraph.
+  std::shared_ptr<const CallTicket> call;
 
   // Whether nobody waits for its answer any more. Any thread.
   bool is_cancelled() const;

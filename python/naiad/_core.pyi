@@ -198,6 +198,9 @@ class RequestView:
     parameters: dict[str, ParameterValue]
     requested_outputs: list[str]
     cancelled: bool
+    model_name: str
+    model_version: int
+    instance: int  # its number among those that may call other models
     def inputs(self) -> list[tuple[str, str, NDArray[Any]]]:
         """(name, datatype, array) of every input present, in the model's own shape; read-only views without a
         copy. BYTES arrays have dtype object and hold bytes. BF16 arrays have dtype uint16 (the bits)."""
@@ -286,6 +289,8 @@ class CompletionQueue:
         """Queues a request as Engine.infer takes it; its answer comes out of drain() with `tag`. `many`: any
         number of them may come, so decoupled models may be asked. Raises at once when the request is
         refused."""
+    def submit(self, tag: int, request: LocalRequest) -> None:
+        """The same of a request that a model makes; any number of answers may come."""
     def cancel(self, tag: int) -> None:
         """Marks a request cancelled; it is dropped if it was not yet taken into a batch."""
 
@@ -383,6 +388,38 @@ def infer_many(
     """Queues one request for each of `inputs`, waits for all without the GIL, and gives the answers in the
     same order: a Result, or the failure of that request. Raises what Engine.infer raises for inputs that
     cannot be taken; then none was queued."""
+
+@final
+class LocalRequest:
+    """A request that a model makes for another model, to be submitted once."""
+    def __init__(
+        self,
+        engine: Engine,
+        model: str,
+        version: str,
+        inputs: Sequence[tuple[str, str, Any]],
+        *,
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, ParameterValue] | None = None,
+        correlation_id: int | str = 0,
+        sequence_start: bool = False,
+        sequence_end: bool = False,
+        timeout_us: int = 0,
+        caller: int = 0,
+    ) -> None:
+        """`inputs`: (name, datatype, array). `caller`: the RequestView.instance that waits for the answer; 0:
+        none does. Raises Unavailable when the answer could never come, because all who could give it wait
+        for one another."""
+
+def run_local(
+    engine: Engine, request: LocalRequest, cancelled: Callable[[], bool] | None = None
+) -> Result | Exception:
+    """Runs the request and waits, without the GIL, for the answer or the failure that comes back. Raises what
+    refuses it. `cancelled` is asked every 20 ms; true takes the request back."""
+
+def is_decoupled(engine: Engine, model: str, version: str = "") -> bool:
+    """Raises NotFound for a model that is not served."""
 
 @final
 class Tls:

@@ -10,6 +10,7 @@ import psutil
 
 from naiad.backends.registry import BackendRegistry
 from naiad.engine import Engine, SharedRegions, gpu_count
+from naiad.repository.model_calls import EngineServices
 from naiad.repository.model_repository import ModelRepository
 from naiad.settings import ServerSettings
 
@@ -46,9 +47,9 @@ def build_core(settings: ServerSettings) -> Core:
         rate_limits=settings.scheduling.rate_limit_resources if settings.scheduling.rate_limit else None,
     )
     backends = BackendRegistry(settings.repository.backend_config)
-    return Core(
-        engine, ModelRepository(engine, backends, settings.repository, settings.scheduling), shared_regions
-    )
+    repository = ModelRepository(engine, backends, settings.repository, settings.scheduling)
+    backends.connect(EngineServices(engine, repository, settings.repository.control_mode))
+    return Core(engine, repository, shared_regions)
 
 
 def default_pool_bytes() -> int:

@@ -19,6 +19,7 @@ from naiad._core import (
     InstanceSpec,
     Listen,
     LocalAnswer,
+    LocalRequest,
     Model,
     ModelSpec,
     OnnxRuntime,
@@ -37,7 +38,9 @@ from naiad._core import (
     gpu_count,
     identity_factory,
     infer_many,
+    is_decoupled,
     python_factory,
+    run_local,
     set_log,
 )
 
@@ -59,6 +62,7 @@ __all__ = [
     "InstanceSpec",
     "Listen",
     "LocalAnswer",
+    "LocalRequest",
     "Model",
     "ModelSpec",
     "OnnxRuntime",
@@ -78,6 +82,8 @@ __all__ = [
     "gpu_count",
     "identity_factory",
     "infer_many",
+    "is_decoupled",
     "python_factory",
+    "run_local",
     "set_log",
 ]

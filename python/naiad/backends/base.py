@@ -27,6 +27,7 @@ from naiad.config import ModelConfig, is_inside
 from naiad.errors import ConfigError, InvalidArgument
 
 if TYPE_CHECKING:
+    from naiad.backends.services import ModelServices
     from naiad.engine import BackendFactory, PythonInstance
 
 ENTRY_POINT_GROUP = "naiad.backends"
@@ -100,6 +101,11 @@ class Backend(ABC):
             named = ", ".join(f"'{name}'" for name in sorted(unknown))
             raise ConfigError(f"backend-config: backend '{self.name}' has no option {named}")
         self.options = dict(options)
+        self.services: ModelServices | None = None
+
+    def connect(self, services: ModelServices) -> None:
+        """Gives what models may ask of the server. Once, before a model is loaded."""
+        self.services = services
 
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """The configuration with what the model itself knows filled in: inputs, outputs, batching.

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module, metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from naiad.backends.base import ENTRY_POINT_GROUP, Backend
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
+
+if TYPE_CHECKING:
+    from naiad.backends.services import ModelServices
 
 _BUILT_IN = {
     "identity": ("naiad.backends.identity", "IdentityBackend"),
@@ -34,6 +37,14 @@ class BackendRegistry:
         self._given = dict(backends or {})
         self._made: dict[str, Backend] = {}
         self._lock = threading.Lock()
+        self._services: ModelServices | None = None
+
+    def connect(self, services: ModelServices) -> None:
+        """Gives all backends what their models may ask of the server. Once."""
+        with self._lock:
+            self._services = services
+            for backend in self._made.values():
+                backend.connect(services)
 
     def get(self, name: str) -> Backend:
         """The backend of that name. Raises Unsupported when there is none or its package is broken."""
@@ -65,6 +76,8 @@ class BackendRegistry:
             raise Unsupported(
                 f"backend '{name}' is no naiad.backends.base.Backend, got {type(backend).__name__}"
             )
+        if self._services is not None:
+            backend.connect(self._services)
         return backend
 
     def _find(self, name: str) -> Callable[[Mapping[str, str]], Any]:

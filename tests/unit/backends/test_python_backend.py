@@ -111,8 +111,8 @@ def test_a_model_may_write_to_its_inputs_unless_it_says_read_only(
         (
             "class TritonPythonModel:\n    def execute(self, r): pass\n"
             "    def initialize(self, args): pb_utils.load_model('other')\n",
-            Unsupported,
-            "load_model",
+            BackendError,
+            "from the code of a model only",
         ),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +12,7 @@ from fake_request import FakeRequest
 
 import triton_python_backend_utils as pb_utils
 from naiad.backends.python.inference_request import ReceivedRequest
-from naiad.errors import InvalidArgument, NotFound, Unsupported
+from naiad.errors import InvalidArgument, NotFound
 
 
 def received(**attributes: Any) -> ReceivedRequest:
@@ -119,18 +118,34 @@ def test_only_a_request_of_an_iterative_model_can_be_rescheduled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("use", "named"),
+    "use",
     [
-        (lambda: pb_utils.InferenceRequest().exec(), "exec"),
-        (lambda: asyncio.run(pb_utils.InferenceRequest().async_exec()), "async_exec"),
-        (lambda: pb_utils.load_model("m"), "load_model"),
-        (lambda: pb_utils.unload_model("m"), "unload_model"),
-        (lambda: pb_utils.is_model_ready("m"), "is_model_ready"),
+        lambda: pb_utils.InferenceRequest().exec(),
+        lambda: pb_utils.InferenceRequest().exec(decoupled=True),
+        lambda: pb_utils.load_model("m"),
+        lambda: pb_utils.unload_model("m"),
+        lambda: pb_utils.is_model_ready("m"),
     ],
 )
-def test_what_is_not_served_says_so_by_name(use: Callable[[], Any], named: str) -> None:
-    with pytest.raises(Unsupported, match=named):
+def test_only_a_models_code_may_ask_for_other_models(use: Callable[[], Any]) -> None:
+    with pytest.raises(pb_utils.TritonModelException, match="from the code of a model only"):
         use()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: pb_utils.InferenceRequest(correlation_id=1.5), "Correlation ID must be integer or string"),
+        (lambda: pb_utils.InferenceRequest(parameters="{}"), "to be a dict"),
+        (lambda: pb_utils.InferenceRequest(parameters={"a": [1]}), "bool/int/str, found type <class 'list'>"),
+        (lambda: received().exec(), "cannot be sent on"),
+    ],
+)
+def test_wrong_parts_of_a_request_are_refused_where_they_are_made(
+    make: Callable[[], Any], words: str
+) -> None:
+    with pytest.raises(pb_utils.TritonModelException, match=words):
+        make()
 
 
 def test_types_by_their_names_and_numbers() -> None:

@@ -18,6 +18,7 @@ from naiad.config import ModelConfig, from_dict
 from naiad.errors import BackendError, ConfigError, InvalidArgument, NaiadError, Unsupported
 
 if TYPE_CHECKING:
+    from naiad.backends.services import ModelServices
     from naiad.engine import BackendFactory
 
 _log = logging.getLogger("naiad.backends.python")
@@ -82,7 +83,7 @@ class PythonBackend(InstanceBackend):
         self, config: ModelConfig, files: ModelFiles, place: InstancePlace
     ) -> PythonModelInstance:
         """Imports model.py and initializes one model object."""
-        modules = _modules(files)
+        modules = _modules(files, self.services)
         try:
             model_class = _model_class(modules.load(_model_file(config, files)), files)
             model = model_class()
@@ -107,6 +108,7 @@ class PythonBackend(InstanceBackend):
             outputs,
             copy_inputs=not _read_only_inputs(config, files),
             decoupled=config.decoupled,
+            services=self.services,
         )
 
 
@@ -122,8 +124,11 @@ class _Instance(PythonModelInstance):
         *,
         copy_inputs: bool,
         decoupled: bool,
+        services: ModelServices | None,
     ) -> None:
-        super().__init__(name, model, output_names, copy_inputs=copy_inputs, decoupled=decoupled)
+        super().__init__(
+            name, model, output_names, copy_inputs=copy_inputs, decoupled=decoupled, services=services
+        )
         self._modules = modules
 
     def finalize(self) -> None:
@@ -146,8 +151,8 @@ def initialize_args(config: ModelConfig, files: ModelFiles, place: InstancePlace
     }
 
 
-def _modules(files: ModelFiles) -> ModelModules:
-    return ModelModules([files.version_directory, files.directory])
+def _modules(files: ModelFiles, services: ModelServices | None = None) -> ModelModules:
+    return ModelModules([files.version_directory, files.directory], services)
 
 
 def _model_file(config: ModelConfig, files: ModelFiles) -> Path:

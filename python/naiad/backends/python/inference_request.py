@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
-from naiad.backends.python.later import refuse
+from naiad.backends.python import calls
+from naiad.backends.python.failure import TritonModelException
 from naiad.backends.python.response_sender import InferenceResponseSender
 from naiad.backends.python.tensor import Tensor
-from naiad.errors import InvalidArgument
+from naiad.errors import InvalidArgument, Unsupported
 
 if TYPE_CHECKING:
+    from naiad.backends.python.calls import ResponseIterator
+    from naiad.backends.python.inference_response import InferenceResponse
     from naiad.engine import RequestView
 
 SEQUENCE_START = 1
@@ -28,6 +32,12 @@ class MemoryType(IntEnum):
     TRITONSERVER_MEMORY_CPU = 1
 
 
+class InferenceTrace:
+    """Ties a request that a model makes to the one for which it makes it."""
+
+    __slots__ = ()
+
+
 class PreferredMemory:
     """Where a model would like the response tensors of a request that it makes."""
 
@@ -39,7 +49,7 @@ class PreferredMemory:
 
 
 class InferenceRequest:
-    """A request that a model makes for another model. Sending it is not served yet: ``exec`` says so."""
+    """A request that a model makes for another model of the server."""
 
     __slots__ = (
         "_correlation_id",
@@ -68,8 +78,19 @@ class InferenceRequest:
         trace: Any = None,
         parameters: Mapping[str, bool | int | str] | None = None,
     ) -> None:
-        """``timeout`` in microseconds, 0 for none."""
+        """``model_version`` -1: the highest that serves. ``timeout`` in microseconds, 0 for none.
+        ``trace``: what ``InferenceRequest.trace`` gave. No ``requested_output_names``: all outputs.
+        """
         del trace
+        if not isinstance(correlation_id, (int, str)):
+            raise TritonModelException("Correlation ID must be integer or string")
+        if parameters is not None and not isinstance(parameters, dict):
+            raise TritonModelException(f"Expect parameters to be a dict, got {type(parameters)}")
+        for value in (parameters or {}).values():
+            if not isinstance(value, (bool, int, str)):
+                raise TritonModelException(
+                    f"Expect parameters values to have type bool/int/str, found type {type(value)}"
+                )
         for tensor in inputs:
             if not isinstance(tensor, Tensor):
                 raise TypeError(f"InferenceRequest: inputs must be Tensors, got {type(tensor).__name__}")
@@ -107,7 +128,7 @@ class InferenceRequest:
 
     def parameters(self) -> str:
         """The request's own parameters as a JSON object."""
-        return json.dumps(self._parameters, separators=(",", ":"))
+        return json.dumps(self._parameters)
 
     def requested_output_names(self) -> set[str]:
         return set(self._outputs)
@@ -125,8 +146,9 @@ class InferenceRequest:
         """Whether the client has gone or taken the request back. A model may then stop working on it."""
         return False
 
-    def trace(self) -> NoReturn:
-        refuse("InferenceRequest.trace")
+    def trace(self) -> InferenceTrace:
+        """What ties requests that are made for this one to it."""
+        return InferenceTrace()
 
     def get_response_sender(self) -> InferenceResponseSender:
         """Who answers the request in place of a returned response. Of received requests only."""
@@ -139,13 +161,35 @@ class InferenceRequest:
         del flags
         raise InvalidArgument("set_release_flags: only a request that the model has received can be released")
 
-    def exec(self, decoupled: bool = False) -> NoReturn:
-        del decoupled
-        refuse("InferenceRequest.exec (business logic scripting)")
+    @overload
+    def exec(self, decoupled: Literal[False] = False) -> InferenceResponse: ...
 
-    async def async_exec(self, decoupled: bool = False) -> NoReturn:
-        del decoupled
-        refuse("InferenceRequest.async_exec (business logic scripting)")
+    @overload
+    def exec(self, decoupled: bool) -> InferenceResponse | ResponseIterator: ...
+
+    def exec(self, decoupled: bool = False) -> InferenceResponse | ResponseIterator:
+        """Runs the request and waits for its response, which may be an error; ``decoupled``: gives the
+        responses of a decoupled model as they come. Also from other threads of the model. A call that could
+        never be answered, because all instances of the called model wait for calls of their own, is an error
+        too.
+        """
+        return calls.execute_many(self) if decoupled else calls.execute(self)
+
+    def async_exec(
+        self, decoupled: bool = False
+    ) -> Coroutine[Any, Any, InferenceResponse | ResponseIterator]:
+        """``exec`` for ``async def execute``: other coroutines run meanwhile. RuntimeError outside of an
+        event loop.
+        """
+        asyncio.get_running_loop()
+        if not decoupled:
+            return calls.execute_async(self, calls.services_of_caller())
+        responses = calls.execute_many(self)
+
+        async def given() -> ResponseIterator:
+            return responses
+
+        return given()
 
 
 class ReceivedRequest(InferenceRequest):
@@ -207,7 +251,7 @@ class ReceivedRequest(InferenceRequest):
 
     def set_flags(self, flags: int) -> NoReturn:
         del flags
-        refuse("InferenceRequest.set_flags on a received request")
+        raise Unsupported("set_flags: a received request keeps the flags that it came with")
 
     def timeout(self) -> int:
         return self._view.timeout_us
@@ -221,11 +265,18 @@ class ReceivedRequest(InferenceRequest):
     def preferred_memory(self) -> PreferredMemory | None:
         return None
 
-    def model_name(self) -> NoReturn:
-        refuse("InferenceRequest.model_name on a received request")
+    def model_name(self) -> str:
+        return self._view.model_name
 
-    def model_version(self) -> NoReturn:
-        refuse("InferenceRequest.model_version on a received request")
+    def model_version(self) -> int:
+        return self._view.model_version
+
+    def exec(self, decoupled: bool = False) -> NoReturn:
+        del decoupled
+        raise TritonModelException("exec: a received request cannot be sent on: make another one")
+
+    def async_exec(self, decoupled: bool = False) -> NoReturn:
+        self.exec(decoupled)
 
     def is_cancelled(self) -> bool:
         return self._view.cancelled

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from naiad.backends.python.calls import Batch, current_batch
 from naiad.backends.python.coroutines import Coroutines
 from naiad.backends.python.failure import ERROR_CODES, encodable
 from naiad.backends.python.inference_request import ReceivedRequest
@@ -14,6 +15,7 @@ from naiad.backends.python.inference_response import InferenceResponse
 from naiad.errors import BackendError, InvalidArgument, NaiadError
 
 if TYPE_CHECKING:
+    from naiad.backends.services import ModelServices
     from naiad.engine import RequestView
 
 _log = logging.getLogger("naiad.backends.python")
@@ -30,9 +32,11 @@ class PythonModelInstance:
         *,
         copy_inputs: bool = True,
         decoupled: bool = False,
+        services: ModelServices | None = None,
     ) -> None:
         """``model`` has been initialized. ``output_names``: of the configuration. ``copy_inputs``: the model
-        may write to its inputs. ``decoupled``: it answers by senders alone.
+        may write to its inputs. ``decoupled``: it answers by senders alone. ``services``: what
+        its calls of other models go to.
         """
         self._name = name
         self._model = model
@@ -42,11 +46,22 @@ class PythonModelInstance:
         self._decoupled = decoupled
         self._coroutines = Coroutines(name) if inspect.iscoroutinefunction(self._execute) else None
         self._told_unknown: set[str] = set()
+        self._services = services
 
     def execute(self, requests: list[RequestView]) -> None:
         """Answers every request, or raises BackendError for the whole batch."""
         outputs, copies = self._outputs, self._copy_inputs
         received = [ReceivedRequest(view, outputs, copies) for view in requests]
+        if self._services is None:
+            self._run(requests, received)
+            return
+        token = current_batch.set(Batch(self._services, received))
+        try:
+            self._run(requests, received)
+        finally:
+            current_batch.reset(token)
+
+    def _run(self, requests: list[RequestView], received: list[ReceivedRequest]) -> None:
         if self._coroutines is not None and self._decoupled:
             # Its sender is all that answers a request, so each is asked for before the batch is let go.
             for request in received:

@@ -23,7 +23,10 @@ from collections.abc import Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from naiad.backends.services import ModelServices
 
 _PREFIX = "naiad_model_"
 _numbers = itertools.count(1)
@@ -33,13 +36,16 @@ _SUFFIXES = (*importlib.machinery.SOURCE_SUFFIXES, *importlib.machinery.EXTENSIO
 class ModelModules:
     """The modules of one version of a model. Any thread; ``close`` when no instance is left."""
 
-    def __init__(self, directories: Sequence[Path]) -> None:
-        """``directories``: where its own modules lie, the version directory first."""
+    def __init__(self, directories: Sequence[Path], services: ModelServices | None = None) -> None:
+        """``directories``: where its own modules lie, the version directory first. ``services``: for the
+        threads that the model starts.
+        """
         self._directories = [str(directory) for directory in directories]
         self.package = f"{_PREFIX}{next(_numbers)}"
         root = ModuleType(self.package)
         root.__path__ = self._directories
         root.__naiad_directory__ = self._directories[0]  # type: ignore[attr-defined]
+        root.__naiad_services__ = services  # type: ignore[attr-defined]
         self._builtins = dict(vars(builtins), __import__=self._import)
         self._own: dict[str, bool] = {}
         _finder.add(self.package, self._builtins)
@@ -162,12 +168,21 @@ def calling_model_directory() -> str | None:
     """The version directory of the model whose code called, found by the names of the calling modules; None
     when no model's code is on the stack.
     """
-    frame = sys._getframe(1)
+    directory = getattr(_calling_root(), "__naiad_directory__", None)
+    return directory if isinstance(directory, str) else None
+
+
+def calling_model_services() -> ModelServices | None:
+    """What the server offers to the model whose code called; None when no model's code is on the stack."""
+    services: ModelServices | None = getattr(_calling_root(), "__naiad_services__", None)
+    return services
+
+
+def _calling_root() -> ModuleType | None:
+    frame = sys._getframe(2)
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if isinstance(name, str) and name.startswith(_PREFIX):
-            root = sys.modules.get(name.partition(".")[0])
-            directory = getattr(root, "__naiad_directory__", None)
-            return directory if isinstance(directory, str) else None
+            return sys.modules.get(name.partition(".")[0])
         frame = frame.f_back  # type: ignore[assignment]
     return None

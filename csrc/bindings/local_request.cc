@@ -1,0 +1,122 @@
+#include "bindings/local_request.h"
+
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "bindings/arrays.h"
+#include "bindings/errors.h"
+#include "bindings/gathering_sink.h"
+
+namespace naiad {
+namespace {
+
+// An input as a model gives it: its name, its data type, its array.
+using GivenTensor = std::tuple<std::string, std::string, py::object>;
+using CorrelationId = std::variant<std::uint64_t, std::string>;
+
+// How long a call goes on before it is looked whether its caller still wants it.
+constexpr std::uint64_t kLookEveryNs = 20'000'000;
+
+std::unique_ptr<LocalRequest> make(const std::shared_ptr<Core>& core, const std::string& model,
+                                   const std::string& version, const std::vector<GivenTensor>& inputs,
+                                   const std::vector<std::string>& outputs, std::string request_id,
+                                   const py::object& parameters, const CorrelationId& correlation_id,
+                                   bool sequence_start, bool sequence_end, std::uint64_t timeout_us,
+                                   std::uint64_t caller) {
+  auto request = std::make_unique<Request>();
+  request->model_name = request->text.emplace_back(model);
+  request->model_version = request->text.emplace_back(version);
+  request->id = std::move(request_id);
+  for (const auto& [name, datatype, array] : inputs) {
+    const auto dtype = dtype_from_name(datatype);
+    request->given_inputs.push_back(
+        {request->text.emplace_back(name),
+         tensor_from_python(array, dtype.value_or(DataType::kInvalid), core->engine.pool(), core->bin)});
+  }
+  for (const std::string& output : outputs) {
+    request->wanted_outputs.push_back({request->text.emplace_back(output), 0, {}});
+  }
+  set_parameters(*request, parameters);
+  if (const auto* number = std::get_if<std::uint64_t>(&correlation_id)) request->sequence_id = *number;
+  if (const auto* name = std::get_if<std::string>(&correlation_id)) request->sequence_name = *name;
+  request->sequence_start = sequence_start;
+  request->sequence_end = sequence_end;
+  request->timeout_us = timeout_us;
+  if (const Status status = core->engine.begin_call(caller, *request); !status.ok()) throw Error(status);
+  return std::make_unique<LocalRequest>(core, std::move(request));
+}
+
+py::object run(const std::shared_ptr<Core>& core, LocalRequest& local, const py::object& cancelled) {
+  auto request = local.take();
+  GatheringSink sink(1);
+  request->sink = &sink;
+  Request* const out = request.get();
+  Status refused;
+  bool home = false;
+  {
+    const py::gil_scoped_release release;
+    refused = core->engine.submit(request);
+    if (refused.ok()) home = sink.wait(core->engine.clock().now_ns() + kLookEveryNs);
+  }
+  if (!refused.ok()) {
+    request.reset();
+    core->bin->empty();
+    raise_status(refused);
+  }
+  std::optional<py::error_already_set> failed;
+  while (!home) {
+    try {
+      if (!cancelled.is_none() && cancelled().cast<bool>()) {
+        out->cancelled.store(true, std::memory_order_relaxed);
+      }
+    } catch (const py::error_already_set& error) {
+      failed = error;
+      out->cancelled.store(true, std::memory_order_relaxed);
+    }
+    const py::gil_scoped_release release;
+    home = sink.wait(core->engine.clock().now_ns() + kLookEveryNs);
+  }
+  GatheringSink::Home& answer = sink.homes().front();
+  py::object shown = answer.response.status.ok()
+                         ? make_result(core, *answer.request, std::move(answer.response))
+                         : to_exception(answer.response.status);
+  answer.request.reset();
+  core->bin->empty();
+  if (failed) throw *failed;  // NOLINT(hicpp-exception-baseclass)
+  return shown;
+}
+
+bool is_decoupled(const std::shared_ptr<Core>& core, const std::string& model, const std::string& version) {
+  std::shared_ptr<Model> target;
+  if (const Status status = core->engine.find(model, version, target); !status.ok()) throw Error(status);
+  const bool decoupled = target->spec().decoupled;
+  const py::gil_scoped_release release;
+  target.reset();
+  return decoupled;
+}
+
+}  // namespace
+
+std::unique_ptr<Request> LocalRequest::take() {
+  if (!request_) throw Error(Code::kInvalidArgument, "the request has been submitted already");
+  return std::move(request_);
+}
+
+void register_local_request(py::module_& module) {
+  py::class_<LocalRequest>(module, "LocalRequest")
+      .def(py::init(&make), py::arg("engine"), py::arg("model"), py::arg("version"), py::arg("inputs"),
+           py::kw_only(), py::arg("outputs") = std::vector<std::string>{}, py::arg("request_id") = "",
+           py::arg("parameters") = py::none(), py::arg("correlation_id") = std::uint64_t{0},
+           py::arg("sequence_start") = false, py::arg("sequence_end") = false, py::arg("timeout_us") = 0,
+           py::arg("caller") = 0);
+  module.def("run_local", &run, py::arg("engine"), py::arg("request"), py::arg("cancelled") = py::none());
+  module.def("is_decoupled", &is_decoupled, py::arg("engine"), py::arg("model"), py::arg("version") = "");
+}
+
+}  // namespace naiad
