@@ -24,6 +24,7 @@ enum class DataType : unsigned char {
   kBytes = 13,  // u32 little-endian length + bytes, per element
   kBf16 = 14,
 };
+inline constexpr DataType kLastDataType = DataType::kBf16;
 
 // Bytes of one element; 0 for kBytes (each element has its own length) and kInvalid. Any thread.
 constexpr std::size_t element_size_bytes(DataType dtype) {

@@ -28,6 +28,7 @@ struct LocalAnswer {
   py::object error = py::none();
   py::object result = py::none();
   bool last = true;
+  bool refused = false;
 };
 
 // naiad._core.CompletionQueue.
@@ -116,7 +117,8 @@ void LoopQueue::cancel(std::uint64_t tag) {
 }
 
 py::object LoopQueue::to_answer(Completion& completion, const Request& request) {
-  LocalAnswer answer{completion.tag, py::none(), py::none(), completion.request != nullptr};
+  LocalAnswer answer{completion.tag, py::none(), py::none(), completion.request != nullptr,
+                     completion.response.is_refused};
   if (completion.response.is_empty) return py::cast(std::move(answer));
   if (completion.response.status.ok()) {
     try {
@@ -161,7 +163,8 @@ void register_completion_queue(py::module_& module) {
       .def_readonly("tag", &LocalAnswer::tag)
       .def_readonly("error", &LocalAnswer::error)
       .def_readonly("result", &LocalAnswer::result)
-      .def_readonly("last", &LocalAnswer::last);
+      .def_readonly("last", &LocalAnswer::last)
+      .def_readonly("refused", &LocalAnswer::refused);
 
   py::class_<LoopQueue>(module, "CompletionQueue")
       .def(py::init([](const std::shared_ptr<Core>& core) { return std::make_unique<LoopQueue>(core); }),

@@ -28,7 +28,7 @@ std::unique_ptr<LocalRequest> make(const std::shared_ptr<Core>& core, const std:
                                    const std::vector<std::string>& outputs, std::string request_id,
                                    const py::object& parameters, const CorrelationId& correlation_id,
                                    bool sequence_start, bool sequence_end, std::uint64_t timeout_us,
-                                   std::uint64_t caller) {
+                                   bool many, std::uint64_t caller) {
   auto request = std::make_unique<Request>();
   request->model_name = request->text.emplace_back(model);
   request->model_version = request->text.emplace_back(version);
@@ -48,9 +48,12 @@ std::unique_ptr<LocalRequest> make(const std::shared_ptr<Core>& core, const std:
   request->sequence_start = sequence_start;
   request->sequence_end = sequence_end;
   request->timeout_us = timeout_us;
+  if (!many) refuse_many(*request);
   if (const Status status = core->engine.begin_call(caller, *request); !status.ok()) throw Error(status);
   return std::make_unique<LocalRequest>(core, std::move(request));
 }
+
+[[noreturn]] void raise_exception(const py::object& error);
 
 py::object run(const std::shared_ptr<Core>& core, LocalRequest& local, const py::object& cancelled) {
   auto request = local.take();
@@ -83,22 +86,20 @@ py::object run(const std::shared_ptr<Core>& core, LocalRequest& local, const py:
     home = sink.wait(core->engine.clock().now_ns() + kLookEveryNs);
   }
   GatheringSink::Home& answer = sink.homes().front();
+  const bool is_refused = answer.response.is_refused;
   py::object shown = answer.response.status.ok()
                          ? make_result(core, *answer.request, std::move(answer.response))
                          : to_exception(answer.response.status);
   answer.request.reset();
   core->bin->empty();
   if (failed) throw *failed;  // NOLINT(hicpp-exception-baseclass)
+  if (is_refused) raise_exception(shown);
   return shown;
 }
 
-bool is_decoupled(const std::shared_ptr<Core>& core, const std::string& model, const std::string& version) {
-  std::shared_ptr<Model> target;
-  if (const Status status = core->engine.find(model, version, target); !status.ok()) throw Error(status);
-  const bool decoupled = target->spec().decoupled;
-  const py::gil_scoped_release release;
-  target.reset();
-  return decoupled;
+[[noreturn]] void raise_exception(const py::object& error) {
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+  throw py::error_already_set();
 }
 
 }  // namespace
@@ -108,15 +109,23 @@ std::unique_ptr<Request> LocalRequest::take() {
   return std::move(request_);
 }
 
+void refuse_many(Request& request) {
+  const std::string model(request.model_name);
+  request.refusal_of_many = request.text.emplace_back(
+      "Model " + model +
+      " is using the decoupled. The current BLS request call doesn't support models using the decoupled "
+      "transaction policy. Please use 'decoupled=True' argument to the 'exec' or 'async_exec' calls for "
+      "decoupled models.'");
+}
+
 void register_local_request(py::module_& module) {
   py::class_<LocalRequest>(module, "LocalRequest")
       .def(py::init(&make), py::arg("engine"), py::arg("model"), py::arg("version"), py::arg("inputs"),
            py::kw_only(), py::arg("outputs") = std::vector<std::string>{}, py::arg("request_id") = "",
            py::arg("parameters") = py::none(), py::arg("correlation_id") = std::uint64_t{0},
            py::arg("sequence_start") = false, py::arg("sequence_end") = false, py::arg("timeout_us") = 0,
-           py::arg("caller") = 0);
+           py::arg("many") = false, py::arg("caller") = 0);
   module.def("run_local", &run, py::arg("engine"), py::arg("request"), py::arg("cancelled") = py::none());
-  module.def("is_decoupled", &is_decoupled, py::arg("engine"), py::arg("model"), py::arg("version") = "");
 }
 
 }  // namespace naiad

@@ -23,4 +23,7 @@ class LocalRequest {
   std::unique_ptr<Request> request_;
 };
 
+// Who made the request can take one response only: a decoupled model refuses it, in Triton's words.
+void refuse_many(Request& request);
+
 }  // namespace naiad

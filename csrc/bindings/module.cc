@@ -40,6 +40,7 @@ PYBIND11_MODULE(_core, module) {
   register_completion_queue(module);
   register_infer_many(module);
   register_local_request(module);
+  register_worker(module);
   register_control_call(module);
   register_data_plane(module);
   register_onnxruntime(module);

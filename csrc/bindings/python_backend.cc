@@ -42,28 +42,6 @@ class PythonThread {
   PyThreadState* saved_;
 };
 
-// The requests of a batch that models have made, while an instance runs it.
-class CalledBatch {
- public:
-  CalledBatch(CallGraph* graph, std::uint64_t instance, const Execution& execution)
-      : graph_(graph), instance_(instance) {
-    for (std::size_t k = 0; graph_ != nullptr && k < execution.num_requests(); ++k) {
-      if (execution.request(k).call) calls_.push_back(execution.request(k).call);
-    }
-    for (const auto& call : calls_) graph_->running(instance_, call->number());
-  }
-  ~CalledBatch() {
-    for (const auto& call : calls_) graph_->left(instance_, call->number());
-  }
-  CalledBatch(const CalledBatch&) = delete;
-  CalledBatch& operator=(const CalledBatch&) = delete;
-
- private:
-  CallGraph* const graph_;
-  const std::uint64_t instance_;
-  std::vector<std::shared_ptr<const CallTicket>> calls_;
-};
-
 // Runs a PythonInstance of _core.pyi: one call, and one crossing of the language border, per batch.
 class PythonBackend final : public Backend {
  public:

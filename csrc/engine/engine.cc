@@ -107,6 +107,7 @@ void Engine::close() {
 
 Status Engine::submit(std::unique_ptr<Request>& request) {
   request->timestamps.received_ns = clock_.now_ns();
+  if (elsewhere_) return elsewhere_(request);
   std::shared_ptr<Model> model;
   {
     const std::shared_lock lock(mutex_);
@@ -126,6 +127,7 @@ Status Engine::submit(std::unique_ptr<Request>& request) {
 }
 
 Status Engine::begin_call(std::uint64_t caller, Request& request) {
+  request.caller_waits = caller != 0;
   std::vector<CallGraph::Target> targets;
   add_targets(request.model_name, request.model_version, targets);
   return calls_.begin(caller, std::move(targets), request.call);

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <shared_mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -63,6 +65,10 @@ class Engine {
   // whom nobody waits. kUnavailable when its answer could never come: see CallGraph. Any thread.
   Status begin_call(std::uint64_t caller, Request& request);
 
+  // Where requests go for models that are not here: of a worker, to its server. Set before the first request.
+  using Elsewhere = std::function<Status(std::unique_ptr<Request>& request)>;
+  void set_elsewhere(Elsewhere submit) { elsewhere_ = std::move(submit); }
+
   // The model behind a name and a version ("" = the highest published); fills `model` or says why not, in
   // Triton's words. Any thread.
   Status find(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const;
@@ -83,6 +89,7 @@ class Engine {
   const std::unique_ptr<ResponseCache> cache_;  // null: no answer is kept
   const std::unique_ptr<RateLimiter> limiter_;  // null: nothing is limited
   CallGraph calls_;
+  Elsewhere elsewhere_;
   const SteadyClock clock_;
   mutable std::shared_mutex mutex_;
   std::map<std::string, Versions, std::less<>> published_;

@@ -47,6 +47,9 @@ class Backend {
   // Whether execute() may be called by other threads too, still one at a time: then a short model runs on the
   // thread that brings the request, which saves two changes of threads. Any thread.
   virtual bool runs_on_any_thread() const { return false; }
+
+  // Whether it could run a batch now. Any thread.
+  virtual bool is_healthy() const { return true; }
 };
 
 // Makes the backend of one instance; throws Error when the model cannot be loaded. Instance thread.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "execute/execution.h"
+
 namespace naiad {
 
 class CallGraph::Ticket final : public CallTicket {
@@ -102,6 +104,18 @@ bool CallGraph::is_stuck(std::uint64_t instance) const {
               }) != 0;
   }
   return stuck.contains(instance);
+}
+
+CalledBatch::CalledBatch(CallGraph* graph, std::uint64_t instance, const Execution& execution)
+    : graph_(graph), instance_(instance) {
+  for (std::size_t k = 0; graph_ != nullptr && k < execution.num_requests(); ++k) {
+    if (execution.request(k).call) calls_.push_back(execution.request(k).call);
+  }
+  for (const auto& call : calls_) graph_->running(instance_, call->number());
+}
+
+CalledBatch::~CalledBatch() {
+  for (const auto& call : calls_) graph_->left(instance_, call->number());
 }
 
 }  // namespace naiad

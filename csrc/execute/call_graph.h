@@ -13,6 +13,8 @@
 
 namespace naiad {
 
+class Execution;
+
 // Who waits for whom among the instances whose models call other models: an instance waits for its calls, a
 // call for the instance that runs it, or, while it is queued, for any instance of its model. A call whose
 // answer could never come, because all who could give it wait for one another, is refused. Any thread.
@@ -54,6 +56,21 @@ class CallGraph {
   std::uint64_t last_number_ = 0;
   std::map<std::uint64_t, Instance> instances_;
   std::map<std::uint64_t, Call> calls_;
+};
+
+// The requests of a batch that models have made, while an instance runs it.
+class CalledBatch {
+ public:
+  // `graph` may be null.
+  CalledBatch(CallGraph* graph, std::uint64_t instance, const Execution& execution);
+  ~CalledBatch();
+  CalledBatch(const CalledBatch&) = delete;
+  CalledBatch& operator=(const CalledBatch&) = delete;
+
+ private:
+  CallGraph* const graph_;
+  const std::uint64_t instance_;
+  std::vector<std::shared_ptr<const CallTicket>> calls_;
 };
 
 }  // namespace naiad

@@ -127,10 +127,13 @@ void Execution::fail_all(const Status& status) {
 
 void Execution::complete() {
   for (std::size_t k = 0; k < requests_.size(); ++k) {
-    if (kept(k)) continue;
-    CompletionSink* sink = requests_[k]->sink;
-    sink->complete(std::move(requests_[k]), std::move(responses_[k]));
+    if (!kept(k)) complete(k);
   }
+}
+
+void Execution::complete(std::size_t k) {
+  CompletionSink* const sink = requests_[k]->sink;
+  sink->complete(std::move(requests_[k]), std::move(responses_[k]));
 }
 
 }  // namespace naiad

@@ -74,6 +74,8 @@ class Execution {
 
   // Sends every request home with its answer. Nothing may be used after it.
   void complete();
+  // The same of request `k`, which is not kept.
+  void complete(std::size_t k);
 
  private:
   const ModelSpec& model_;

@@ -72,11 +72,24 @@ bool ResponseSender::cancelled() const {
 }
 
 Status ResponseSender::send(Response response, bool is_last) {
+  return send_waiting(std::move(response), is_last, true);
+}
+
+Status ResponseSender::send_now(Response response, bool is_last) {
+  return send_waiting(std::move(response), is_last, false);
+}
+
+std::shared_ptr<ResponseWindow> ResponseSender::window() const {
+  const std::lock_guard lock(mutex_);
+  return request_ ? request_->window : nullptr;
+}
+
+Status ResponseSender::send_waiting(Response response, bool is_last, bool waits) {
   const std::lock_guard sending(sending_);
   if (!request_) return ended();
   if (response.status.ok()) dress(*request_, response);
   if (model_->decoupled) {
-    if (!is_last) request_->window->wait(*request_);
+    if (!is_last && waits) request_->window->wait(*request_);
     give(std::move(response), is_last);
     return {};
   }

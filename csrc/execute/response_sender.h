@@ -56,6 +56,10 @@ class ResponseSender {
   // client gets. kInvalidArgument when the last one has been given, or a second one to a model that is not
   // decoupled. Blocks while too much is on its way to the client.
   Status send(Response response, bool is_last);
+  // The same for who must not wait.
+  Status send_now(Response response, bool is_last);
+  // Of what is on its way to the client; null when the one response is all there is.
+  std::shared_ptr<ResponseWindow> window() const;
   // The model ends: the request fails, whoever waits in send() comes back, and nothing but this object is
   // used by calls that come later. Blocks until they are out.
   void abandon();
@@ -66,6 +70,7 @@ class ResponseSender {
   Status finish();
 
  private:
+  Status send_waiting(Response response, bool is_last, bool waits);
   // With sending_ held.
   void give_up(const std::string& why);
   void give(Response response, bool is_last);

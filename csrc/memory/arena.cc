@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -39,6 +40,28 @@ Arena::Arena(std::size_t capacity_bytes) : capacity_bytes_(whole_pages(capacity_
   void* data = mmap(nullptr, capacity_bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd_, 0);
   if (data == MAP_FAILED) refuse("mmap", capacity_bytes_, fd_);
   data_ = static_cast<std::byte*>(data);
+}
+
+Arena::Arena(int fd, std::size_t capacity_bytes, Access access)
+    : capacity_bytes_(whole_pages(capacity_bytes)), fd_(fd) {
+  struct stat file{};
+  if (fstat(fd_, &file) != 0 || static_cast<std::size_t>(file.st_size) != capacity_bytes_) {
+    errno = EINVAL;
+    refuse("size", capacity_bytes_, fd_);
+  }
+  const int protection = access == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
+  void* data = mmap(nullptr, capacity_bytes_, protection, MAP_SHARED | MAP_NORESERVE, fd_, 0);
+  if (data == MAP_FAILED) refuse("mmap", capacity_bytes_, fd_);
+  data_ = static_cast<std::byte*>(data);
+}
+
+int Arena::open_read_only() const {
+  const int fd = open(("/proc/self/fd/" + std::to_string(fd_)).c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    throw Error(Code::kUnavailable,
+                std::string("tensor pool: the arena cannot be opened for reading: ") + std::strerror(errno));
+  }
+  return fd;
 }
 
 Arena::~Arena() {

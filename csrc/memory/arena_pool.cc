@@ -58,8 +58,18 @@ std::atomic<std::uint32_t>& ArenaPool::Links::operator()(std::uint32_t index) co
   return pool->slot_at(index).link;
 }
 
+namespace {
+
+// Guaranteed elision: an Arena never moves.
+Arena arena_of(const ArenaPoolOptions& options) {
+  if (options.arena_fd < 0) return Arena(options.capacity_bytes);
+  return Arena(options.arena_fd, options.capacity_bytes, Arena::Access::kReadWrite);
+}
+
+}  // namespace
+
 ArenaPool::ArenaPool(const ArenaPoolOptions& options)
-    : options_(options), arena_(options.capacity_bytes), pinning_(options.pinned_limit_bytes != 0) {
+    : options_(options), arena_(arena_of(options)), pinning_(options.pinned_limit_bytes != 0) {
   static_assert(sizeof(Slot) == kCacheLineBytes && kNoSlot == FreeList<Links>::kNone);
 }
 

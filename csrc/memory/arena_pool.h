@@ -18,6 +18,7 @@ namespace naiad {
 // How an ArenaPool behaves; the functions are those of memory/host_pinning.h, or a test's.
 struct ArenaPoolOptions {
   std::size_t capacity_bytes = 0;
+  int arena_fd = -1;  // of an arena that is there already
   // The first bytes of the arena, up to so many, are pinned as they come into use.
   std::size_t pinned_limit_bytes = 0;
   Status (*pin)(void*, std::size_t) = nullptr;
@@ -45,6 +46,7 @@ class ArenaPool final : public TensorPool {
   BufferRef try_allocate(std::size_t size_bytes) override;
   PoolUsage usage() const override;
   int arena_fd() const override { return arena_.fd(); }
+  const Arena* arena() const override { return &arena_; }
 
  private:
   class Block;

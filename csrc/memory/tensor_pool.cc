@@ -14,4 +14,11 @@ std::unique_ptr<TensorPool> make_arena_pool(std::size_t capacity_bytes, std::siz
   return std::make_unique<ArenaPool>(options);
 }
 
+std::unique_ptr<TensorPool> make_arena_pool_of(int fd, std::size_t capacity_bytes) {
+  ArenaPoolOptions options;
+  options.capacity_bytes = capacity_bytes;
+  options.arena_fd = fd;
+  return std::make_unique<ArenaPool>(options);
+}
+
 }  // namespace naiad

@@ -11,6 +11,8 @@ namespace naiad {
 // What blocks are aligned to, and what a model wants of the tensors that it is given (Execution::input).
 inline constexpr std::size_t kTensorAlignment = 64;
 
+class Arena;
+
 // What the pool holds, for metrics. All in bytes.
 struct PoolUsage {
   std::size_t capacity_bytes = 0;  // the arena's address range
@@ -37,6 +39,7 @@ class TensorPool : public std::enable_shared_from_this<TensorPool> {
   // The arena as a file and the offset of a block in it, for a channel to another process; -1 / nothing where
   // the pool has no arena. Any thread.
   virtual int arena_fd() const = 0;
+  virtual const Arena* arena() const { return nullptr; }
 };
 
 // The pool over a memfd arena of `capacity_bytes` (address space; memory is taken page by page when blocks
@@ -44,5 +47,7 @@ class TensorPool : public std::enable_shared_from_this<TensorPool> {
 // use; where that fails (no GPU) a warning is logged and nothing more is pinned. Throws Error(kUnavailable)
 // when the arena cannot be made. Any thread.
 std::unique_ptr<TensorPool> make_arena_pool(std::size_t capacity_bytes, std::size_t pinned_limit_bytes = 0);
+// The same over an arena that another process has made: see Arena. One pool alone may cut it.
+std::unique_ptr<TensorPool> make_arena_pool_of(int fd, std::size_t capacity_bytes);
 
 }  // namespace naiad

@@ -117,6 +117,7 @@ struct Request {
   const CancelScope* scope = nullptr;
   // Of a request that a model makes, or that one leads to: see CallGraph.
   std::shared_ptr<const CallTicket> call;
+  bool caller_waits = false;  // the instance that made it can do nothing else meanwhile
 
   // Whether nobody waits for its answer any more. Any thread.
   bool is_cancelled() const;
@@ -125,10 +126,13 @@ struct Request {
 // What cancels the requests that are made for one of a client's: the client, or who makes them.
 struct CancelScope {
   std::atomic<bool> set{false};
-  const Request* client = nullptr;  // while they are out
+  const std::atomic<std::uint32_t>* elsewhere = nullptr;  // set by another process
+  const Request* client = nullptr;                        // while they are out
 
   bool cancelled() const {
-    return set.load(std::memory_order_relaxed) || (client != nullptr && client->is_cancelled());
+    return set.load(std::memory_order_relaxed) ||
+           (elsewhere != nullptr && elsewhere->load(std::memory_order_relaxed) != 0) ||
+           (client != nullptr && client->is_cancelled());
   }
 };
 
@@ -147,6 +151,7 @@ struct Response {
   std::vector<OutputTensor> outputs;
   Parameters parameters;
   bool is_empty = false;  // the end of an answer that has been given already: no outputs, nothing but the end
+  bool is_refused = false;  // not even queued, by who answers from elsewhere
   bool reschedule = false;  // no answer: the model wants to see the request again (iterative sequences)
 
   // Of all outputs.

@@ -9,6 +9,8 @@ namespace {
 
 // The flag is set without a word to us.
 constexpr std::chrono::milliseconds kLookAgain{10};
+// Nor are the counts of another process.
+constexpr std::chrono::milliseconds kLookElsewhere{1};
 
 }  // namespace
 
@@ -19,6 +21,7 @@ void ResponseWindow::sent(std::size_t size_bytes) {
 }
 
 void ResponseWindow::taken(std::size_t size_bytes) {
+  if (taken_) taken_(size_bytes);
   {
     const std::lock_guard lock(mutex_);
     --num_responses_;
@@ -36,7 +39,8 @@ bool ResponseWindow::is_full() {
 
 void ResponseWindow::wait(const Request& request) {
   std::unique_lock lock(mutex_);
-  while (full() && !request.is_cancelled()) room_.wait_for(lock, kLookAgain);
+  const auto pause = taken_responses_ == nullptr ? kLookAgain : kLookElsewhere;
+  while (full() && !request.is_cancelled()) room_.wait_for(lock, pause);
 }
 
 }  // namespace naiad

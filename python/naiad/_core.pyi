@@ -265,6 +265,7 @@ class LocalAnswer:
     tag: int
     error: Exception | None
     result: Result | None
+    refused: bool  # not even queued: an answer from another process
     last: bool  # false: the request will have more; an answer with neither error nor result is an end alone
 
 @final
@@ -406,11 +407,12 @@ class LocalRequest:
         sequence_start: bool = False,
         sequence_end: bool = False,
         timeout_us: int = 0,
+        many: bool = False,
         caller: int = 0,
     ) -> None:
-        """`inputs`: (name, datatype, array). `caller`: the RequestView.instance that waits for the answer; 0:
-        none does. Raises Unavailable when the answer could never come, because all who could give it wait
-        for one another."""
+        """`inputs`: (name, datatype, array). `many`: any number of answers is taken; if not, a decoupled
+        model refuses it. `caller`: the RequestView.instance that waits for the answer; 0: none does. Raises
+        Unavailable when the answer could never come, because all who could give it wait for one another."""
 
 def run_local(
     engine: Engine, request: LocalRequest, cancelled: Callable[[], bool] | None = None
@@ -418,8 +420,52 @@ def run_local(
     """Runs the request and waits, without the GIL, for the answer or the failure that comes back. Raises what
     refuses it. `cancelled` is asked every 20 ms; true takes the request back."""
 
-def is_decoupled(engine: Engine, model: str, version: str = "") -> bool:
-    """Raises NotFound for a model that is not served."""
+class WorkerProcess(Protocol):
+    """A child process, for the core."""
+
+    pid: int
+    def wait(self) -> str:
+        """Blocks until it has ended; says how, in words that follow a subject."""
+
+def worker_factory(
+    engine: Engine,
+    start: Callable[[dict[str, int], str, str, int], WorkerProcess],
+    ask: Callable[[str, Callable[[str], object]], object],
+    *,
+    start_limit_s: float = 0.0,
+    execute_limit_s: float = 0.0,
+    stop_limit_s: float = 30.0,
+) -> BackendFactory:
+    """Instances that run in processes: `start` makes one, for the arguments of its WorkerConnection (a dict),
+    the instance's name, device kind and id. `ask` gets what a worker asks, and calls what it is given with
+    the answer; it never blocks. Limits in seconds, 0: none; a worker that takes longer to load, to run a
+    batch, to end, is killed. One that has ended is started again. Both are called by threads of the core."""
+
+def die_with_parent(parent: int) -> None:
+    """The kernel ends this process when the thread that started it has ended; at once when process `parent`
+    has ended already."""
+
+@final
+class WorkerConnection:
+    """A worker's end of what it shares with its server."""
+    def __init__(
+        self,
+        *,
+        channel: int,
+        server_arena: int,
+        server_arena_bytes: int,
+        worker_arena: int,
+        worker_arena_bytes: int,
+        event: int,
+    ) -> None: ...
+    engine: Engine  # requests to it go to the server
+    def serve(self, factory: BackendFactory, name: str, device_kind: str, device_id: int) -> None:
+        """Makes the instance and runs what comes until the server says stop or is gone. Without the GIL but
+        for the model."""
+    def ask(self, text: str) -> str:
+        """Asks the server; blocks without the GIL. Raises Unavailable when it is gone. Any thread."""
+    def tell(self, text: str) -> None:
+        """The same without an answer."""
 
 @final
 class Tls:

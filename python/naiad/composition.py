@@ -10,8 +10,8 @@ import psutil
 
 from naiad.backends.registry import BackendRegistry
 from naiad.engine import Engine, SharedRegions, gpu_count
-from naiad.repository.model_calls import EngineServices
 from naiad.repository.model_repository import ModelRepository
+from naiad.repository.model_services import EngineServices
 from naiad.settings import ServerSettings
 
 _POOL_SHARE = 4
@@ -48,7 +48,7 @@ def build_core(settings: ServerSettings) -> Core:
     )
     backends = BackendRegistry(settings.repository.backend_config)
     repository = ModelRepository(engine, backends, settings.repository, settings.scheduling)
-    backends.connect(EngineServices(engine, repository, settings.repository.control_mode))
+    backends.connect(EngineServices(engine, repository, settings.repository.control_mode), engine)
     return Core(engine, repository, shared_regions)
 
 

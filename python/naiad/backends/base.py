@@ -28,7 +28,7 @@ from naiad.errors import ConfigError, InvalidArgument
 
 if TYPE_CHECKING:
     from naiad.backends.services import ModelServices
-    from naiad.engine import BackendFactory, PythonInstance
+    from naiad.engine import BackendFactory, Engine, PythonInstance
 
 ENTRY_POINT_GROUP = "naiad.backends"
 
@@ -102,10 +102,12 @@ class Backend(ABC):
             raise ConfigError(f"backend-config: backend '{self.name}' has no option {named}")
         self.options = dict(options)
         self.services: ModelServices | None = None
+        self.engine: Engine | None = None
 
-    def connect(self, services: ModelServices) -> None:
-        """Gives what models may ask of the server. Once, before a model is loaded."""
+    def connect(self, services: ModelServices, engine: Engine) -> None:
+        """Gives what models may ask of the server, and what will run them. Once, before a model is loaded."""
         self.services = services
+        self.engine = engine
 
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """The configuration with what the model itself knows filled in: inputs, outputs, batching.

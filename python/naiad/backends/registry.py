@@ -12,6 +12,7 @@ from naiad.errors import InvalidArgument, NaiadError, Unsupported
 
 if TYPE_CHECKING:
     from naiad.backends.services import ModelServices
+    from naiad.engine import Engine
 
 _BUILT_IN = {
     "identity": ("naiad.backends.identity", "IdentityBackend"),
@@ -37,14 +38,14 @@ class BackendRegistry:
         self._given = dict(backends or {})
         self._made: dict[str, Backend] = {}
         self._lock = threading.Lock()
-        self._services: ModelServices | None = None
+        self._connected: tuple[ModelServices, Engine] | None = None
 
-    def connect(self, services: ModelServices) -> None:
-        """Gives all backends what their models may ask of the server. Once."""
+    def connect(self, services: ModelServices, engine: Engine) -> None:
+        """Gives all backends what their models may ask of the server, and what will run them. Once."""
         with self._lock:
-            self._services = services
+            self._connected = services, engine
             for backend in self._made.values():
-                backend.connect(services)
+                backend.connect(services, engine)
 
     def get(self, name: str) -> Backend:
         """The backend of that name. Raises Unsupported when there is none or its package is broken."""
@@ -76,8 +77,8 @@ class BackendRegistry:
             raise Unsupported(
                 f"backend '{name}' is no naiad.backends.base.Backend, got {type(backend).__name__}"
             )
-        if self._services is not None:
-            backend.connect(self._services)
+        if self._connected is not None:
+            backend.connect(*self._connected)
         return backend
 
     def _find(self, name: str) -> Callable[[Mapping[str, str]], Any]:

@@ -1,4 +1,4 @@
-"""The ``python`` backend: model.py files written for Triton, in the server's own process."""
+"""The ``python`` backend: model.py files written for Triton, in worker processes or in the server's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from naiad.backends.python.failure import encodable
 from naiad.backends.python.instance import PythonModelInstance
 from naiad.backends.python.model_config import ModelConfig as CompletionConfig
 from naiad.backends.python.model_modules import ModelModules
+from naiad.backends.python.worker_process import Workers, complete_in_worker
 from naiad.config import ModelConfig, from_dict
+from naiad.engine import worker_factory
 from naiad.errors import BackendError, ConfigError, InvalidArgument, NaiadError, Unsupported
 
 if TYPE_CHECKING:
@@ -23,16 +25,23 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("naiad.backends.python")
 
+_LONGEST_S = 1e9
+
 _YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 class PythonBackend(InstanceBackend):
-    """Runs ``TritonPythonModel`` classes. One object per instance, each on the thread of its instance.
+    """Runs ``TritonPythonModel`` classes. One object per instance, each in a process of its own.
 
-    Parameters of a configuration: ``READ_ONLY_INPUTS`` ("yes": inputs are read-only views of the request; the
+    Parameters of a configuration: ``isolation`` ("process", the default, or "thread": on the thread of the
+    instance in the server's own process, which is quicker and lets a model take the server down; the option
+    ``isolation`` of the backend is for models that do not say). Of a process: ``execute_timeout_seconds``
+    ends one that is longer busy with a batch, ``load_timeout_seconds`` one that is longer loading; 0, the
+    default, is any time. ``READ_ONLY_INPUTS`` ("yes": inputs are read-only views of the request; the
     default, "no": a model may write to them, for which they are copied where others see the memory too).
     ``FORCE_CPU_ONLY_INPUT_TENSORS``: inputs are in CPU memory in any case. ``EXECUTION_ENV_PATH`` is refused.
-    The server options ``shm-*`` and ``stub-timeout-seconds`` concern Triton's model processes; here are none.
+    The option ``stub-timeout-seconds`` is how long a process may take to end. The options ``shm-*`` concern
+    memory that Triton's processes share; here it grows by itself.
     """
 
     name: ClassVar[str] = "python"
@@ -43,6 +52,7 @@ class PythonBackend(InstanceBackend):
             "shm-growth-byte-size",
             "shm-region-prefix-name",
             "stub-timeout-seconds",
+            "isolation",
         }
     )
 
@@ -52,64 +62,99 @@ class PythonBackend(InstanceBackend):
 
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """Calls the model's ``auto_complete_config``, where it has one."""
-        modules = _modules(files)
-        try:
-            model_class = _model_class(modules.load(_model_file(config, files)), files)
-            complete = getattr(model_class, "auto_complete_config", None)
-            if complete is None:
-                return config
-            completed = complete(CompletionConfig(config.to_json()))
-            if not isinstance(completed, CompletionConfig):
-                raise ConfigError(
-                    f"model '{files.name}': auto_complete_config must return the ModelConfig, "
-                    f"got {type(completed).__name__}"
-                )
-            return ModelConfig(from_dict(completed.as_dict()))
-        except NaiadError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise _load_failure(files, "auto_complete_config", error) from None
-        finally:
-            modules.close()
+        if self._isolation(config, files) == "thread":
+            return complete_config(config, files)
+        if b"auto_complete_config" not in _model_file(config, files).read_bytes():
+            return config
+        return complete_in_worker(config, files)
 
     def factory(self, config: ModelConfig, files: ModelFiles) -> BackendFactory:
         """Refuses what is not served; the model's file is read when an instance is made."""
         _refuse_unserved(config, files)
         _read_only_inputs(config, files)
         _model_file(config, files)
-        return super().factory(config, files)
+        if self._isolation(config, files) == "thread" or self.engine is None:
+            return super().factory(config, files)
+        workers = Workers(config, files, self.services)
+        return worker_factory(
+            self.engine,
+            workers.start,
+            workers.ask,
+            start_limit_s=_seconds(config, files, "load_timeout_seconds"),
+            execute_limit_s=_seconds(config, files, "execute_timeout_seconds"),
+            stop_limit_s=float(self.options.get("stub-timeout-seconds", "30")),
+        )
 
     def make_instance(
         self, config: ModelConfig, files: ModelFiles, place: InstancePlace
     ) -> PythonModelInstance:
         """Imports model.py and initializes one model object."""
-        modules = _modules(files, self.services)
-        try:
-            model_class = _model_class(modules.load(_model_file(config, files)), files)
-            model = model_class()
-            execute = getattr(model, "execute", None)
-            if not callable(execute):
-                raise InvalidArgument(f"model '{files.name}': TritonPythonModel has no execute function")
-            initialize = getattr(model, "initialize", None)
-            if initialize is not None:
-                initialize(initialize_args(config, files, place))
-        except NaiadError:
-            modules.close()
-            raise
-        except (Exception, SystemExit) as error:
-            modules.close()
-            raise _load_failure(files, "initialize", error) from None
-        outputs = [output.name for output in config.outputs]
-        outputs += [state.output_name for state in config.proto.sequence_batching.state]
-        return _Instance(
-            modules,
-            place.name,
-            model,
-            outputs,
-            copy_inputs=not _read_only_inputs(config, files),
-            decoupled=config.decoupled,
-            services=self.services,
-        )
+        return make_python_instance(config, files, place, self.services)
+
+    def _isolation(self, config: ModelConfig, files: ModelFiles) -> str:
+        word = config.parameters.get("isolation", self.options.get("isolation", "process"))
+        if word not in ("process", "thread"):
+            raise ConfigError(
+                f"model '{files.name}': parameter isolation must be 'process' or 'thread', got '{word}'",
+                field="parameters",
+            )
+        return word
+
+
+def complete_config(config: ModelConfig, files: ModelFiles) -> ModelConfig:
+    """Calls the model's ``auto_complete_config``, where it has one, in this process."""
+    modules = _modules(files)
+    try:
+        model_class = _model_class(modules.load(_model_file(config, files)), files)
+        complete = getattr(model_class, "auto_complete_config", None)
+        if complete is None:
+            return config
+        completed = complete(CompletionConfig(config.to_json()))
+        if not isinstance(completed, CompletionConfig):
+            raise ConfigError(
+                f"model '{files.name}': auto_complete_config must return the ModelConfig, "
+                f"got {type(completed).__name__}"
+            )
+        return ModelConfig(from_dict(completed.as_dict()))
+    except NaiadError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _load_failure(files, "auto_complete_config", error) from None
+    finally:
+        modules.close()
+
+
+def make_python_instance(
+    config: ModelConfig, files: ModelFiles, place: InstancePlace, services: ModelServices | None
+) -> PythonModelInstance:
+    """Imports model.py and initializes one model object, in this process."""
+    modules = _modules(files, services)
+    try:
+        model_class = _model_class(modules.load(_model_file(config, files)), files)
+        model = model_class()
+        execute = getattr(model, "execute", None)
+        if not callable(execute):
+            raise InvalidArgument(f"model '{files.name}': TritonPythonModel has no execute function")
+        initialize = getattr(model, "initialize", None)
+        if initialize is not None:
+            initialize(initialize_args(config, files, place))
+    except NaiadError:
+        modules.close()
+        raise
+    except (Exception, SystemExit) as error:
+        modules.close()
+        raise _load_failure(files, "initialize", error) from None
+    outputs = [output.name for output in config.outputs]
+    outputs += [state.output_name for state in config.proto.sequence_batching.state]
+    return _Instance(
+        modules,
+        place.name,
+        model,
+        outputs,
+        copy_inputs=not _read_only_inputs(config, files),
+        decoupled=config.decoupled,
+        services=services,
+    )
 
 
 class _Instance(PythonModelInstance):
@@ -149,6 +194,20 @@ def initialize_args(config: ModelConfig, files: ModelFiles, place: InstancePlace
         "model_version": str(files.version),
         "model_name": files.name,
     }
+
+
+def _seconds(config: ModelConfig, files: ModelFiles, parameter: str) -> float:
+    text = config.parameters.get(parameter, "0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_S:
+        raise ConfigError(
+            f"model '{files.name}': parameter {parameter} must be a number of seconds, got '{text}'",
+            field="parameters",
+        )
+    return seconds
 
 
 def _modules(files: ModelFiles, services: ModelServices | None = None) -> ModelModules:

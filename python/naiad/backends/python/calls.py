@@ -69,7 +69,11 @@ class ResponseIterator:
         if self._at == len(self._responses):
             if self._answers is None:
                 raise StopIteration
-            self._responses.append(_response(next(self._answers)))
+            try:
+                self._responses.append(_response(next(self._answers)))
+            except NaiadError as error:
+                self._answers = None
+                self._responses.append(_refused(self._model, error))
         self._at += 1
         return self._responses[self._at - 1]
 
@@ -85,7 +89,7 @@ def execute(request: InferenceRequest) -> InferenceResponse:
     try:
         return _response(services.call(call))
     except NaiadError as error:
-        return _refused(call, error)
+        return _refused(call.model, error)
 
 
 async def execute_async(request: InferenceRequest, services: ModelServices) -> InferenceResponse:
@@ -94,7 +98,7 @@ async def execute_async(request: InferenceRequest, services: ModelServices) -> I
     try:
         return _response(await services.call_async(call))
     except NaiadError as error:
-        return _refused(call, error)
+        return _refused(call.model, error)
 
 
 def execute_many(request: InferenceRequest) -> ResponseIterator:
@@ -103,7 +107,7 @@ def execute_many(request: InferenceRequest) -> ResponseIterator:
     try:
         return ResponseIterator(call.model, services.stream(call), [])
     except NaiadError as error:
-        return ResponseIterator(call.model, None, [_refused(call, error)])
+        return ResponseIterator(call.model, None, [_refused(call.model, error)])
 
 
 def load_model(model_name: str, config: str = "", files: Mapping[str, bytes] | None = None) -> None:
@@ -172,11 +176,11 @@ def _response(answer: ModelAnswer) -> InferenceResponse:
     return InferenceResponse(tensors, parameters=dict(answer.parameters))
 
 
-def _refused(call: ModelCall, error: NaiadError) -> InferenceResponse:
+def _refused(model: str, error: NaiadError) -> InferenceResponse:
     reason = str(error)
     if isinstance(error, (NotFound, NotReady)):
-        reason = f"Failed for execute the inference request. Model '{call.model}' is not ready."
-    text = f"Model {call.model} - Error when running inference: {reason}"
+        reason = f"Failed for execute the inference request. Model '{model}' is not ready."
+    text = f"Model {model} - Error when running inference: {reason}"
     return InferenceResponse(error=_error(error, text))
 
 

@@ -10,9 +10,10 @@ import re
 import threading
 import weakref
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 from naiad.errors import InvalidArgument
 
@@ -23,6 +24,15 @@ _lock = threading.Lock()  # guards all families and series
 _families: weakref.WeakValueDictionary[str, _Family] = weakref.WeakValueDictionary()
 
 Labels = tuple[tuple[str, str], ...]
+
+_ask: Callable[..., Any] | None = None
+_tell: Callable[..., None] | None = None
+
+
+def serve_elsewhere(ask: Callable[..., Any], tell: Callable[..., None]) -> None:
+    """From now on the metrics of this process are its server's: both reach a RemoteMetrics there."""
+    global _ask, _tell
+    _ask, _tell = ask, tell
 
 
 class _Series:
@@ -62,6 +72,8 @@ class MetricFamily:
             elif family.kind != kind:
                 raise InvalidArgument(f"MetricFamily: '{name}' is of another kind already")
         self._family = family
+        if _ask is not None:
+            _ask("metrics", operation="family", name=name, description=description, kind=kind)
 
     def Metric(
         self, labels: Mapping[str, str] | None = None, buckets: Sequence[float] | None = None
@@ -91,6 +103,9 @@ class Metric:
             if series is None:
                 series = family.series[key] = _Series(bounds)
         self._series = series
+        self._key = key
+        if _ask is not None:
+            _ask("metrics", operation="metric", name=family.name, labels=key, buckets=bounds)
 
     def increment(self, value: float) -> None:
         """Of a counter, which does not fall, or a gauge."""
@@ -99,12 +114,14 @@ class Metric:
             raise InvalidArgument("Metric: a counter can not be incremented by a negative value")
         with _lock:
             self._series.value += value
+        self._pass_on("increment", value)
 
     def set(self, value: float) -> None:
         """Of a gauge."""
         self._refuse("set", MetricFamily.HISTOGRAM, MetricFamily.COUNTER)
         with _lock:
             self._series.value = float(value)
+        self._pass_on("set", value)
 
     def observe(self, value: float) -> None:
         """Of a histogram."""
@@ -112,17 +129,55 @@ class Metric:
         with _lock:
             self._series.counts[bisect_left(self._series.buckets, value)] += 1
             self._series.value += value
+        self._pass_on("observe", value)
 
     def value(self) -> float:
         """Of a counter or a gauge."""
         self._refuse("value", MetricFamily.HISTOGRAM)
+        if _ask is not None:
+            return float(_ask("metrics", operation="value", name=self._family.name, labels=self._key))
         with _lock:
             return self._series.value
+
+    def _pass_on(self, operation: str, value: float) -> None:
+        if _tell is not None:
+            _tell(
+                "metrics", operation=operation, name=self._family.name, labels=self._key, value=float(value)
+            )
 
     def _refuse(self, operation: str, *kinds: int) -> None:
         if self._family.kind in kinds:
             kind = ("counter", "gauge", "histogram")[self._family.kind]
             raise InvalidArgument(f"Metric: a {kind} has no '{operation}'")
+
+
+class RemoteMetrics:
+    """The metrics of a model whose code runs in workers. They live as long as the model; instances that make
+    the same one share it.
+    """
+
+    def __init__(self) -> None:
+        self._families: dict[str, MetricFamily] = {}
+        self._metrics: dict[tuple[str, Labels], Metric] = {}
+
+    def do(self, operation: str, name: str, **more: Any) -> float | None:
+        """What a worker asks for. Raises InvalidArgument."""
+        if operation == "family":
+            self._families[name] = MetricFamily(name, more["description"], more["kind"])
+            return None
+        key = name, tuple((str(label), str(value)) for label, value in more["labels"])
+        if operation == "metric":
+            if name not in self._families:
+                raise InvalidArgument(f"Metric: there is no family '{name}'")
+            self._metrics[key] = self._families[name].Metric(dict(key[1]), more["buckets"] or None)
+            return None
+        metric = self._metrics.get(key)
+        if metric is None or operation not in ("increment", "set", "observe", "value"):
+            raise InvalidArgument(f"Metric: there is no such metric of family '{name}'")
+        if operation == "value":
+            return metric.value()
+        getattr(metric, operation)(more["value"])
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Calls between models of one server: what ``ModelServices`` is in the server's own process."""
+"""Calls of models to other models, through the core: the same in a server and in its workers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import select
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping
 from typing import Self
 
 from naiad.backends.services import AnswerStream, GivenTensor, ModelAnswer, ModelCall
@@ -17,37 +16,30 @@ from naiad.engine import (
     LocalAnswer,
     LocalRequest,
     Result,
-    is_decoupled,
     run_local,
 )
-from naiad.errors import Internal, InvalidArgument, NaiadError, Unsupported
-from naiad.repository.model_repository import ModelRepository
-from naiad.settings import ControlMode
+from naiad.errors import Internal, NaiadError
 
 _TAG = 1
 _LOOK_EVERY_S = 0.02
 """How long a call goes on before it is looked whether its caller still wants it."""
 
 
-class EngineServices:
-    """Lets models call models of the same engine. Any thread."""
+class EngineCalls:
+    """Sends the calls of models to the engine. Any thread."""
 
-    def __init__(self, engine: Engine, repository: ModelRepository, control_mode: ControlMode) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._repository = repository
-        self._control_mode = control_mode
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopCalls] = (
             weakref.WeakKeyDictionary()
         )
         self._lock = threading.Lock()
 
     def call(self, call: ModelCall) -> ModelAnswer:
-        self._check_one_answer(call)
         cancelled = call.batch.cancelled if call.batch is not None else None
         return _shown(run_local(self._engine, self._request(call), cancelled))
 
     async def call_async(self, call: ModelCall) -> ModelAnswer:
-        self._check_one_answer(call)
         loop = asyncio.get_running_loop()
         with self._lock:
             calls = self._loops.get(loop)
@@ -56,41 +48,9 @@ class EngineServices:
         return await calls.run(self._request(call), call)
 
     def stream(self, call: ModelCall) -> AnswerStream:
-        return _Stream(self._engine, self._request(call), call)
+        return _Stream(self._engine, self._request(call, many=True), call)
 
-    def load(self, name: str, config: str, files: Mapping[str, bytes]) -> None:
-        self._check_control("load")
-        if files:
-            raise Unsupported("load_model: files in place of those in the repository are not supported")
-        self._repository.load(name, config or None)
-
-    def unload(self, name: str, unload_dependents: bool) -> None:
-        self._check_control("unload")
-        self._repository.unload(name, unload_dependents)
-
-    def is_ready(self, name: str, version: str) -> bool:
-        try:
-            return self._repository.is_ready(name, version)
-        except NaiadError as error:
-            if isinstance(error, InvalidArgument):
-                raise
-            return False
-
-    def _check_control(self, what: str) -> None:
-        if self._control_mode != "explicit":
-            raise Unsupported(
-                f"explicit model {what} / un{what} is not allowed: start with --model-control-mode=explicit"
-            )
-
-    def _check_one_answer(self, call: ModelCall) -> None:
-        if is_decoupled(self._engine, call.model, call.version):
-            raise Unsupported(
-                f"Model {call.model} is using the decoupled. The current BLS request call doesn't support "
-                "models using the decoupled transaction policy. Please use 'decoupled=True' argument to the "
-                "'exec' or 'async_exec' calls for decoupled models.'"
-            )
-
-    def _request(self, call: ModelCall) -> LocalRequest:
+    def _request(self, call: ModelCall, *, many: bool = False) -> LocalRequest:
         return LocalRequest(
             self._engine,
             call.model,
@@ -103,6 +63,7 @@ class EngineServices:
             sequence_start=call.sequence_start,
             sequence_end=call.sequence_end,
             timeout_us=call.timeout_us,
+            many=many,
             caller=call.batch.instance if call.batch is not None else 0,
         )
 
@@ -112,7 +73,7 @@ class _LoopCalls:
 
     def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
         self._queue = CompletionQueue(engine)
-        self._waiting: dict[int, asyncio.Future[ModelAnswer]] = {}
+        self._waiting: dict[int, asyncio.Future[LocalAnswer]] = {}
         self._last_tag = 0
         loop.add_reader(self._queue.fileno(), self._drain)
 
@@ -120,13 +81,13 @@ class _LoopCalls:
         self._last_tag += 1
         tag = self._last_tag
         self._queue.submit(tag, request)
-        future: asyncio.Future[ModelAnswer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[LocalAnswer] = asyncio.get_running_loop().create_future()
         self._waiting[tag] = future
         try:
             while not (await asyncio.wait({future}, timeout=_LOOK_EVERY_S if call.batch else None))[0]:
                 if call.batch is not None and call.batch.cancelled():
                     self._queue.cancel(tag)
-            return future.result()
+            return _shown_answer(future.result())
         finally:
             if self._waiting.pop(tag, None) is not None:
                 self._queue.cancel(tag)
@@ -135,7 +96,7 @@ class _LoopCalls:
         for answer in self._queue.drain():
             future = self._waiting.pop(answer.tag, None)
             if future is not None and not future.done():
-                future.set_result(_shown_answer(answer))
+                future.set_result(answer)
 
 
 class _Stream:
@@ -172,6 +133,8 @@ class _Stream:
 
 
 def _shown_answer(answer: LocalAnswer) -> ModelAnswer:
+    if answer.refused and answer.error is not None:
+        raise answer.error
     if answer.error is not None:
         return _shown(answer.error)
     return ModelAnswer() if answer.result is None else _shown(answer.result)

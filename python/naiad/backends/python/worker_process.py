@@ -1,0 +1,166 @@
+"""Worker processes of Python models: starting them, and what they ask of the server."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from naiad.backends.base import ModelFiles
+from naiad.backends.python.metric_family import RemoteMetrics
+from naiad.backends.python.worker_task import WorkerTask
+from naiad.backends.services import ModelServices
+from naiad.config import ModelConfig, from_dict
+from naiad.errors import BackendError, ConfigError, NaiadError, Unavailable, from_code
+
+_log = logging.getLogger("naiad.backends.python")
+
+_COMPLETION_ERRORS = {kind.__name__: kind for kind in (BackendError, ConfigError)}
+"""Those that a code alone does not tell."""
+
+
+class WorkerChild:
+    """A worker process, for the core. ``WorkerProcess`` of _core.pyi."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def wait(self) -> str:
+        """Blocks until it has ended; says how."""
+        return how_it_ended(self._process.wait())
+
+
+def how_it_ended(status: int) -> str:
+    """In words: "was killed by SIGKILL", "exited with status 3"."""
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+class Workers:
+    """The workers of one version of a model. Any thread."""
+
+    def __init__(self, config: ModelConfig, files: ModelFiles, services: ModelServices | None) -> None:
+        self._config = config
+        self._files = files
+        self._services = services
+        self._metrics = RemoteMetrics()
+        self._control: ThreadPoolExecutor | None = None
+
+    def start(self, fds: Mapping[str, int], instance: str, kind: str, device: int) -> WorkerChild:
+        """Starts one that inherits these descriptors. Raises Unavailable."""
+        task = _task(
+            self._config,
+            self._files,
+            channel=dict(fds),
+            instance=instance,
+            device_kind=kind,
+            device_id=device,
+        )
+        inherited = [fds[name] for name in ("channel", "server_arena", "worker_arena", "event")]
+        return WorkerChild(_start(task, instance, inherited))
+
+    def ask(self, text: str, told: Callable[[str], object]) -> None:
+        """Answers what a worker asks. Never blocks: what takes time is done by a thread of its own."""
+        question = json.loads(text)
+        what = question.pop("what")
+        if what == "log":
+            _write_log(**question)
+        elif what in ("load", "unload"):
+            if self._control is None:
+                self._control = ThreadPoolExecutor(1, thread_name_prefix="naiad-worker-control")
+            self._control.submit(lambda: told(self._answer(what, question)))
+        else:
+            told(self._answer(what, question))
+
+    def _answer(self, what: str, question: dict[str, Any]) -> str:
+        try:
+            return json.dumps({"result": self._do(what, question)})
+        except NaiadError as error:
+            return json.dumps({"code": error.code, "error": str(error)})
+        except Exception as error:
+            _log.error("a worker of model '%s' asked in vain", self._files.name, exc_info=error)
+            return json.dumps({"code": "INTERNAL", "error": f"{type(error).__name__}: {error}"})
+
+    def _do(self, what: str, question: dict[str, Any]) -> Any:
+        if what == "metrics":
+            return self._metrics.do(**question)
+        if self._services is None:
+            raise Unavailable("there is no server to ask")
+        if what == "is_ready":
+            return self._services.is_ready(question["name"], question["version"])
+        if what == "unload":
+            return self._services.unload(question["name"], question["unload_dependents"])
+        files = {key: base64.b64decode(value) for key, value in question["files"].items()}
+        return self._services.load(question["name"], question["config"], files)
+
+
+def complete_in_worker(config: ModelConfig, files: ModelFiles) -> ModelConfig:
+    """Calls the model's ``auto_complete_config`` in a process that ends with it. Raises what it raised."""
+    read, write = os.pipe()
+    try:
+        process = _start(_task(config, files, result=write), f"{files.name} auto-complete", [write])
+    finally:
+        os.close(write)
+    with os.fdopen(read, "rb") as result:
+        answer = result.read()
+    status = process.wait()
+    if not answer:
+        raise BackendError(f"model '{files.name}': auto_complete_config {how_it_ended(status)}")
+    decoded = json.loads(answer)
+    if "error" in decoded:
+        kind = _COMPLETION_ERRORS.get(decoded["kind"])
+        raise kind(decoded["error"]) if kind else from_code(decoded["code"], decoded["error"])
+    return ModelConfig(from_dict(decoded["result"]))
+
+
+def _task(config: ModelConfig, files: ModelFiles, **more: Any) -> WorkerTask:
+    return WorkerTask(
+        parent=os.getpid(),
+        config=config.to_json(),
+        name=files.name,
+        version=files.version,
+        directory=str(files.directory),
+        root=str(files.root),
+        log_level=logging.getLogger("naiad").getEffectiveLevel(),
+        **more,
+    )
+
+
+def _start(task: WorkerTask, name: str, fds: list[int]) -> subprocess.Popen[bytes]:
+    try:
+        # -P: what lies in the working directory is no module. A session of its own: a Ctrl-C is the server's.
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "naiad.worker", name],
+            stdin=subprocess.PIPE,
+            pass_fds=fds,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Unavailable(
+            f"model '{task.name}': no worker process can be started: {error.strerror}"
+        ) from None
+    assert process.stdin is not None
+    try:
+        process.stdin.write(task.encode())
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it has ended already: who waits for it learns how
+    return process
+
+
+def _write_log(level: int, logger: str, text: str, file: str, line: int) -> None:
+    log = logging.getLogger(logger)
+    if log.isEnabledFor(level):
+        log.handle(log.makeRecord(logger, level, file, line, "%s", (text,), None))

@@ -1,0 +1,67 @@
+"""``python -m naiad.worker``: started by a server, never by hand."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+from naiad.backends.python.backend import complete_config, make_python_instance
+from naiad.backends.python.metric_family import serve_elsewhere
+from naiad.backends.python.worker_task import WorkerTask
+from naiad.config import ModelConfig, from_dict
+from naiad.engine import WorkerConnection, die_with_parent, python_factory
+from naiad.errors import NaiadError
+from naiad.worker.services import ServerLogHandler, WorkerServices
+
+
+def main() -> int:
+    task = WorkerTask.decode(sys.stdin.buffer.read())
+    die_with_parent(task.parent)
+    # The server decides when a worker ends, also where all processes of a service get the signal. A handler,
+    # not SIG_IGN, which programs that the model starts would inherit.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    return _serve(task) if task.channel is not None else _complete(task)
+
+
+def _serve(task: WorkerTask) -> int:
+    connection = WorkerConnection(**task.channel or {})
+    services = WorkerServices(connection)
+    logging.basicConfig(level=task.log_level, handlers=[ServerLogHandler(services)])
+    serve_elsewhere(services.ask, services.tell)
+    config = ModelConfig(from_dict(task.config))
+    factory = python_factory(
+        lambda _name, _kind, _device: make_python_instance(config, task.files, task.place, services)
+    )
+    connection.serve(factory, task.instance, task.device_kind, task.device_id)
+    return 0
+
+
+def _complete(task: WorkerTask) -> int:
+    logging.basicConfig(level=task.log_level, format="%(message)s")
+    answer: dict[str, Any]
+    try:
+        completed = complete_config(ModelConfig(from_dict(task.config)), task.files)
+        answer = {"result": completed.to_json()}
+    except NaiadError as error:
+        answer = {"kind": type(error).__name__, "code": error.code, "error": str(error)}
+    with os.fdopen(task.result, "wb") as result:
+        result.write(json.dumps(answer).encode())
+    return 0
+
+
+if __name__ == "__main__":
+    status = main()
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    # Threads that the model has left behind must not keep the process.
+    os._exit(status)
