@@ -48,7 +48,8 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
                           std::uint64_t max_queue_delay_us, std::size_t max_queue_size, bool decoupled,
                           bool cached, std::shared_ptr<SequenceSpec> sequence,
                           std::vector<WarmupSample> warmups, bool preserve_ordering,
-                          std::vector<QueuePolicy> levels, std::uint32_t default_priority) {
+                          std::vector<QueuePolicy> levels, std::uint32_t default_priority,
+                          bool split_oversize) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
@@ -66,6 +67,7 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
   spec.batching.max_queue_delay_ns = max_queue_delay_us * 1000;
   spec.decoupled = decoupled;
   spec.cached = cached;
+  spec.splits_oversize = split_oversize && max_batch_size > 0;
   spec.batching.preserve_ordering = preserve_ordering;
   spec.batching.levels = std::move(levels);
   spec.batching.default_priority = default_priority;
@@ -257,7 +259,7 @@ void register_specs(py::module_& module) {
            py::arg("max_queue_size") = 0, py::arg("decoupled") = false, py::arg("cached") = false,
            py::arg("sequence") = py::none(), py::arg("warmups") = std::vector<WarmupSample>{},
            py::arg("preserve_ordering") = false, py::arg("levels") = std::vector<QueuePolicy>{},
-           py::arg("default_priority") = 0)
+           py::arg("default_priority") = 0, py::arg("split_oversize") = false)
       .def("add_batch_input", &add_batch_input, py::arg("kind"), py::arg("name"), py::kw_only(),
            py::arg("datatype"), py::arg("dims"), py::arg("source"))
       .def("add_batch_output", &add_batch_output, py::arg("output"), py::arg("source"))

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/split_run.h"
 #include "execute/rows.h"
 
 namespace naiad {
@@ -92,6 +93,12 @@ Status wrong_shape(const ModelSpec& spec, const TensorSpec& input, const Shape& 
   return invalid(std::move(text));
 }
 
+// How many rows a request may have.
+std::int64_t max_rows(const ModelSpec& spec) {
+  if (!spec.splits_oversize) return spec.max_batch_size;
+  return spec.max_batch_size * static_cast<std::int64_t>(std::min(SplitRun::kMaxParts, spec.max_queue_size));
+}
+
 Status admit_input(const ModelSpec& spec, std::size_t index, Tensor tensor, bool first, Request& request) {
   const TensorSpec& input = spec.inputs[index];
   if (tensor.dtype != input.dtype) {
@@ -102,9 +109,9 @@ Status admit_input(const ModelSpec& spec, std::size_t index, Tensor tensor, bool
   if (!shape_fits(spec, input, tensor.shape)) return wrong_shape(spec, input, tensor.shape);
   if (spec.batches()) {
     const std::int64_t rows = tensor.shape[0];
-    if (rows < 1 || rows > static_cast<std::int64_t>(spec.max_batch_size)) {
+    if (rows < 1 || rows > max_rows(spec)) {
       return invalid("inference request batch-size must be " + std::string(rows < 1 ? ">= 1" : "<= ") +
-                     (rows < 1 ? "" : std::to_string(spec.max_batch_size)) + " for " + quoted(spec.name));
+                     (rows < 1 ? "" : std::to_string(max_rows(spec))) + " for " + quoted(spec.name));
     }
     if (first) {
       request.num_rows = static_cast<std::uint32_t>(rows);

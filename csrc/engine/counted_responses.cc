@@ -29,7 +29,7 @@ void CountedResponses::responded(const Given& given) {
   const std::uint64_t in_all_ns = clock_.now_ns() - given.received_ns;
   statistics_->record([&](StatisticsValues& values) {
     if (given.place < kMaxPlaces) count(values.responses[given.place], given);
-    if (!given.is_last) return;
+    if (!given.is_last || given.is_part) return;
     if (given.code == Code::kOk) {
       values.success.add(1, in_all_ns);
       return;

@@ -5,6 +5,7 @@
 
 #include "engine/admission.h"
 #include "engine/counted_responses.h"
+#include "engine/split_run.h"
 #include "engine/wall_clock.h"
 #include "schedule/make_scheduler.h"
 
@@ -45,6 +46,7 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
              TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns, ModelNeighbours shared)
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
       clock_(clock),
+      pool_(&pool),
       scheduler_(make_scheduler(*spec_, clock, num_active(instances))),
       inline_limit_ns_(inline_limit_ns),
       cache_(spec_->cached ? shared.cache : nullptr),
@@ -71,6 +73,7 @@ Model::Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, cons
              ResponseCache* cache)
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
       clock_(clock),
+      pool_(nullptr),
       scheduler_(std::make_unique<EnsembleScheduler>(*spec_, std::move(plan), std::move(submit), clock,
                                                      statistics_)),
       plan_(&static_cast<const EnsembleScheduler&>(*scheduler_).plan()),
@@ -86,8 +89,7 @@ Status Model::submit(std::unique_ptr<Request>& request) {
   Status status = admit(spec_, *request);
   if (status.ok()) {
     if (cache_ != nullptr && try_answer_from_cache(request)) return status;
-    if (try_run_here(request)) return status;
-    status = scheduler_->try_submit(request);
+    status = queue(request);
     if (status.ok()) return status;
     if (cache_ != nullptr) request->pass_on();
     if (status.code() == Code::kInvalidArgument) return status;  // no sequence of its own
@@ -100,6 +102,14 @@ Status Model::submit(std::unique_ptr<Request>& request) {
   if (status.code() == Code::kUnsupported) return status;  // of the way that it came, not of the request
   const std::string id = request->id.empty() ? "<id_unknown>" : request->id;
   return {status.code(), "[request id: " + id + "] " + status.message()};
+}
+
+Status Model::queue(std::unique_ptr<Request>& request) {
+  if (request->num_rows > spec_->max_batch_size && spec_->splits_oversize) {
+    return SplitRun::start(request, *scheduler_, {*pool_, clock_, statistics_});
+  }
+  if (try_run_here(request)) return {};
+  return scheduler_->try_submit(request);
 }
 
 bool Model::try_answer_from_cache(std::unique_ptr<Request>& request) {
@@ -183,6 +193,7 @@ void Model::ran(const Execution& execution) {
       const Status& status = execution.response(k).status;
       const std::uint64_t spent_ns = end_ns - request.received_ns;
       if (!status.ok()) {
+        if (request.is_part) continue;
         values.fail.add(1, spent_ns);
         ++values.failures[static_cast<std::size_t>(reason_of(status.code()))];
         continue;
@@ -190,7 +201,8 @@ void Model::ran(const Execution& execution) {
       ++num_ok;
       num_rows_ok += request.num_rows;
       // A kept one is counted as a success or failure when it has its last response.
-      if (!execution.kept(k) && !execution.response(k).reschedule) values.success.add(1, spent_ns);
+      const bool is_answered = !execution.kept(k) && !execution.response(k).reschedule;
+      if (is_answered && !request.is_part) values.success.add(1, spent_ns);
       values.queue.add(1, marks.start_ns - request.queued_ns);
     }
     if (num_ok == 0) return;
@@ -211,6 +223,7 @@ void Model::ran(const Execution& execution) {
 }
 
 void Model::dropped(const DroppedRequest& dropped) {
+  if (dropped.request->is_part) return;
   const std::uint64_t spent_ns = clock_.now_ns() - dropped.request->timestamps.received_ns;
   const FailureReason reason =
       dropped.status.code() == Code::kCancelled ? FailureReason::kCanceled : FailureReason::kRejected;

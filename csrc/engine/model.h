@@ -79,9 +79,11 @@ class Model final : private InstanceObserver, private CompletionSink {
   // For an admitted request: true when the cache has answered it. Otherwise this model is on its way home.
   bool try_answer_from_cache(std::unique_ptr<Request>& request);
   bool try_run_here(std::unique_ptr<Request>& request);
+  Status queue(std::unique_ptr<Request>& request);
 
   const std::shared_ptr<const ModelSpec> spec_;
   const Clock& clock_;
+  TensorPool* const pool_;  // null: an ensemble
   const std::shared_ptr<Statistics> statistics_ = std::make_shared<Statistics>();
   const std::unique_ptr<Scheduler> scheduler_;
   const EnsemblePlan* const plan_ = nullptr;  // the scheduler's

@@ -116,7 +116,8 @@ std::unique_ptr<ResponseSender> Execution::keep(std::size_t k) {
 Execution::Counted Execution::counted(std::size_t k) const {
   if (kept(k)) return counted_[k];
   const Request& request = *requests_[k];
-  return {request.num_rows, request.timestamps.received_ns, request.timestamps.queued_ns, request.is_filler};
+  return {request.num_rows, request.timestamps.received_ns, request.timestamps.queued_ns, request.is_filler,
+          request.is_part};
 }
 
 void Execution::fail_all(const Status& status) {

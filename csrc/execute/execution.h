@@ -69,6 +69,7 @@ class Execution {
     std::uint64_t received_ns = 0;
     std::uint64_t queued_ns = 0;
     bool is_filler = false;
+    bool is_part = false;
   };
   Counted counted(std::size_t k) const;
 

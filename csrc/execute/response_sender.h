@@ -26,6 +26,7 @@ class ResponseObserver {
     bool is_empty = false;
     bool is_last = false;
     std::uint64_t received_ns = 0;  // when the request came
+    bool is_part = false;           // of a batch that was split, which is what counts as a request
   };
   // Any thread.
   virtual void responded(const Given& given) = 0;

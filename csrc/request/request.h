@@ -82,6 +82,8 @@ struct Request {
 
   // A row of a direct sequence batch that no sequence has a request for: not a client's, counted nowhere.
   bool is_filler = false;
+  // A part of a batch that was split: the whole is what counts as a request.
+  bool is_part = false;
 
   // Under which its answer is kept, of a model whose answers are.
   Digest128 cache_key;

@@ -60,10 +60,11 @@ class ModelSpec:
         preserve_ordering: bool = False,
         levels: Sequence[QueuePolicy] = (),
         default_priority: int = 0,
+        split_oversize: bool = False,
     ) -> None:
         """`max_queue_size` 0 takes the core's default bound. `sequence` is not changed any more. `levels`: by
         priority, 1 first; none: one, with no policy. `default_priority`: of a request that names none of
-        them."""
+        them. `split_oversize`: a batch over `max_batch_size` is run in parts."""
 
     def add_batch_input(
         self, kind: str, name: str, *, datatype: str, dims: Sequence[int], source: str

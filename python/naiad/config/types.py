@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from naiad import protos
+from naiad.config.batching_parameters import latency_target_us, splits_oversize
 from naiad.config.print import to_json, to_pbtxt
 
 _DATA_TYPES = protos.pool.FindEnumTypeByName("inference.DataType")
@@ -218,6 +219,16 @@ class ModelConfig:
             preserve_ordering=batching.preserve_ordering,
             max_queue_size=batching.default_queue_policy.max_queue_size,
         )
+
+    @property
+    def splits_oversize(self) -> bool:
+        """Whether a batch over ``max_batch_size`` is run in parts."""
+        return splits_oversize(self.proto)
+
+    @property
+    def latency_target_us(self) -> int:
+        """What queue and compute may take, where the queue delay is found by itself; 0: it is not."""
+        return latency_target_us(self.proto)
 
     @cached_property
     def version_policy(self) -> VersionPolicy:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from naiad import protos
+from naiad.config.batching_parameters import validate_batching_parameters
 from naiad.config.complete import BACKEND_OF_PLATFORM
 from naiad.config.validate_sequence import validate_sequence
 from naiad.config.validate_tensors import validate_tensors
@@ -38,6 +39,7 @@ def validate(message: Any, *, model_name: str, num_gpus: int = 0) -> None:
         )
     _version_policy(message)
     _scheduler(message)
+    validate_batching_parameters(message)
     _response_cache(message)
     validate_tensors(message)
     _instance_groups(message, num_gpus)

@@ -120,7 +120,7 @@ class _Specs:
         name = self._config.name
         for index, (step, model) in enumerate(zip(steps, models, strict=True)):
             field = f"ensemble_scheduling.step[{index}]"
-            if self._config.max_batch_size > model.max_batch_size:
+            if self._config.max_batch_size > model.max_batch_size and not model.splits_oversize:
                 raise ConfigError(
                     f"ensemble {name} allows maximum batch size {self._config.max_batch_size}, but it "
                     f"contains model {model.name} which only allows maximum batch size to be "

@@ -58,6 +58,7 @@ def model_spec(
         preserve_ordering=batching is not None and batching.preserve_ordering,
         levels=queue_policies(config),
         default_priority=config.proto.dynamic_batching.default_priority_level,
+        split_oversize=config.splits_oversize,
         decoupled=config.decoupled,
         cached=config.proto.response_cache.enable,
         sequence=sequence.spec if sequence else None,

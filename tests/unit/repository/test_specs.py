@@ -48,6 +48,7 @@ def test_a_model_and_its_tensors() -> None:
         "preserve_ordering": False,
         "levels": [((), {"delays": False, "default_timeout_us": 0, "allow_override": False, "max_size": 9})],
         "default_priority": 0,
+        "split_oversize": False,
         "decoupled": False,
         "cached": False,
         "sequence": None,
