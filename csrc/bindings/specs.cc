@@ -14,6 +14,7 @@
 #include "bindings/errors.h"
 #include "engine/ensemble_plan.h"
 #include "engine/model.h"
+#include "queue/request_queue.h"
 #include "request/model_spec.h"
 
 namespace naiad {
@@ -49,7 +50,7 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
                           bool cached, std::shared_ptr<SequenceSpec> sequence,
                           std::vector<WarmupSample> warmups, bool preserve_ordering,
                           std::vector<QueuePolicy> levels, std::uint32_t default_priority,
-                          bool split_oversize) {
+                          bool split_oversize, std::uint64_t latency_target_us, bool unbounded_queue) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
@@ -69,11 +70,13 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
   spec.cached = cached;
   spec.splits_oversize = split_oversize && max_batch_size > 0;
   spec.batching.preserve_ordering = preserve_ordering;
+  spec.batching.latency_target_ns = latency_target_us * 1000;
   spec.batching.levels = std::move(levels);
   spec.batching.default_priority = default_priority;
   spec.warmups = std::move(warmups);
   spec.sequence = std::move(sequence);
-  spec.max_queue_size = max_queue_size == 0 ? kDefaultQueueSize : max_queue_size;
+  const std::size_t unsaid = unbounded_queue ? RequestQueue::kUnbounded : kDefaultQueueSize;
+  spec.max_queue_size = max_queue_size == 0 ? unsaid : max_queue_size;
   return spec;
 }
 
@@ -259,7 +262,8 @@ void register_specs(py::module_& module) {
            py::arg("max_queue_size") = 0, py::arg("decoupled") = false, py::arg("cached") = false,
            py::arg("sequence") = py::none(), py::arg("warmups") = std::vector<WarmupSample>{},
            py::arg("preserve_ordering") = false, py::arg("levels") = std::vector<QueuePolicy>{},
-           py::arg("default_priority") = 0, py::arg("split_oversize") = false)
+           py::arg("default_priority") = 0, py::arg("split_oversize") = false,
+           py::arg("latency_target_us") = 0, py::arg("unbounded_queue") = false)
       .def("add_batch_input", &add_batch_input, py::arg("kind"), py::arg("name"), py::kw_only(),
            py::arg("datatype"), py::arg("dims"), py::arg("source"))
       .def("add_batch_output", &add_batch_output, py::arg("output"), py::arg("source"))

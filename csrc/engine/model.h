@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <shared_mutex>
 #include <vector>
 
@@ -69,6 +70,7 @@ class Model final : private InstanceObserver, private CompletionSink {
 
   // Any thread.
   std::size_t num_waiting() const { return scheduler_->num_waiting(); }
+  std::optional<std::uint64_t> found_delay_ns() const { return scheduler_->found_delay_ns(); }
   StatisticsValues statistics() const { return statistics_->values(); }
 
  private:

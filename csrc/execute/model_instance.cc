@@ -1,5 +1,6 @@
 #include "execute/model_instance.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/thread.h"
@@ -20,6 +21,14 @@ void execute(Backend& backend, Execution& execution) {
   } catch (const std::exception& error) {
     execution.fail_all({Code::kInternal, error.what()});
   }
+}
+
+BatchTimes times_of(const Execution& execution, std::uint64_t end_ns) {
+  BatchTimes times{execution.num_rows(), 0, end_ns - execution.start_ns(), end_ns};
+  for (std::size_t k = 0; k < execution.num_requests(); ++k) {
+    times.queue_ns = std::max(times.queue_ns, execution.start_ns() - execution.counted(k).queued_ns);
+  }
+  return times;
 }
 
 std::size_t input_bytes(const Request& request) {
@@ -94,7 +103,9 @@ void ModelInstance::run(std::vector<std::unique_ptr<Request>> requests) {
   runner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   Execution execution(spec_.model, std::move(requests), spec_.pool, clock_, spec_.responses);
   execute(*backend_, execution);
-  cost_.record(size_bytes, clock_.now_ns() - execution.start_ns());
+  const BatchTimes times = times_of(execution, clock_.now_ns());
+  cost_.record(size_bytes, times.compute_ns);
+  scheduler_.ran(times);
   observer_.ran(execution);
   execution.complete();
   runner_.store({}, std::memory_order_relaxed);

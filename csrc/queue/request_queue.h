@@ -3,7 +3,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "base/error.h"
@@ -17,10 +20,14 @@ namespace naiad {
 Status queue_full();
 Status queue_closed();
 
-// The bounded queue before a model: any thread pushes, never waiting; the one consumer of the moment pops and
-// may wait. Counts what waits, in here or taken over by the consumer, against the limit.
+// The queue before a model: any thread pushes, never waiting; the one consumer of the moment pops and may
+// wait. Counts what waits, in here or taken over by the consumer, against the limit, if there is one. What
+// finds the ring full, because the limit is above kMaxRing, waits in a list behind a lock.
 class RequestQueue {
  public:
+  static constexpr std::size_t kUnbounded = std::numeric_limits<std::size_t>::max();
+  static constexpr std::size_t kMaxRing = 8192;
+
   explicit RequestQueue(std::size_t max_size);
 
   // Takes the request, or leaves it where it is and says why not: kUnavailable when the queue is full or
@@ -52,8 +59,16 @@ class RequestQueue {
   std::size_t num_waiting() const { return waiting_.load(std::memory_order_seq_cst); }
 
  private:
+  void push_over(std::unique_ptr<Request>& request);
+
   const std::size_t max_size_;
   Ring<std::unique_ptr<Request>> ring_;
+  std::mutex over_mutex_;
+  std::deque<std::unique_ptr<Request>> over_;  // guarded by over_mutex_
+  // Whether over_ holds any (seq_cst): a thread that has put one there puts its next one there too, unless
+  // the consumer has taken all of them, which it then gives before those in the ring.
+  std::atomic<bool> is_over_{false};
+  std::deque<std::unique_ptr<Request>> taken_;  // the consumer's
   Parker parker_;
   // A push counts itself in waiting_ before it looks at closed_, and close() writes closed_ before anybody
   // looks whether waiting_ is 0 (both seq_cst): a push that slips in is seen, or sees that it is late.

@@ -44,9 +44,10 @@ struct BatchingSpec {
   bool dynamic = false;                           // false: one request at a time
   std::vector<std::uint32_t> preferred_num_rows;  // ascending; empty: max_batch_size alone
   std::uint64_t max_queue_delay_ns = 0;
-  bool preserve_ordering = false;      // answers go home in the order in which requests came
-  std::vector<QueuePolicy> levels;     // by priority, 1 first; empty: one, with no policy
-  std::uint32_t default_priority = 0;  // of a request that names none, or one that there is not
+  std::uint64_t latency_target_ns = 0;  // given: the delay is found, so that queue and compute stay within it
+  bool preserve_ordering = false;       // answers go home in the order in which requests came
+  std::vector<QueuePolicy> levels;      // by priority, 1 first; empty: one, with no policy
+  std::uint32_t default_priority = 0;   // of a request that names none, or one that there is not
 
   // Whether a request may wait too long without having said so.
   bool times_out() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -12,6 +13,14 @@ namespace naiad {
 struct DroppedRequest {
   std::unique_ptr<Request> request;
   Status status;
+};
+
+// What a batch that has run took.
+struct BatchTimes {
+  std::uint32_t num_rows = 0;
+  std::uint64_t queue_ns = 0;  // of the request that waited longest
+  std::uint64_t compute_ns = 0;
+  std::uint64_t end_ns = 0;  // when it had run
 };
 
 // What an idle instance takes from the queue in one go: requests that run together, and those that were

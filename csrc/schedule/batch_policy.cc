@@ -19,7 +19,12 @@ BatchDecision decide_batch(const BatchRules& rules, std::span<const WaitingReque
   const bool full = !can_grow || num_rows >= rules.preferred_rows.back();
   const std::uint64_t oldest_ns =
       std::ranges::min_element(waiting, {}, &WaitingRequest::queued_ns)->queued_ns;
-  const std::uint64_t due_ns = oldest_ns + rules.max_delay_ns;
+  std::uint64_t due_ns = oldest_ns + rules.max_delay_ns;
+  if (rules.quiet_ns != 0) {
+    const std::uint64_t newest_ns =
+        std::ranges::max_element(waiting, {}, &WaitingRequest::queued_ns)->queued_ns;
+    due_ns = std::min(due_ns, std::max(newest_ns, rules.quiet_from_ns) + rules.quiet_ns);
+  }
   if (full || now_ns >= due_ns) return {waiting.size(), {}};
   return {0, due_ns};
 }

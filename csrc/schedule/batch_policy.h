@@ -13,6 +13,8 @@ struct BatchRules {
   std::uint32_t max_rows = 1;
   std::vector<std::uint32_t> preferred_rows;  // ascending, not empty, each in [1, max_rows]
   std::uint64_t max_delay_ns = 0;
+  std::uint64_t quiet_ns = 0;       // nothing new for so long: nothing comes; 0: that says nothing
+  std::uint64_t quiet_from_ns = 0;  // the silence is not counted before
 };
 
 // One request at the head of the queue, as the policy sees it.
@@ -35,7 +37,7 @@ struct BatchDecision {
 //  1. the largest preferred size that a prefix hits exactly is taken at once;
 //  2. otherwise all are taken when the batch cannot grow, or has passed the largest preferred size,
 //  3. or when the oldest has waited for max_delay_ns (always, when that is 0);
-//  4. otherwise wait for the oldest one's delay to end.
+//  4. otherwise wait for the oldest one's delay to end, or for quiet_ns without a new one.
 // The mend is that 1 holds after the delay too, where Triton takes all and so makes batches of one row more
 // than the largest preferred size.
 BatchDecision decide_batch(const BatchRules& rules, std::span<const WaitingRequest> waiting, bool can_grow,

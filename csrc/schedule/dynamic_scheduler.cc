@@ -55,6 +55,10 @@ DynamicScheduler::DynamicScheduler(const ModelSpec& model, const Clock& clock, s
     : model_(model),
       clock_(clock),
       rules_(rules_of(model)),
+      adaptive_(model.batching.latency_target_ns == 0
+                    ? nullptr
+                    : std::make_unique<AdaptiveDelay>(model.batching.latency_target_ns)),
+      may_wait_(adaptive_ != nullptr || rules_.max_delay_ns != 0),
       reach_(std::clamp<std::size_t>(std::size_t{rules_.max_rows} * 4, 64, 1024)),
       levels_(num_levels(model)),
       order_(model.batching.preserve_ordering && num_instances > 0 ? std::make_unique<ResponseOrder>()
@@ -149,6 +153,7 @@ std::optional<Batch> DynamicScheduler::form(std::optional<std::uint64_t>& wait_u
 void DynamicScheduler::take_in() {
   while (auto request = queue_.try_pop()) {
     if (order_) order_->enter(*request);
+    if (adaptive_) adaptive_->arrived(request->timestamps.queued_ns);
     note_due(*request);
     const std::size_t level = level_of(*request);
     line_.push(std::move(request), level);
@@ -245,6 +250,11 @@ void DynamicScheduler::choose(std::uint64_t now_ns, std::optional<std::uint64_t>
   if (!model_.batching.dynamic) {
     group_.places.push_back(seed);
     return;
+  }
+  if (adaptive_) {
+    rules_.max_delay_ns = adaptive_->delay_ns();
+    rules_.quiet_ns = adaptive_->quiet_ns();
+    rules_.quiet_from_ns = adaptive_->last_end_ns();
   }
   tried_.clear();  // one of each shape that waits for company
   for (std::size_t seen = 0; there && seen < reach_; ++seen, there = line_.next(seed)) {

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "queue/request_queue.h"
+#include "schedule/adaptive_delay.h"
 #include "schedule/batch.h"
 #include "schedule/batch_policy.h"
 #include "schedule/response_order.h"
@@ -41,11 +42,18 @@ class DynamicScheduler final : public Scheduler {
   void close(bool drain) override;
   std::size_t num_waiting() const override { return queue_.num_waiting(); }
   void begun() override { num_taken_.fetch_sub(1, std::memory_order_seq_cst); }
+  void ran(const BatchTimes& times) override {
+    if (adaptive_) adaptive_->ran(times);
+  }
+  std::optional<std::uint64_t> found_delay_ns() const override {
+    if (!adaptive_) return std::nullopt;
+    return adaptive_->delay_ns();
+  }
 
   // When nothing waits, nothing that was taken has yet to begin, the policy waits for no company, and no
   // order of answers is to be kept.
   bool takes_at_once() const override {
-    return rules_.max_delay_ns == 0 && order_ == nullptr && queue_.num_waiting() == 0 &&
+    return !may_wait_ && order_ == nullptr && queue_.num_waiting() == 0 &&
            num_taken_.load(std::memory_order_seq_cst) == 0 && !queue_.closed();
   }
 
@@ -86,8 +94,10 @@ class DynamicScheduler final : public Scheduler {
 
   const ModelSpec& model_;
   const Clock& clock_;
-  const BatchRules rules_;
-  const std::size_t reach_;  // how many requests are looked at for a batch
+  BatchRules rules_;                               // with former_ held, but for max_rows
+  const std::unique_ptr<AdaptiveDelay> adaptive_;  // null: the delay is what the model says
+  const bool may_wait_;                            // for company
+  const std::size_t reach_;                        // how many requests are looked at for a batch
   std::vector<Level> levels_;
   const std::unique_ptr<ResponseOrder> order_;  // null: answers go home as they come
   RequestQueue queue_;

@@ -30,6 +30,12 @@ class Scheduler {
   // The batch that next() gave has begun to run. Instance thread; once for each batch that has requests.
   virtual void begun() {}
 
+  // A batch has run; its answers are decided. The thread that ran it.
+  virtual void ran(const BatchTimes& /*times*/) {}
+
+  // What a batch may wait for company now, where that is not the same at all times. Any thread.
+  virtual std::optional<std::uint64_t> found_delay_ns() const { return std::nullopt; }
+
   // Takes out what waits and whose time is over, where no instance looks for it: they may all be at work.
   // Whether anything that waits has a time at all: then it is to be called again soon. Any thread; never
   // blocks.

@@ -61,10 +61,14 @@ class ModelSpec:
         levels: Sequence[QueuePolicy] = (),
         default_priority: int = 0,
         split_oversize: bool = False,
+        latency_target_us: int = 0,
+        unbounded_queue: bool = False,
     ) -> None:
-        """`max_queue_size` 0 takes the core's default bound. `sequence` is not changed any more. `levels`: by
-        priority, 1 first; none: one, with no policy. `default_priority`: of a request that names none of
-        them. `split_oversize`: a batch over `max_batch_size` is run in parts."""
+        """`max_queue_size` 0 takes the core's default bound, or none with `unbounded_queue`. `sequence` is
+        not changed any more. `levels`: by priority, 1 first; none: one, with no policy. `default_priority`:
+        of a request that names none of them. `split_oversize`: a batch over `max_batch_size` is run in parts.
+        `latency_target_us`: given, the queue delay is found so that queue and compute of requests stay
+        within it."""
 
     def add_batch_input(
         self, kind: str, name: str, *, datatype: str, dims: Sequence[int], source: str
@@ -303,6 +307,8 @@ class Model:
     name: str
     version: int
     pending: int
+    queue_delay_us: float | None
+    """What a batch may wait for company now, where that is found; None where it is what the model says."""
     def statistics(self) -> dict[str, Any]:
         """Cumulative counters; durations in nanoseconds:
         {"inference_count", "execution_count", "last_inference_ms",

@@ -140,6 +140,8 @@ class SchedulingSettings:
 
     cache_bytes: int = 0
     """Bound of the answers that are kept for models with ``response_cache``; 0: none are."""
+    unbounded_queues: bool = False
+    """Whether a queue whose model sets no bound has none, as with Triton; otherwise it has the core's."""
     rate_limit: bool = False
     """Whether instances need their ``rate_limiter`` resources to run."""
     rate_limit_resources: Mapping[tuple[str, int], int] = field(default_factory=dict)

@@ -138,6 +138,9 @@ def serve(
             metavar="NAME:COUNT[:DEVICE]",
         ),
     ] = None,
+    unbounded_queues: Annotated[
+        Switch, _switch("--unbounded-queues", _MODELS, "No bound for queues whose model sets none.")
+    ] = _OFF,
     backend_config: Annotated[
         list[str] | None,
         _flag("--backend-config", _MODELS, "Setting of a backend. Repeatable.", metavar="NAME,KEY=VALUE"),
@@ -329,6 +332,7 @@ def serve(
         ),
         scheduling=SchedulingSettings(
             cache_bytes=parse_cache_config(cache_config or ()),
+            unbounded_queues=unbounded_queues.on,
             rate_limit=rate_limit is RateLimit.execution_count,
             rate_limit_resources=rate_limit_resources(rate_limit_resource or ()),
         ),

@@ -33,9 +33,10 @@ BOOLEANS = frozenset(
         "--log-warning",
         "--log-error",
         "--allow-client-shm",
+        "--unbounded-queues",
     }
 )
-"""Flags that act and whose value is true or false."""
+"""Flags that act and whose value is true or false; ``--unbounded-queues`` is not Triton's."""
 
 _OFF = FALSE_WORDS
 _ON = TRUE_WORDS

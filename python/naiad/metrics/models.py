@@ -91,6 +91,10 @@ class ModelCollector(Collector):
             "nv_inference_pending_request_count",
             "Instantaneous number of pending requests awaiting execution per-model.",
         )
+        delay = gauge(
+            "naiad_queue_delay_microseconds",
+            "What a batch may wait for company now, of models whose queue delay is found by itself",
+        )
         cached = [
             (counter(name, words), statistic, place) for name, words, statistic, place in _CACHE_COUNTERS
         ]
@@ -102,6 +106,8 @@ class ModelCollector(Collector):
             add(count, labels, counted["inference_count"])
             add(execs, labels, counted["execution_count"])
             add(pending, labels, version.model.pending)
+            if version.model.queue_delay_us is not None:
+                add(delay, labels, version.model.queue_delay_us)
             for family, statistic, place in cached:
                 add(family, labels, counted[statistic][place] // (1000 if place else 1))
             add(load, labels, version.load_duration_s)
@@ -109,7 +115,7 @@ class ModelCollector(Collector):
         if self._latencies:
             yield from _durations([(labels, counted) for labels, _, counted in read])
         yield from (family for family, _, _ in cached)
-        yield from (pending, load)
+        yield from (pending, load, delay)
 
 
 def _durations(read: list[tuple[dict[str, str], dict[str, Any]]]) -> Iterator[Metric]:

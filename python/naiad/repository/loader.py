@@ -53,6 +53,7 @@ class ModelLoader:
         num_gpus: int = 0,
         rate_limit: bool = False,
         cache: bool = False,
+        unbounded_queues: bool = False,
     ) -> None:
         """``find``: a served model by name and version, for the steps of ensembles."""
         self._engine = engine
@@ -60,6 +61,7 @@ class ModelLoader:
         self._find = find
         self._auto_complete = auto_complete
         self._num_gpus = num_gpus
+        self._unbounded_queues = unbounded_queues
         self._options = ServerOptions(
             gpu_backends=backends.on_gpu() if num_gpus else frozenset(), rate_limit=rate_limit, cache=cache
         )
@@ -135,14 +137,16 @@ class ModelLoader:
                     work = config.copy_proto()
                     work.model_transaction_policy.decoupled = True
                     config = ModelConfig(work)
-                spec = model_spec(config, version, labels)
+                spec = model_spec(config, version, labels, unbounded_queue=self._unbounded_queues)
                 return config, labels, self._engine.start_ensemble(spec, compiled.plan)
             factory = self._backends.get(config.backend).factory(config, files)
             sequence = sequence_tensors(config, directory.file)
             inputs = tuple(tensor.name for tensor in config.inputs)
             inputs += tuple(tensor.name for tensor in sequence.inputs) if sequence else ()
             warmups = warmup_samples(config, inputs, directory.file)
-            spec = model_spec(config, version, labels, sequence, warmups)
+            spec = model_spec(
+                config, version, labels, sequence, warmups, unbounded_queue=self._unbounded_queues
+            )
             add_ragged(spec, config)
             model = self._engine.start(spec, factory, instance_specs(config))
         except Exception as error:

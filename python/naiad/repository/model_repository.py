@@ -69,6 +69,7 @@ class ModelRepository:
             num_gpus=gpu_count() if num_gpus is None else num_gpus,
             rate_limit=scheduling is not None and scheduling.rate_limit,
             cache=scheduling is not None and scheduling.cache_bytes > 0,
+            unbounded_queues=scheduling is not None and scheduling.unbounded_queues,
         )
         self._entries: dict[str, _Entry] = {}
         self._entries_lock = threading.Lock()

@@ -21,8 +21,13 @@ def model_spec(
     labels: Mapping[str, tuple[str, ...]],
     sequence: SequenceTensors | None = None,
     warmups: Sequence[WarmupSample] = (),
+    *,
+    unbounded_queue: bool = False,
 ) -> ModelSpec:
-    """The core's description of one version of a completed, validated configuration."""
+    """The core's description of one version of a completed, validated configuration.
+
+    ``unbounded_queue``: where the configuration sets no bound, there is none.
+    """
     batching = config.dynamic_batching
     return ModelSpec(
         config.name,
@@ -59,6 +64,8 @@ def model_spec(
         levels=queue_policies(config),
         default_priority=config.proto.dynamic_batching.default_priority_level,
         split_oversize=config.splits_oversize,
+        latency_target_us=config.latency_target_us,
+        unbounded_queue=unbounded_queue,
         decoupled=config.decoupled,
         cached=config.proto.response_cache.enable,
         sequence=sequence.spec if sequence else None,

@@ -58,7 +58,7 @@ def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[Server
         "--io-threads=3", "--max-connections=7", "--max-in-flight-byte-size=1000",
         "--grpc-keepalive-time=5", "--grpc-keepalive-timeout", "6",
         "--metrics-config=counter_latencies=false", "--log-format=ISO8601", "--id=me",
-        "--allow-client-shm",
+        "--allow-client-shm", "--unbounded-queues",
     )  # fmt: skip
     assert code == 0
     (settings,) = parsed
@@ -66,6 +66,7 @@ def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[Server
     assert settings.repository.load_models == ("x", "*")
     assert not settings.grpc.enabled
     assert settings.allow_client_shm
+    assert settings.scheduling.unbounded_queues
     assert not settings.repository.exit_on_error
     assert not settings.repository.auto_complete
     assert settings.http.port == 0

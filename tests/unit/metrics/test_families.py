@@ -30,6 +30,7 @@ COUNTED: dict[str, Any] = {
 
 class FakeModel:
     pending = 7
+    queue_delay_us = 12.5
 
     def statistics(self) -> dict[str, Any]:
         return COUNTED
@@ -88,8 +89,9 @@ def test_the_models() -> None:
         'nv_cache_miss_duration_per_model{model="m",version="1"} 5',
         'nv_inference_pending_request_count{model="m",version="1"} 7',
         'nv_model_load_duration_secs{model="m",version="1"} 0.25',
+        'naiad_queue_delay_microseconds{model="m",version="1"} 12.5',
     ]
-    assert len(list(text_string_to_metric_families(text))) == 15
+    assert len(list(text_string_to_metric_families(text))) == 16
 
 
 def test_latencies_can_be_left_out() -> None:

@@ -49,6 +49,8 @@ def test_a_model_and_its_tensors() -> None:
         "levels": [((), {"delays": False, "default_timeout_us": 0, "allow_override": False, "max_size": 9})],
         "default_priority": 0,
         "split_oversize": False,
+        "latency_target_us": 0,
+        "unbounded_queue": False,
         "decoupled": False,
         "cached": False,
         "sequence": None,
