@@ -177,6 +177,12 @@ void register_engine(py::module_& module) {
       .def_property_readonly("name", [](const ModelObject& self) { return self.model()->spec().name; })
       .def_property_readonly("version", [](const ModelObject& self) { return self.model()->spec().version; })
       .def_property_readonly("pending", [](const ModelObject& self) { return self.model()->num_waiting(); })
+      .def_property_readonly("healthy",
+                             [](const ModelObject& self) {
+                               const auto model = self.model();
+                               const py::gil_scoped_release release;
+                               return model->is_healthy();
+                             })
       .def_property_readonly("queue_delay_us",
                              [](const ModelObject& self) -> std::optional<double> {
                                const auto delay_ns = self.model()->found_delay_ns();

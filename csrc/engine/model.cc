@@ -162,6 +162,12 @@ bool Model::try_run_here(std::unique_ptr<Request>& request) {
   return false;
 }
 
+bool Model::is_healthy() {
+  if (plan_ != nullptr) return true;  // its steps are models of their own
+  const std::shared_lock lock(instances_mutex_);
+  return std::ranges::any_of(instances_, [](const auto& instance) { return instance->is_healthy(); });
+}
+
 bool Model::sweep() {
   std::vector<DroppedRequest> gone;
   const bool again = scheduler_->sweep(gone);

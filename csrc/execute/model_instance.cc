@@ -59,14 +59,26 @@ void ModelInstance::load_and_serve(const BackendFactory& factory,
     loaded_.set_exception(std::current_exception());
     return;
   }
+  show(backend_.get());
   loaded_.set_value();
   if (spec_.passive) {
     end_.get_future().wait();
   } else {
     serve();
   }
+  show(nullptr);
   const std::lock_guard lock(busy_);
   backend_.reset();
+}
+
+void ModelInstance::show(const Backend* backend) {
+  const std::lock_guard lock(shown_mutex_);
+  shown_ = backend;
+}
+
+bool ModelInstance::is_healthy() const {
+  const std::lock_guard lock(shown_mutex_);
+  return !spec_.passive && shown_ != nullptr && shown_->is_healthy();
 }
 
 void ModelInstance::serve() {

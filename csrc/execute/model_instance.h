@@ -45,9 +45,13 @@ class ModelInstance {
   // Otherwise leaves the request. Any thread; never blocks but for the model itself.
   bool try_run_here(std::unique_ptr<Request>& request, std::uint64_t limit_ns);
 
+  // Whether a batch would be run now; a passive one runs none. Any thread; never blocks for a batch.
+  bool is_healthy() const;
+
  private:
   void load_and_serve(const BackendFactory& factory, const std::shared_ptr<const ModelSpec>& model);
   void serve();
+  void show(const Backend* backend);
   // With busy_ held.
   void run(std::vector<std::unique_ptr<Request>> requests);
 
@@ -63,6 +67,8 @@ class ModelInstance {
   std::atomic<std::thread::id> runner_{};
   std::mutex busy_;                   // held by the thread that runs a batch
   std::unique_ptr<Backend> backend_;  // guarded by busy_; the instance's thread makes and destroys it
+  mutable std::mutex shown_mutex_;
+  const Backend* shown_ = nullptr;  // backend_ while it is served; guarded by shown_mutex_
   std::jthread thread_;
 };
 

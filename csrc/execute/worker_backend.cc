@@ -177,13 +177,12 @@ bool WorkerBackend::live() {
   };
   for (bool has_ended = false; !has_ended;) {
     const bool busy = life->tick();
-    if (life->channel().events().prepare_sleep()) {
-      std::array<pollfd, 3> watched{pollfd{life->event().fd(), POLLIN, 0}, pollfd{wake_.fd(), POLLIN, 0},
-                                    pollfd{ended->fd(), POLLIN, 0}};
-      static_cast<void>(poll(watched.data(), watched.size(), busy ? kBusyTickMs : kIdleTickMs));
-      life->channel().events().awake();
-      has_ended = (watched[2].revents & POLLIN) != 0;
-    }
+    const bool sleeps = life->channel().events().prepare_sleep();
+    std::array<pollfd, 3> watched{pollfd{life->event().fd(), POLLIN, 0}, pollfd{wake_.fd(), POLLIN, 0},
+                                  pollfd{ended->fd(), POLLIN, 0}};
+    static_cast<void>(poll(watched.data(), watched.size(), !sleeps ? 0 : busy ? kBusyTickMs : kIdleTickMs));
+    life->channel().events().awake();
+    has_ended = (watched[2].revents & POLLIN) != 0;
     take();
     const std::uint64_t now_ns = clock_.now_ns();
     if (life->hung()) kill();

@@ -83,12 +83,7 @@ void WorkerLife::handle_response(MessageReader& message) {
     Slot& slot = slots_[number];
     if (slot.state == State::kInBatch && execution_ != nullptr) keep(slot, number);
     if (slot.state != State::kKept) MessageReader::malformed();
-    sender = slot.sender;
-    if (is_last) {
-      slot.sender.reset();
-      slot.state = State::kAnswered;
-      --num_kept_;
-    }
+    sender = is_last ? let_go(slot) : slot.sender;
   }
   Status status;
   if (response.reschedule) {

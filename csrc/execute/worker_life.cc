@@ -12,6 +12,11 @@ namespace {
 constexpr std::uint64_t kLookEveryNs = 10'000'000;
 constexpr std::chrono::seconds kWaitForEnd{5};
 
+// Before the slot is another request's.
+void stop_counting(ResponseWindow* window) {
+  if (window != nullptr) window->count_into({}, {});
+}
+
 // A tensor in the worker's arena.
 class WorkerBuffer final : public Buffer {
  public:
@@ -84,6 +89,20 @@ std::uint32_t WorkerLife::take_slot(std::size_t k) {
   flags.taken_responses.store(0, std::memory_order_relaxed);
   flags.taken_bytes.store(0, std::memory_order_relaxed);
   return number;
+}
+
+void WorkerLife::count_taken(ResponseWindow* window, std::uint32_t number) {
+  if (window == nullptr) return;
+  Channel::RequestFlags& flags = channel().request(number);
+  window->count_into({memory_, &flags.taken_responses}, {memory_, &flags.taken_bytes});
+}
+
+std::shared_ptr<ResponseSender> WorkerLife::let_go(Slot& slot) {
+  std::shared_ptr<ResponseSender> sender = std::move(slot.sender);
+  stop_counting(sender->window().get());
+  slot.state = State::kAnswered;
+  --num_kept_;
+  return sender;
 }
 
 void WorkerLife::collect() {
@@ -204,11 +223,14 @@ void WorkerLife::write_batch(MessageWriter& message, std::vector<std::uint32_t>&
       slots.push_back(number);
       message.put(number);
       std::vector<BufferRef>& held = slots_[number].held;
+      // Rescheduled, it may have responses on their way from before.
+      count_taken(execution.request(k).window.get(), number);
       write_request(message, execution.request(k), [&](const Tensor& tensor) { return place(tensor, held); });
     }
   } catch (...) {
     // Nothing of it has been sent.
     for (const std::uint32_t number : slots) {
+      stop_counting(execution.request(slots_[number].k).window.get());
       slots_[number] = Slot();
       std::erase(used_, number);
       free_.push_back(number);
@@ -245,6 +267,7 @@ bool WorkerLife::finish_batch(std::span<const std::byte> message, const std::vec
                     read_response(reader, model_.outputs.size(),
                                   [&](const TensorPlace& at, std::size_t size) { return find(at, size); }));
       slot.state = State::kAnswered;
+      stop_counting(execution.request(k).window.get());
     }
   } catch (const Error& error) {
     log_error(std::string(error.what()) + ": the worker of model '" + model_.name + "' is ended");
@@ -273,13 +296,7 @@ void WorkerLife::keep(Slot& slot, std::uint32_t number) {
   slot.sender = execution_->keep(slot.k);
   slot.state = State::kKept;
   ++num_kept_;
-  if (const auto window = slot.sender->window()) {
-    window->on_taken([memory = memory_, number](std::size_t size_bytes) {
-      Channel::RequestFlags& flags = memory->channel.request(number);
-      flags.taken_responses.fetch_add(1, std::memory_order_relaxed);
-      flags.taken_bytes.fetch_add(size_bytes, std::memory_order_relaxed);
-    });
-  }
+  count_taken(slot.sender->window().get(), number);
   event_.signal();  // the monitor looks after its cancel
 }
 
@@ -321,11 +338,8 @@ void WorkerLife::ended(const std::string& how) {
     const std::lock_guard lock(mutex_);
     end_ = how;
     for (Slot& slot : slots_) {
-      if (slot.sender) kept.push_back(std::move(slot.sender));
-      slot.sender.reset();
-      if (slot.state == State::kKept) slot.state = State::kAnswered;
+      if (slot.state == State::kKept) kept.push_back(let_go(slot));
     }
-    num_kept_ = 0;
   }
   has_ended_.notify_all();
   for (const auto& sender : kept) {

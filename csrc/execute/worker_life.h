@@ -87,6 +87,9 @@ class WorkerLife final : public CompletionSink, public std::enable_shared_from_t
   void collect();
   void write_batch(MessageWriter& message, std::vector<std::uint32_t>& slots, const Execution& execution);
   void keep(Slot& slot, std::uint32_t number);
+  // The opposite of keep(): the slot has nothing more to do with the request.
+  std::shared_ptr<ResponseSender> let_go(Slot& slot);
+  void count_taken(ResponseWindow* window, std::uint32_t number);
   bool finish_batch(std::span<const std::byte> message, const std::vector<std::uint32_t>& slots,
                     Execution& execution);
   void take_response(Execution& execution, std::size_t k, Response response);

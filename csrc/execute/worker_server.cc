@@ -146,14 +146,14 @@ void WorkerServer::run(MessageReader& message, Backend& backend) {
     execution.fail_all(error.status());
   }
   done_.clear();
-  completing_ = true;
+  completing_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   for (std::size_t k = 0; k < count; ++k) {
     if (execution.kept(k))
       done_.put(WorkerOutcome::kKept);
     else
       execution.complete(k);
   }
-  completing_ = false;
+  completing_.store({}, std::memory_order_relaxed);
   static_cast<void>(channel_.done().write(done_.bytes()));
 }
 
@@ -162,7 +162,7 @@ void WorkerServer::respond(const Request& request, Response response) noexcept {
 }
 
 void WorkerServer::complete(std::unique_ptr<Request> request, Response response) noexcept {
-  if (!completing_) {
+  if (completing_.load(std::memory_order_relaxed) != std::this_thread::get_id()) {
     send_response(request->tag, response, true);
     return;
   }

@@ -78,8 +78,9 @@ class WorkerServer final : private CompletionSink {
   Leases outputs_;
   std::shared_ptr<const ModelSpec> model_;
   std::deque<CancelScope> cancels_;  // by slot: the instance's thread alone makes them
-  bool completing_ = false;          // the batch goes home: the instance's thread alone
-  MessageWriter done_;               // of the batch
+  // The instance's thread, while the batch goes home: others may end requests that are kept meanwhile.
+  std::atomic<std::thread::id> completing_{};
+  MessageWriter done_;  // of the batch
 
   std::mutex events_mutex_;  // one writer at a time
 

@@ -77,20 +77,22 @@ void SharedRing::publish() {
   }
 }
 
-std::size_t SharedRing::available(std::uint64_t timeout_ns) {
+std::size_t SharedRing::available(std::uint64_t timeout_ns, std::size_t known) {
   const auto now = [&] {
     return static_cast<std::size_t>(state_.written.load(std::memory_order_acquire) - position_);
   };
   std::size_t bytes = now();
-  if (bytes != 0 || timeout_ns == 0) return bytes;
-  for (std::uint32_t i = 0; i < LinuxParking::default_max_spins() && bytes == 0; ++i) {
+  if (bytes != known || timeout_ns == 0) return bytes;
+  for (std::uint32_t i = 0; i < LinuxParking::default_max_spins() && bytes == known; ++i) {
     LinuxParking::relax();
     bytes = now();
   }
-  if (bytes != 0) return bytes;
+  if (bytes != known) return bytes;
+  // After this, wake_all() is not missed: either it is seen closed, or the word has another value.
   const std::uint32_t seen = state_.writes.load(std::memory_order_acquire);
+  if (closed_.load(std::memory_order_acquire) != 0) return bytes;
   state_.reader_waits.store(1, std::memory_order_seq_cst);
-  if (state_.written.load(std::memory_order_seq_cst) == position_) {
+  if (state_.written.load(std::memory_order_seq_cst) - position_ == known) {
     wait_shared(state_.writes, seen, timeout_ns);
   }
   awake();
@@ -99,21 +101,28 @@ std::size_t SharedRing::available(std::uint64_t timeout_ns) {
 
 bool SharedRing::prepare_sleep() {
   state_.reader_waits.store(1, std::memory_order_seq_cst);
-  if (state_.written.load(std::memory_order_seq_cst) == position_) return true;
+  if (state_.written.load(std::memory_order_seq_cst) - position_ == part_) return true;
   awake();
   return false;
 }
 
 SharedRing::Outcome SharedRing::read(std::vector<std::byte>& message, std::uint64_t timeout_ns) {
-  const std::size_t bytes = available(timeout_ns);
-  if (bytes > bytes_.size()) return Outcome::kBroken;
-  if (bytes == 0) return closed_.load(std::memory_order_acquire) != 0 ? Outcome::kClosed : Outcome::kNothing;
   std::uint32_t size = 0;
-  if (bytes < sizeof size) return Outcome::kNothing;
-  copy_out(std::as_writable_bytes(std::span(&size, 1)));
-  if (size > kMaxMessageBytes) return Outcome::kBroken;
-  // One that fits is taken when it is whole: who writes it may die in the midst.
-  if (size + sizeof size <= bytes_.size() && bytes < size + sizeof size) return Outcome::kNothing;
+  for (;;) {
+    const std::size_t bytes = available(timeout_ns, part_);
+    if (bytes > bytes_.size()) return Outcome::kBroken;
+    if (bytes == part_) {
+      return closed_.load(std::memory_order_acquire) != 0 ? Outcome::kClosed : Outcome::kNothing;
+    }
+    if (bytes >= sizeof size) {
+      copy_out(std::as_writable_bytes(std::span(&size, 1)));
+      if (size > kMaxMessageBytes) return Outcome::kBroken;
+      // One that fits is taken when it is whole: who writes it may die in the midst.
+      if (size + sizeof size > bytes_.size() || bytes >= size + sizeof size) break;
+    }
+    part_ = bytes;
+  }
+  part_ = 0;
   if (const Outcome outcome = take(std::as_writable_bytes(std::span(&size, 1)));
       outcome != Outcome::kMessage) {
     return outcome;
@@ -133,7 +142,7 @@ void SharedRing::copy_out(std::span<std::byte> bytes) const {
 SharedRing::Outcome SharedRing::take(std::span<std::byte> bytes) {
   int stalls = 0;
   while (!bytes.empty()) {
-    const std::size_t there = available(kLookAgainNs);
+    const std::size_t there = available(kLookAgainNs, 0);
     if (there > bytes_.size()) return Outcome::kBroken;
     if (there == 0) {
       if (closed_.load(std::memory_order_acquire) != 0) return Outcome::kClosed;

@@ -50,8 +50,9 @@ class SharedRing {
   bool put(std::span<const std::byte> bytes);
   void copy_in(std::span<const std::byte> bytes);
   void publish();
-  // Waits for bytes; their number, 0 after `timeout_ns`, or nothing that can be (more than the ring holds).
-  std::size_t available(std::uint64_t timeout_ns);
+  // Waits until there are other than the `known` bytes; their number, `known` after `timeout_ns`, or nothing
+  // that can be (more than the ring holds).
+  std::size_t available(std::uint64_t timeout_ns, std::size_t known);
   // The next bytes, which are there; without taking them.
   void copy_out(std::span<std::byte> bytes) const;
   Outcome take(std::span<std::byte> bytes);
@@ -61,6 +62,7 @@ class SharedRing {
   const std::atomic<std::uint32_t>& closed_;
   int event_fd_ = -1;
   std::uint64_t position_ = 0;  // this side's own: what the other one could overwrite is not asked
+  std::size_t part_ = 0;        // the reader's: so much is there of a message that is not whole yet
 };
 
 }  // namespace naiad

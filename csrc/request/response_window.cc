@@ -1,6 +1,7 @@
 #include "request/response_window.h"
 
 #include <chrono>
+#include <utility>
 
 #include "request/request.h"
 
@@ -26,10 +27,20 @@ void ResponseWindow::taken(std::size_t size_bytes) {
     const std::lock_guard lock(mutex_);
     --num_responses_;
     num_bytes_ -= size_bytes;
+    if (counts_responses_) counts_responses_->fetch_add(1);
+    if (counts_bytes_) counts_bytes_->fetch_add(size_bytes);
     if (full()) return;
   }
   room_.notify_all();
   if (told_) told_();
+}
+
+void ResponseWindow::count_into(std::shared_ptr<Count> num_responses, std::shared_ptr<Count> num_bytes) {
+  const std::lock_guard lock(mutex_);
+  counts_responses_ = std::move(num_responses);
+  counts_bytes_ = std::move(num_bytes);
+  if (counts_responses_) counts_responses_->store(0 - num_responses_);
+  if (counts_bytes_) counts_bytes_->store(0 - num_bytes_);
 }
 
 bool ResponseWindow::is_full() {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -27,12 +28,16 @@ class ResponseWindow {
   bool is_full();
   // What is called by taken() when there is room, besides waking who waits. Set before the first response.
   void on_room(std::function<void()> told) { told_ = std::move(told); }
-  // What is called by taken() with each response, to tell who sends from another process. Set before the
-  // first response.
+  // What is called by taken() with each response. Set before the first response.
   void on_taken(std::function<void(std::size_t)> told) { taken_ = std::move(told); }
-  // What has been taken is counted elsewhere, by another process: these are its counts. Set before the first
-  // response; they outlive this.
-  void follow(const std::atomic<std::uint64_t>& num_responses, const std::atomic<std::uint64_t>& num_bytes) {
+
+  using Count = std::atomic<std::uint64_t>;
+  // From now on taken() counts here too, for who sends from another process and follow()s: he begins with
+  // nothing sent, so the counts begin below zero by what is on its way already. Empty: no more, because the
+  // memory of the counts will be another request's. Any time.
+  void count_into(std::shared_ptr<Count> num_responses, std::shared_ptr<Count> num_bytes);
+  // The other side of it: these count what has been taken. Set before the first response; they outlive this.
+  void follow(const Count& num_responses, const Count& num_bytes) {
     taken_responses_ = &num_responses;
     taken_bytes_ = &num_bytes;
   }
@@ -40,20 +45,23 @@ class ResponseWindow {
   void wait(const Request& request);
 
  private:
+  static std::uint64_t count_of(const Count* count) { return count == nullptr ? 0 : count->load(); }
+  // With mutex_ held.
   bool full() const {
-    const std::size_t responses = taken_responses_ == nullptr ? 0 : taken_responses_->load();
-    const std::size_t bytes = taken_bytes_ == nullptr ? 0 : taken_bytes_->load();
-    return num_responses_ - responses >= kMaxResponses || num_bytes_ - bytes >= kMaxBytes;
+    return num_responses_ - count_of(taken_responses_) >= kMaxResponses ||
+           num_bytes_ - count_of(taken_bytes_) >= kMaxBytes;
   }
 
   std::mutex mutex_;
   std::condition_variable room_;
   std::function<void()> told_;
   std::function<void(std::size_t)> taken_;
-  const std::atomic<std::uint64_t>* taken_responses_ = nullptr;
-  const std::atomic<std::uint64_t>* taken_bytes_ = nullptr;
-  std::size_t num_responses_ = 0;
-  std::size_t num_bytes_ = 0;
+  std::shared_ptr<Count> counts_responses_;
+  std::shared_ptr<Count> counts_bytes_;
+  const Count* taken_responses_ = nullptr;
+  const Count* taken_bytes_ = nullptr;
+  std::uint64_t num_responses_ = 0;  // on their way; with follow(), sent ever
+  std::uint64_t num_bytes_ = 0;
 };
 
 }  // namespace naiad

@@ -307,6 +307,8 @@ class Model:
     name: str
     version: int
     pending: int
+    healthy: bool
+    """Whether any of its instances would run a batch now: no, while all their workers are started again."""
     queue_delay_us: float | None
     """What a batch may wait for company now, where that is found; None where it is what the model says."""
     def statistics(self) -> dict[str, Any]:

@@ -237,14 +237,13 @@ class ModelRepository:
         raise NotFound(f"Request for unknown model: '{name}' version {number} is not found")
 
     def is_ready(self, name: str, version: str = "") -> bool:
-        """Whether requests for the model are served. Raises NotFound for a model or version that is not
-        there.
+        """Whether requests for the model are served; not while all its workers are started again. Raises
+        NotFound for a model or version that is not there.
         """
         try:
-            self.find(name, version)
+            return self.find(name, version).model.healthy
         except NotReady:
             return False
-        return True
 
     def all_ready(self) -> bool:
         """Whether every model that was asked for and not unloaded since is served."""

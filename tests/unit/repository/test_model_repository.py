@@ -31,6 +31,7 @@ class FakeModel:
     name: str
     version: int
     origin: Any
+    healthy: bool = True
 
 
 @dataclass
@@ -207,6 +208,9 @@ def test_looking_up_has_tritons_words(tmp_path: Path, repository: Make) -> None:
     with pytest.raises(NotFound, match="Request for unknown model: 'b' has no available versions"):
         made.find("b")
     assert made.is_ready("a", "3")
+    made.find("a", "3").model.healthy = False  # all its workers are started again
+    assert not made.is_ready("a", "3")
+    assert made.is_ready("a", "1")
     with pytest.raises(NotFound):
         made.is_ready("b")
 
