@@ -105,11 +105,12 @@ gpu:
 	$(CTEST) --test-dir build/cuda
 
 ## make soak      the long forms of some tests: 50,000 seeds, a million requests with half of them cancelled,
-##                10,000 clients cut off over each protocol
+##                10,000 clients cut off over each protocol, 100 workers killed under load
 soak: dev
 	NAIAD_SEEDS=50000 $(BUILD)/test_schedule
 	NAIAD_LEDGER=1000000 $(BUILD)/test_engine --test-case='ledger*'
 	NAIAD_CUTS=10000 $(BIN)/pytest tests/integration/test_cuts.py
+	NAIAD_KILLS=100 $(BIN)/pytest -rP tests/integration/test_isolation.py -k killed_again
 
 test-llm:
 	@echo 'naiad: make $@ does not exist yet' >&2; exit 2

@@ -23,6 +23,7 @@ class EnsembleScheduler final : public Scheduler {
   // Any thread. Runs short steps on it.
   Status try_submit(std::unique_ptr<Request>& request) override;
   std::optional<Batch> next(std::size_t /*instance*/) override { return std::nullopt; }
+  void call_away(std::size_t /*instance*/) override {}
   // What is under way is finished in either case: it belongs to the models of its steps.
   void close(bool drain) override;
   void wait_ended() override;

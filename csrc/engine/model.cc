@@ -54,6 +54,7 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
   InstanceObserver& observer = *this;
   const auto responses = std::make_shared<CountedResponses>(statistics_, clock);
   std::size_t next_index = 0;
+  std::unique_lock lock(instances_mutex_);
   for (const InstancePlan& plan : instances) {
     InstanceSpec instance{
         *spec_,    pool,       plan.name,      plan.device,  plan.passive ? 0 : next_index++,
@@ -61,6 +62,7 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
     instances_.push_back(
         std::make_unique<ModelInstance>(std::move(instance), spec_, factory, *scheduler_, clock_, observer));
   }
+  lock.unlock();
   try {
     for (auto& instance : instances_) instance->wait_loaded();
   } catch (...) {
@@ -164,8 +166,10 @@ bool Model::try_run_here(std::unique_ptr<Request>& request) {
 
 bool Model::is_healthy() {
   if (plan_ != nullptr) return true;  // its steps are models of their own
-  const std::shared_lock lock(instances_mutex_);
-  return std::ranges::any_of(instances_, [](const auto& instance) { return instance->is_healthy(); });
+  // Held alone while instances begin or end: one that asks then is among them.
+  const std::shared_lock lock(instances_mutex_, std::try_to_lock);
+  return lock.owns_lock() &&
+         std::ranges::any_of(instances_, [](const auto& instance) { return instance->is_healthy(); });
 }
 
 bool Model::sweep() {

@@ -72,7 +72,7 @@ class Model final : private InstanceObserver, private CompletionSink {
   std::size_t num_waiting() const { return scheduler_->num_waiting(); }
   std::optional<std::uint64_t> found_delay_ns() const { return scheduler_->found_delay_ns(); }
   // Whether any of its instances would run a batch now. Any thread.
-  bool is_healthy();
+  bool is_healthy() override;
   StatisticsValues statistics() const { return statistics_->values(); }
 
  private:

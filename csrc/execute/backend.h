@@ -28,6 +28,7 @@ struct InstanceSpec {
   RateLimiter* limiter = nullptr;                 // null: nothing is limited
   bool passive = false;                           // is loaded and runs nothing
   CallGraph* calls = nullptr;                     // of models that call others; null: none do
+  std::function<void()> on_unhealthy{};           // called when is_healthy() has become false; any thread
 };
 
 // The contract of everything that can run a model. The thread of the instance makes, uses and destroys it;

@@ -1,6 +1,8 @@
 #include "execute/model_instance.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/thread.h"
@@ -8,6 +10,8 @@
 
 namespace naiad {
 namespace {
+
+constexpr std::chrono::milliseconds kLookAgain{5};
 
 // Runs the batch; whatever the backend throws fails the requests that it has not answered.
 void execute(Backend& backend, Execution& execution) {
@@ -42,11 +46,18 @@ std::size_t input_bytes(const Request& request) {
 ModelInstance::ModelInstance(InstanceSpec spec, std::shared_ptr<const ModelSpec> model,
                              BackendFactory factory, Scheduler& scheduler, const Clock& clock,
                              InstanceObserver& observer)
-    : spec_(std::move(spec)), scheduler_(scheduler), clock_(clock), observer_(observer) {
+    : spec_(watched(std::move(spec))), scheduler_(scheduler), clock_(clock), observer_(observer) {
   if (spec_.limiter != nullptr && !spec_.needs.empty()) member_ = spec_.limiter->join(spec_.needs);
   thread_ = start_thread(spec_.name, [this, factory = std::move(factory), model = std::move(model)] {
     load_and_serve(factory, model);
   });
+}
+
+InstanceSpec ModelInstance::watched(InstanceSpec spec) {
+  if (!spec.passive) {
+    spec.on_unhealthy = [this, index = spec.index] { scheduler_.call_away(index); };
+  }
+  return spec;
 }
 
 void ModelInstance::load_and_serve(const BackendFactory& factory,
@@ -81,8 +92,15 @@ bool ModelInstance::is_healthy() const {
   return !spec_.passive && shown_ != nullptr && shown_->is_healthy();
 }
 
+void ModelInstance::leave_to_others() {
+  while (!backend_->is_healthy() && observer_.is_healthy()) std::this_thread::sleep_for(kLookAgain);
+}
+
 void ModelInstance::serve() {
-  while (auto batch = scheduler_.next(spec_.index)) {
+  for (;;) {
+    leave_to_others();
+    auto batch = scheduler_.next(spec_.index);
+    if (!batch) return;
     for (DroppedRequest& dropped : batch->dropped) {
       observer_.dropped(dropped);
       CompletionSink* sink = dropped.request->sink;

@@ -25,6 +25,8 @@ class InstanceObserver {
   // A batch was run; its responses are decided.
   virtual void ran(const Execution& execution) = 0;
   virtual void dropped(const DroppedRequest& dropped) = 0;
+  // Whether an instance would run a batch now: one that would not leaves them to it.
+  virtual bool is_healthy() = 0;
 };
 
 // One instance of a model: a thread that makes a backend, lets it run one batch after the other, and destroys
@@ -49,8 +51,12 @@ class ModelInstance {
   bool is_healthy() const;
 
  private:
+  // With what its backend has to tell.
+  InstanceSpec watched(InstanceSpec spec);
   void load_and_serve(const BackendFactory& factory, const std::shared_ptr<const ModelSpec>& model);
   void serve();
+  // While this one would only fail its batch, and another one would run it.
+  void leave_to_others();
   void show(const Backend* backend);
   // With busy_ held.
   void run(std::vector<std::unique_ptr<Request>> requests);

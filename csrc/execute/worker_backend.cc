@@ -46,6 +46,7 @@ WorkerBackend::WorkerBackend(const InstanceSpec& spec, std::shared_ptr<WorkerHos
       host_(std::move(host)),
       limits_(limits),
       calls_(spec.calls),
+      on_unhealthy_(spec.on_unhealthy),
       number_(calls_ != nullptr ? calls_->add_instance({model_.name, model_.version}) : 0) {
   monitor_ = start_thread(name_ + " worker", [this] { watch(); });
   std::unique_lock lock(mutex_);
@@ -72,11 +73,6 @@ WorkerBackend::~WorkerBackend() {
   if (calls_ != nullptr) calls_->remove_instance(number_);
 }
 
-bool WorkerBackend::is_healthy() const {
-  const std::lock_guard lock(mutex_);
-  return state_ == State::kRunning;
-}
-
 bool WorkerBackend::is_stopping() const {
   const std::lock_guard lock(mutex_);
   return stopping_;
@@ -86,10 +82,12 @@ void WorkerBackend::become(State state, Status reason) {
   {
     const std::lock_guard lock(mutex_);
     state_ = state;
+    is_running_.store(state == State::kRunning, std::memory_order_relaxed);
     reason_ = std::move(reason);
     if (state != State::kRunning) life_.reset();
   }
   changed_.notify_all();
+  if (state != State::kRunning && on_unhealthy_) on_unhealthy_();
 }
 
 void WorkerBackend::execute(Execution& execution) {
@@ -161,6 +159,7 @@ bool WorkerBackend::live() {
           const std::lock_guard lock(mutex_);
           life_ = life;
           state_ = State::kRunning;
+          is_running_.store(true, std::memory_order_relaxed);
           changed_.notify_all();
           break;
         }

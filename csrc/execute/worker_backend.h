@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -26,7 +27,7 @@ class WorkerBackend final : public Backend {
   ~WorkerBackend() override;
 
   void execute(Execution& execution) override;
-  bool is_healthy() const override;
+  bool is_healthy() const override { return is_running_.load(std::memory_order_relaxed); }
 
  private:
   enum class State : unsigned char { kStarting, kRunning, kDown };
@@ -45,6 +46,7 @@ class WorkerBackend final : public Backend {
   const std::shared_ptr<WorkerHost> host_;
   const WorkerLimits limits_;
   CallGraph* const calls_;
+  const std::function<void()> on_unhealthy_;
   const std::uint64_t number_;
   const SteadyClock clock_;
   EventFd wake_;
@@ -52,7 +54,8 @@ class WorkerBackend final : public Backend {
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   State state_ = State::kStarting;
-  Status reason_;  // of kDown
+  std::atomic<bool> is_running_{false};  // state_, for who looks often
+  Status reason_;                        // of kDown
   std::shared_ptr<WorkerLife> life_;
   bool stopping_ = false;
 

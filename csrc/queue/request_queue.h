@@ -51,6 +51,9 @@ class RequestQueue {
     parker_.wait(ticket, deadline_ns);
   }
 
+  // Ends a wait() that began with a prepare_wait() before this. Any thread.
+  void wake() { parker_.notify_all(); }
+
   // Refuses pushes from now on and wakes the consumer. Any thread.
   void close();
   bool closed() const { return closed_.load(std::memory_order_seq_cst); }

@@ -64,6 +64,7 @@ DynamicScheduler::DynamicScheduler(const ModelSpec& model, const Clock& clock, s
       order_(model.batching.preserve_ordering && num_instances > 0 ? std::make_unique<ResponseOrder>()
                                                                    : nullptr),
       queue_(model.max_queue_size),
+      called_away_(std::max<std::size_t>(1, num_instances)),
       line_(num_levels(model)) {
   for (std::size_t i = 0; i < model.batching.levels.size(); ++i) levels_[i].policy = model.batching.levels[i];
 }
@@ -93,9 +94,11 @@ Status DynamicScheduler::try_submit(std::unique_ptr<Request>& request) {
   return status;
 }
 
-std::optional<Batch> DynamicScheduler::next(std::size_t /*instance*/) {
+std::optional<Batch> DynamicScheduler::next(std::size_t instance) {
+  std::atomic<bool>& away = called_away_[instance];
   const std::lock_guard lock(former_);
   for (;;) {
+    if (away.exchange(false, std::memory_order_relaxed)) return Batch();
     std::optional<std::uint64_t> wait_until_ns;
     if (auto batch = form(wait_until_ns)) return batch;
     const Parker::Ticket ticket = queue_.prepare_wait();
@@ -107,8 +110,17 @@ std::optional<Batch> DynamicScheduler::next(std::size_t /*instance*/) {
       queue_.cancel_wait(ticket);
       return std::nullopt;
     }
+    if (away.load(std::memory_order_seq_cst)) {
+      queue_.cancel_wait(ticket);
+      continue;
+    }
     queue_.wait(ticket, wait_until_ns);
   }
+}
+
+void DynamicScheduler::call_away(std::size_t instance) {
+  called_away_[instance].store(true, std::memory_order_seq_cst);
+  queue_.wake();
 }
 
 std::optional<Batch> DynamicScheduler::try_next() {

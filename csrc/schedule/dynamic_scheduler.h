@@ -33,6 +33,7 @@ class DynamicScheduler final : public Scheduler {
 
   // Every instance takes from the same queue.
   std::optional<Batch> next(std::size_t instance) override;
+  void call_away(std::size_t instance) override;
 
   // The batch that can be formed now, if one can. Waits for another former only.
   std::optional<Batch> try_next();
@@ -104,8 +105,9 @@ class DynamicScheduler final : public Scheduler {
   // Batches between next() and begun(). Raised before the requests stop counting as waiting, so that
   // takes_at_once() sees them in one of the two.
   std::atomic<std::size_t> num_taken_{0};
-  std::atomic<std::size_t> num_timed_{0};  // that wait with a deadline: a hint for sweep()
-  std::atomic<bool> discard_{false};       // close(drain = false): read by the former after the queue woke it
+  std::atomic<std::size_t> num_timed_{0};       // that wait with a deadline: a hint for sweep()
+  std::vector<std::atomic<bool>> called_away_;  // by instance
+  std::atomic<bool> discard_{false};  // close(drain = false): read by the former after the queue woke it
 
   std::mutex former_;  // held by the instance that forms a batch, also while it waits for requests
   WaitingLine line_;   // popped from queue_

@@ -27,6 +27,10 @@ class Scheduler {
   // and nothing waits for it any more. Blocks until there is one. Instance thread.
   virtual std::optional<Batch> next(std::size_t instance) = 0;
 
+  // next() for this instance gives an empty batch, without waiting, once: it has something else to see to.
+  // Any thread.
+  virtual void call_away(std::size_t instance) = 0;
+
   // The batch that next() gave has begun to run. Instance thread; once for each batch that has requests.
   virtual void begun() {}
 

@@ -127,6 +127,7 @@ std::optional<Batch> SequenceScheduler::next(std::size_t instance) {
   std::unique_lock lock(mutex_);
   Instance& own = *instances_[instance];
   for (;;) {
+    if (std::exchange(own.is_called_away, false)) return Batch();
     std::optional<std::uint64_t> wait_until_ns;
     if (auto batch = form(instance, wait_until_ns)) return batch;
     if (closed_ && num_waiting() == 0) return std::nullopt;
@@ -142,6 +143,12 @@ std::optional<Batch> SequenceScheduler::try_next(std::size_t instance) {
   const std::lock_guard lock(mutex_);
   std::optional<std::uint64_t> wait_until_ns;
   return form(instance, wait_until_ns);
+}
+
+void SequenceScheduler::call_away(std::size_t instance) {
+  const std::lock_guard lock(mutex_);
+  instances_[instance]->is_called_away = true;
+  instances_[instance]->changed.notify_all();
 }
 
 bool SequenceScheduler::sweep(std::vector<DroppedRequest>& dropped) {

@@ -37,6 +37,7 @@ class SequenceScheduler final : public Scheduler, private CompletionSink {
   // kInvalidArgument also for a request that belongs to no sequence that is known.
   Status try_submit(std::unique_ptr<Request>& request) override;
   std::optional<Batch> next(std::size_t instance) override;
+  void call_away(std::size_t instance) override;
   // The batch that can be formed now, if one can.
   std::optional<Batch> try_next(std::size_t instance);
   bool sweep(std::vector<DroppedRequest>& dropped) override;
@@ -53,6 +54,7 @@ class SequenceScheduler final : public Scheduler, private CompletionSink {
     std::condition_variable changed;
     std::vector<Shared> slots;  // null: free
     std::vector<DroppedRequest> dropped;
+    bool is_called_away = false;
   };
 
   // Of the requests that are with the model.

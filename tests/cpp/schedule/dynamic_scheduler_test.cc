@@ -245,3 +245,18 @@ TEST_CASE("an instance that waits for company wakes at the first deadline") {
   CHECK(batch.requests.empty());
   CHECK(batch.dropped.size() == 1);
 }
+
+TEST_CASE("an instance that is called away comes out empty once, waiting or not; nothing is taken by it") {
+  const SteadyClock clock;
+  const ModelSpec spec = model(8, true);
+  DynamicScheduler scheduler(spec, clock, 2);
+  std::jthread away([&] { CHECK(tags(scheduler.next(1).value()).empty()); });
+  scheduler.call_away(1);
+  away.join();
+  scheduler.call_away(1);
+  push(scheduler, admitted(1, 2, 7));
+  CHECK(tags(scheduler.next(1).value()).empty());
+  CHECK(tags(scheduler.next(0).value()) == std::vector<std::uint64_t>{7});
+  push(scheduler, admitted(1, 2, 8));
+  CHECK(tags(scheduler.next(1).value()) == std::vector<std::uint64_t>{8});
+}

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cstring>
+#include <thread>
 
 #include "schedule/sequence_fixture.h"
 
@@ -238,6 +239,18 @@ TEST_CASE("sequences are spread over the instances and stay there") {
   f.push(4, 41);
   CHECK(f.form(0).empty());
   CHECK(f.step(1) == Tags{0, 41});
+}
+
+TEST_CASE("an instance that is called away comes out empty once, and its sequences stay with it") {
+  Fixture f(2, true, 2);
+  std::jthread away([&] { CHECK(f.scheduler->next(1).value().requests.empty()); });
+  f.scheduler->call_away(1);
+  away.join();
+  for (std::uint64_t id = 1; id <= 2; ++id) f.push(id, id * 10, true);
+  f.scheduler->call_away(1);
+  CHECK(f.scheduler->next(1).value().requests.empty());
+  CHECK(f.step(0) == Tags{10});
+  CHECK(f.step(1) == Tags{20});
 }
 
 TEST_CASE("the state goes from response to request, begins anew with START, and stays when a request fails") {
