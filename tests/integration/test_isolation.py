@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from .conftest import IDENTITY, ServerProcess, Start, infer_request, write_model
+from .conftest import IDENTITY, ServerProcess, Start, write_model
 
 CONFIG = """
 backend: "python"
@@ -87,11 +87,8 @@ def wait_for(what: Callable[[], object], seconds: float = 30) -> None:
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] or [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def lives(pid: int) -> bool:
@@ -287,8 +284,8 @@ def test_workers_that_are_killed_again_and_again_leave_nothing_behind(
             answers.append(ask(server, "pid"))
 
     def held() -> tuple[int, int]:
-        pid = server.process.pid
-        return len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
+        process = Path(f"/proc/{server.process.pid}")
+        return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
 
     threads = [threading.Thread(target=load) for _ in range(4)]
     with flood(server) as faults:
