@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
+import naiad
+
 from .conftest import IDENTITY, ServerProcess, Start, write_model
 
 CONFIG = """
@@ -319,3 +321,51 @@ def test_workers_that_are_killed_again_and_again_leave_nothing_behind(
         f"{kills} kills: {len(answers)} requests, {sum(status != 200 for status, _, _ in answers)} failed; "
         f"recovery median {recoveries[len(recoveries) // 2]:.2f} s, longest {recoveries[-1]:.2f} s"
     )
+
+
+# Says in which mapping of the worker its input lies.
+WHERE_MODEL = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        x = request.inputs()[0].as_numpy()
+        address = x.__array_interface__["data"][0]
+        for line in open("/proc/self/maps"):
+            begin, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if begin <= address < end:
+                found = line
+        return pb_utils.InferenceResponse([
+            pb_utils.Tensor("AT", np.array([found], np.object_)), pb_utils.Tensor("Y", x)])
+"""
+
+WHERE = """
+backend: "python"
+input [ { name: "X" data_type: TYPE_FP32 dims: [ -1 ] } ]
+output [ { name: "Y" data_type: TYPE_FP32 dims: [ -1 ] }, { name: "AT" data_type: TYPE_STRING dims: [ 1 ] } ]
+parameters { key: "READ_ONLY_INPUTS" value { string_value: "yes" } }
+"""
+
+
+def test_nothing_is_copied_between_server_and_worker(tmp_path: Path) -> None:
+    """The worker reads the bytes that the server received, and the server's answer is the worker's memory."""
+    write_model(tmp_path, "first", WHERE, WHERE_MODEL)
+    with naiad.Server(model_repository=tmp_path, pool_bytes=64 << 20) as server:
+        y = server.model("first").infer({"X": np.arange(150_000, dtype=np.float32)})
+        assert y["Y"].tolist() == list(range(150_000))
+        assert b"r--s" in y["AT"][0], "the worker can not write to the server's memory"
+        assert b"naiad-arena" in y["AT"][0]
+        inode = y["AT"][0].split()[4]
+        address = y["Y"].__array_interface__["data"][0]
+        (mapping,) = [
+            line.split()
+            for line in Path("/proc/self/maps").read_bytes().splitlines()
+            if int(line.split(b"-")[0], 16) <= address < int(line.split()[0].split(b"-")[1], 16)
+        ]
+        assert b"naiad-arena" in b"".join(mapping)
+        assert mapping[4] != inode, "the answer lies in the worker's memory, not in the server's"
