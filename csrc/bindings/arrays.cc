@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "bindings/dlpack.h"
+#include "protocol/tensor_bytes.h"
 
 namespace naiad {
 namespace {
@@ -110,14 +111,13 @@ Tensor tensor_from_dlpack(const py::object& value, const std::shared_ptr<Referen
 py::array decode_bytes(const Tensor& tensor) {
   py::array_t<PyObject*> array(std::vector<py::ssize_t>(tensor.shape.begin(), tensor.shape.end()));
   auto** elements = static_cast<PyObject**>(array.request().ptr);
-  const std::byte* at = tensor.data;
+  BytesElements given(tensor.bytes());
   const std::size_t count = tensor.shape.num_elements().value_or(0);
   for (std::size_t i = 0; i < count; ++i) {
-    std::uint32_t length = 0;
-    std::memcpy(&length, at, sizeof length);
-    at += sizeof length;
-    py::bytes element(reinterpret_cast<const char*>(at), length);
-    at += length;
+    const auto text = given.next();
+    // It may be memory that another process writes to.
+    if (!text) throw Error(Code::kInternal, "a BYTES tensor has fewer elements than its shape says");
+    py::bytes element(text->data(), text->size());
     Py_XDECREF(elements[i]);
     elements[i] = element.release().ptr();
   }

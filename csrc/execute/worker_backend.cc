@@ -171,7 +171,7 @@ bool WorkerBackend::live() {
       }
     } catch (const Error& error) {
       log_error("model instance '" + name_ + "': " + error.what() + ": its worker is ended");
-      kill();
+      life->condemn(kNonsense);
     }
   };
   for (bool has_ended = false; !has_ended;) {
@@ -184,7 +184,7 @@ bool WorkerBackend::live() {
     has_ended = (watched[2].revents & POLLIN) != 0;
     take();
     const std::uint64_t now_ns = clock_.now_ns();
-    if (life->hung()) kill();
+    if (life->fault() != nullptr) kill();
     if (!is_ready && limits_.start_ns != 0 && now_ns - start_ns > limits_.start_ns) {
       if (failure.ok()) failure = {Code::kUnavailable, "model '" + model_.name + "' was not loaded in time"};
       kill();
@@ -201,7 +201,7 @@ bool WorkerBackend::live() {
   take();  // what it said last
   std::string how = process->wait();
   const bool was_asked = stop_ns != 0 && !is_killed;
-  if (life->hung() && is_killed) how = "took too long and was ended";
+  if (life->fault() != nullptr) how = life->fault();
   if (is_ready && !was_asked) log_error("model instance '" + name_ + "': its worker " + how);
   if (failure.ok()) {
     failure = {Code::kInternal, "model '" + model_.name + "': its worker " + how};

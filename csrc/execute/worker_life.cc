@@ -191,12 +191,13 @@ void WorkerLife::run(Execution& execution) {
       break;
     }
     if (outcome != SharedRing::Outcome::kNothing) {
+      if (outcome == SharedRing::Outcome::kBroken) condemn(kNonsense);
       done = false;
       break;
     }
     mark_cancelled(slots, execution);
     if (execute_limit_ns_ != 0 && clock_.now_ns() - start_ns > execute_limit_ns_) {
-      hung_.store(true, std::memory_order_relaxed);  // the monitor ends it
+      condemn("took too long and was ended");
       done = false;
     }
   }
@@ -271,7 +272,7 @@ bool WorkerLife::finish_batch(std::span<const std::byte> message, const std::vec
     }
   } catch (const Error& error) {
     log_error(std::string(error.what()) + ": the worker of model '" + model_.name + "' is ended");
-    hung_.store(true, std::memory_order_relaxed);
+    condemn(kNonsense);
     return false;
   }
   execution_ = nullptr;

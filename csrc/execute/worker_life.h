@@ -31,6 +31,9 @@ struct WorkerMemory {
   Arena arena;  // the worker's; this side only reads it
 };
 
+// The fault of a worker that does not keep to the protocol.
+inline constexpr const char* kNonsense = "said what makes no sense and was ended";
+
 // One worker process from its start to its end, as the server sees it: the batches that it runs, the requests
 // that it keeps, the calls that its model makes.
 class WorkerLife final : public CompletionSink, public std::enable_shared_from_this<WorkerLife> {
@@ -44,10 +47,13 @@ class WorkerLife final : public CompletionSink, public std::enable_shared_from_t
   Channel& channel() { return memory_->channel; }
   EventFd& event() { return event_; }
 
-  // Runs a batch. Throws Error when the worker has ended before its end, or took too long (`hung()` then).
-  // Instance thread; blocks.
+  // Runs a batch. Throws Error when the worker has ended before its end, or is condemned for it. Instance
+  // thread; blocks.
   void run(Execution& execution);
-  bool hung() const { return hung_.load(std::memory_order_relaxed); }
+  // It is to be ended, for this: a text that stays, as in "its worker took too long". Any thread.
+  void condemn(const char* why) { fault_.store(why, std::memory_order_relaxed); }
+  // Null: it is not condemned.
+  const char* fault() const { return fault_.load(std::memory_order_relaxed); }
   // Whether it has run a batch to its end. Any thread.
   bool has_served() const { return has_served_.load(std::memory_order_relaxed); }
 
@@ -115,7 +121,7 @@ class WorkerLife final : public CompletionSink, public std::enable_shared_from_t
   const std::shared_ptr<WorkerMemory> memory_;
   EventFd event_;
   Leases answers_;
-  std::atomic<bool> hung_{false};
+  std::atomic<const char*> fault_{nullptr};
   std::atomic<bool> has_served_{false};
   Status failure_;
   std::vector<std::byte> event_message_;

@@ -81,7 +81,10 @@ Tensor read_tensor(MessageReader& message, const Finding& find) {
   if (dtype == DataType::kInvalid) return {};
   Shape shape = read_shape(message);
   const auto size_bytes = static_cast<std::size_t>(message.get<std::uint64_t>());
-  if (!shape.num_elements()) MessageReader::malformed();
+  const auto count = shape.num_elements();
+  if (!count) MessageReader::malformed();
+  // Whoever makes an array of it believes the shape.
+  if (dtype == DataType::kBytes && *count > size_bytes / sizeof(std::uint32_t)) MessageReader::malformed();
   if (dtype != DataType::kBytes && shape.size_bytes(dtype) != size_bytes) MessageReader::malformed();
   TensorPlace place;
   place.arena = static_cast<ArenaName>(message.get<std::uint8_t>());
