@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ MODEL = """
 import os
 import signal
 import time
+import venv
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -369,3 +371,28 @@ def test_nothing_is_copied_between_server_and_worker(tmp_path: Path) -> None:
         ]
         assert b"naiad-arena" in b"".join(mapping)
         assert mapping[4] != inode, "the answer lies in the worker's memory, not in the server's"
+
+
+def test_a_worker_runs_in_the_environment_of_its_model(tmp_path: Path) -> None:
+    home = tmp_path / "env"
+    venv.create(home)
+    config = (
+        'backend: "python" input [ { name: "X" data_type: TYPE_FP32 dims: [ -1 ] } ] '
+        'output [ { name: "PREFIX" data_type: TYPE_STRING dims: [ 1 ] } ] '
+        f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{home}" }} }}'
+    )
+    source = """
+import sys
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        prefix = pb_utils.Tensor("PREFIX", np.array([sys.prefix], np.object_))
+        return [pb_utils.InferenceResponse([prefix]) for _ in requests]
+"""
+    write_model(tmp_path / "models", "m", config, source)
+    with naiad.Server(model_repository=tmp_path / "models") as server:
+        got = server.model("m").infer({"X": np.zeros(1, np.float32)})
+    assert got["PREFIX"].tolist() == [str(home).encode()]

@@ -12,7 +12,7 @@ from fake_request import FakeRequest
 from naiad.backends.base import InstancePlace, ModelFiles
 from naiad.backends.python.backend import PythonBackend
 from naiad.config import ModelConfig, parse_pbtxt
-from naiad.errors import BackendError, ConfigError, InvalidArgument, NaiadError, Unsupported
+from naiad.errors import BackendError, ConfigError, InvalidArgument, NaiadError
 
 PLACE = InstancePlace("m_0_0", "CPU", 0)
 HEAD = "import json, os\nimport numpy as np\nimport triton_python_backend_utils as pb_utils\n"
@@ -139,14 +139,6 @@ def test_links_out_of_the_repository_are_not_followed(
     (files.version_directory / "model.py").symlink_to(outside)
     with pytest.raises(InvalidArgument, match="outside of the model repository"):
         PythonBackend({}).factory(config, files)
-
-
-def test_what_is_not_served_is_refused_by_name(config: ModelConfig, files: ModelFiles) -> None:
-    write(files, "")
-    message = config.copy_proto()
-    message.parameters["EXECUTION_ENV_PATH"].string_value = "env.tar.gz"
-    with pytest.raises(Unsupported, match="EXECUTION_ENV_PATH"):
-        PythonBackend({}).factory(ModelConfig(message), files)
 
 
 def test_auto_complete_fills_the_configuration(files: ModelFiles) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import json
 import logging
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from naiad.backends.base import InstanceBackend, InstancePlace, ModelFiles
+from naiad.backends.python.environment import Environments
 from naiad.backends.python.failure import encodable
 from naiad.backends.python.instance import PythonModelInstance
 from naiad.backends.python.model_config import ModelConfig as CompletionConfig
@@ -17,7 +19,7 @@ from naiad.backends.python.model_modules import ModelModules
 from naiad.backends.python.worker_process import Workers, complete_in_worker
 from naiad.config import ModelConfig, from_dict
 from naiad.engine import worker_factory
-from naiad.errors import BackendError, ConfigError, InvalidArgument, NaiadError, Unsupported
+from naiad.errors import BackendError, ConfigError, InvalidArgument, NaiadError
 
 if TYPE_CHECKING:
     from naiad.backends.services import ModelServices
@@ -39,8 +41,10 @@ class PythonBackend(InstanceBackend):
     ends one that is longer busy with a batch, ``load_timeout_seconds`` one that is longer loading; 0, the
     default, is any time. ``READ_ONLY_INPUTS`` ("yes": inputs are read-only views of the request; the
     default, "no": a model may write to them, for which they are copied where others see the memory too).
-    ``FORCE_CPU_ONLY_INPUT_TENSORS``: inputs are in CPU memory in any case. ``EXECUTION_ENV_PATH`` is refused.
-    The option ``stub-timeout-seconds`` is how long a process may take to end. The options ``shm-*`` concern
+    ``FORCE_CPU_ONLY_INPUT_TENSORS``: inputs are in CPU memory in any case. ``EXECUTION_ENV_PATH`` names the
+    environment that its processes run in, a directory or an archive; with the option
+    ``install-requirements`` one is made from the requirements.txt in the model's directory. The option
+    ``stub-timeout-seconds`` is how long a process may take to end. The options ``shm-*`` concern
     memory that Triton's processes share; here it grows by itself.
     """
 
@@ -53,8 +57,16 @@ class PythonBackend(InstanceBackend):
             "shm-region-prefix-name",
             "stub-timeout-seconds",
             "isolation",
+            "install-requirements",
         }
     )
+
+    @cached_property
+    def _environments(self) -> Environments:
+        word = self.options.get("install-requirements", "no")
+        if word not in _YES_NO:
+            raise ConfigError(f"--backend-config=python,install-requirements must be yes or no, got '{word}'")
+        return Environments(installs_requirements=_YES_NO[word])
 
     def runs_on_gpu(self) -> bool:
         """A model learns its GPU from ``initialize``'s args and uses it through its own framework."""
@@ -66,16 +78,18 @@ class PythonBackend(InstanceBackend):
             return complete_config(config, files)
         if b"auto_complete_config" not in _model_file(config, files).read_bytes():
             return config
-        return complete_in_worker(config, files)
+        return complete_in_worker(config, files, self._environments.find(config, files))
 
     def factory(self, config: ModelConfig, files: ModelFiles) -> BackendFactory:
         """Refuses what is not served; the model's file is read when an instance is made."""
-        _refuse_unserved(config, files)
         _read_only_inputs(config, files)
         _model_file(config, files)
-        if self._isolation(config, files) == "thread" or self.engine is None:
+        if self._isolation(config, files) == "thread":
             return super().factory(config, files)
-        workers = Workers(config, files, self.services)
+        python = self._environments.find(config, files)
+        if self.engine is None:
+            return super().factory(config, files)
+        workers = Workers(config, files, python, self.services)
         return worker_factory(
             self.engine,
             workers.start,
@@ -96,6 +110,11 @@ class PythonBackend(InstanceBackend):
         if word not in ("process", "thread"):
             raise ConfigError(
                 f"model '{files.name}': parameter isolation must be 'process' or 'thread', got '{word}'",
+                field="parameters",
+            )
+        if word == "thread" and "EXECUTION_ENV_PATH" in config.parameters:
+            raise ConfigError(
+                f"model '{files.name}': EXECUTION_ENV_PATH needs a process, and isolation is 'thread'",
                 field="parameters",
             )
         return word
@@ -231,13 +250,6 @@ def _load_failure(files: ModelFiles, stage: str, error: BaseException) -> Backen
     if isinstance(error, SyntaxError) and error.lineno is not None:
         text = f"{text} ({Path(error.filename or '').name}, line {error.lineno})"
     return BackendError(encodable(f"{type(error).__name__}: {text}"))
-
-
-def _refuse_unserved(config: ModelConfig, files: ModelFiles) -> None:
-    if "EXECUTION_ENV_PATH" in config.parameters:
-        raise Unsupported(
-            f"model '{files.name}': parameter EXECUTION_ENV_PATH is not supported by this version of naiad"
-        )
 
 
 def _read_only_inputs(config: ModelConfig, files: ModelFiles) -> bool:

@@ -8,12 +8,12 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from naiad.backends.base import ModelFiles
+from naiad.backends.python.environment import WorkerPython
 from naiad.backends.python.metric_family import RemoteMetrics
 from naiad.backends.python.worker_task import WorkerTask
 from naiad.backends.services import ModelServices
@@ -51,9 +51,12 @@ def how_it_ended(status: int) -> str:
 class Workers:
     """The workers of one version of a model. Any thread."""
 
-    def __init__(self, config: ModelConfig, files: ModelFiles, services: ModelServices | None) -> None:
+    def __init__(
+        self, config: ModelConfig, files: ModelFiles, python: WorkerPython, services: ModelServices | None
+    ) -> None:
         self._config = config
         self._files = files
+        self._python = python
         self._services = services
         self._metrics = RemoteMetrics()
         self._control: ThreadPoolExecutor | None = None
@@ -69,7 +72,7 @@ class Workers:
             device_id=device,
         )
         inherited = [fds[name] for name in ("channel", "server_arena", "worker_arena", "event")]
-        return WorkerChild(_start(task, instance, inherited))
+        return WorkerChild(_start(task, self._python, instance, inherited))
 
     def ask(self, text: str, told: Callable[[str], object]) -> None:
         """Answers what a worker asks. Never blocks: what takes time is done by a thread of its own."""
@@ -106,11 +109,12 @@ class Workers:
         return self._services.load(question["name"], question["config"], files)
 
 
-def complete_in_worker(config: ModelConfig, files: ModelFiles) -> ModelConfig:
+def complete_in_worker(config: ModelConfig, files: ModelFiles, python: WorkerPython) -> ModelConfig:
     """Calls the model's ``auto_complete_config`` in a process that ends with it. Raises what it raised."""
     read, write = os.pipe()
     try:
-        process = _start(_task(config, files, result=write), f"{files.name} auto-complete", [write])
+        task = _task(config, files, result=write)
+        process = _start(task, python, f"{files.name} auto-complete", [write])
     finally:
         os.close(write)
     with os.fdopen(read, "rb") as result:
@@ -138,14 +142,15 @@ def _task(config: ModelConfig, files: ModelFiles, **more: Any) -> WorkerTask:
     )
 
 
-def _start(task: WorkerTask, name: str, fds: list[int]) -> subprocess.Popen[bytes]:
+def _start(task: WorkerTask, python: WorkerPython, name: str, fds: list[int]) -> subprocess.Popen[bytes]:
     try:
-        # -P: what lies in the working directory is no module. A session of its own: a Ctrl-C is the server's.
+        # A session of its own: a Ctrl-C is the server's.
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "naiad.worker", name],
+            python.command(name),
             stdin=subprocess.PIPE,
             pass_fds=fds,
             start_new_session=True,
+            env=python.variables(),
         )
     except OSError as error:
         raise Unavailable(
