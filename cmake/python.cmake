@@ -25,3 +25,6 @@ install(TARGETS _core LIBRARY DESTINATION .)
 if(SKBUILD_PLATLIB_DIR)
   install(FILES ${CMAKE_SOURCE_DIR}/python/triton_python_backend_utils.py DESTINATION ${SKBUILD_PLATLIB_DIR})
 endif()
+# What backends in libraries of their own are built with.
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/csrc/backends/sdk/ DESTINATION include)
+install(FILES ${CMAKE_SOURCE_DIR}/cmake/naiadConfig.cmake DESTINATION cmake)

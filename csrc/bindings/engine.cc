@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backends/identity.h"
+#include "backends/library_backend.h"
 #include "bindings/arrays.h"
 #include "bindings/core.h"
 #include "bindings/errors.h"
@@ -168,6 +169,16 @@ std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, c
 void register_engine(py::module_& module) {
   py::class_<BackendFactoryObject>(module, "BackendFactory");
   module.def("identity_factory", [] { return BackendFactoryObject{make_identity_factory()}; });
+  module.def(
+      "library_factory",
+      [](const std::string& library_path, std::string config_json, std::string directory,
+         std::string options_json) {
+        const py::gil_scoped_release release;
+        return BackendFactoryObject{make_library_factory(
+            library_path, {std::move(config_json), std::move(directory), std::move(options_json)})};
+      },
+      py::arg("library_path"), py::kw_only(), py::arg("config_json"), py::arg("directory"),
+      py::arg("options_json"));
   module.def(
       "python_factory",
       [](py::function make) { return BackendFactoryObject{make_python_factory(std::move(make))}; },

@@ -169,6 +169,10 @@ class BackendFactory:
     """What instances are made from; opaque."""
 
 def identity_factory() -> BackendFactory: ...
+def library_factory(
+    library_path: str, *, config_json: str, directory: str, options_json: str
+) -> BackendFactory:
+    """What a shared library makes: csrc/backends/sdk/naiad/backend.h."""
 
 @final
 class OnnxRuntime:

@@ -45,9 +45,9 @@ CPP_BANS = (
         "OpenSSL belongs behind a transport",
     ),
     Ban(
-        # One tree of code for all devices; the compiler, the processor and NDEBUG may make a difference.
+        # One tree of code for all devices; the language, the compiler, the processor and NDEBUG may differ.
         re.compile(
-            r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b(?!.*\b(__x86_64__|__aarch64__|__GNUC__|__clang__|NDEBUG)\b)"
+            r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b(?!.*\b(__x86_64__|__aarch64__|__GNUC__|__clang__|__cplusplus|NDEBUG)\b)"
         ),
         ("cuda/",),
         "a choice of the build is a choice of rooms, not of lines",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naiad.backends.base import ENTRY_POINT_GROUP, Backend
+from naiad.backends.library import LibraryBackend, find_library
+from naiad.config import is_inside
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
 
 if TYPE_CHECKING:
@@ -96,4 +99,7 @@ class BackendRegistry:
             return loaded
         if not name:
             raise InvalidArgument("the configuration names no backend")
+        directory = self._options.get("", {}).get("backend-directory")
+        if directory is not None and is_inside(name) and (library := find_library(name, Path(directory))):
+            return lambda options: LibraryBackend(name, library, options)
         raise Unsupported(f"there is no backend '{name}'; there are: {', '.join(self.names())}")

@@ -32,6 +32,12 @@ def fleet_build(
     build_fleet(directory, progress=typer.echo)
 
 
+@app.command("cmake-dir")
+def cmake_dir() -> None:
+    """Show where CMake finds what backends in libraries of their own are built with."""
+    typer.echo(Path(__file__).resolve().parent.parent / "cmake")
+
+
 @app.command("version")
 def version() -> None:
     """Show what is installed and how the core was built."""
