@@ -1,6 +1,7 @@
 #include "backends/onnxruntime_backend.h"
 
 #include <functional>
+#include <map>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -14,19 +15,26 @@
 namespace naiad {
 namespace {
 
-// The session that all instances of a model share, while one of them lives.
+// The session that all instances of a model share, while one of them lives; each place where instances are to
+// run has one of its own, as the library's threads are where their session was made.
 class SharedSession {
  public:
   SharedSession(std::shared_ptr<OnnxRuntime> runtime, std::string model_path, OnnxOptions options)
       : runtime_(std::move(runtime)), model_path_(std::move(model_path)), options_(options) {}
 
   // Blocks until it is loaded. Any thread.
-  std::shared_ptr<const OnnxSession> get() {
+  std::shared_ptr<const OnnxSession> get(const ThreadPlace& place) {
     const std::lock_guard lock(mutex_);
-    std::shared_ptr<const OnnxSession> session = session_.lock();
+    std::weak_ptr<const OnnxSession>& known = sessions_[place];
+    std::shared_ptr<const OnnxSession> session = known.lock();
     if (session == nullptr) {
-      session = std::make_shared<const OnnxSession>(runtime_, model_path_, options_);
-      session_ = session;
+      OnnxOptions options = options_;
+      // Left to the library, its threads would go to all processors.
+      if (options.intra_op_thread_count == 0) {
+        options.intra_op_thread_count = static_cast<int>(place.cpus.size());
+      }
+      session = std::make_shared<const OnnxSession>(runtime_, model_path_, options);
+      known = session;
     }
     return session;
   }
@@ -36,7 +44,7 @@ class SharedSession {
   std::string model_path_;
   OnnxOptions options_;
   std::mutex mutex_;
-  std::weak_ptr<const OnnxSession> session_;  // guarded by mutex_
+  std::map<ThreadPlace, std::weak_ptr<const OnnxSession>> sessions_;  // guarded by mutex_
 };
 
 // What a file declares of an output is a promise that the library does not check: a shape is only relied on
@@ -235,7 +243,7 @@ BackendFactory make_onnxruntime_factory(std::shared_ptr<OnnxRuntime> runtime, st
       std::make_shared<SharedSession>(std::move(runtime), std::move(model_path), OnnxOptions::parse(options));
   return [shared](const InstanceSpec& instance) -> std::unique_ptr<Backend> {
     require_cpu(instance);
-    return std::make_unique<OnnxRuntimeBackend>(instance.model, shared->get());
+    return std::make_unique<OnnxRuntimeBackend>(instance.model, shared->get(instance.place));
   };
 }
 

@@ -7,8 +7,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
+#include <system_error>
 #include <utility>
+
+#include "base/error.h"
 
 namespace naiad {
 namespace {
@@ -48,6 +52,11 @@ class BlockedSignals {
   sigset_t before_{};
 };
 
+Error no_place(const std::string& what, int error) {
+  return {Code::kInvalidArgument,
+          "host policy: " + what + " can not be used: " + std::generic_category().message(error)};
+}
+
 }  // namespace
 
 std::jthread start_thread(const std::string& name, std::function<void()> body) {
@@ -65,6 +74,30 @@ bool take_short_turns() {
   attributes.size = sizeof attributes;
   attributes.runtime_ns = kShortTurnNs;
   return ::syscall(SYS_sched_setattr, 0, &attributes, 0) == 0;
+}
+
+void take_place(const ThreadPlace& place) {
+  if (!place.cpus.empty()) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    for (const int cpu : place.cpus) {
+      if (cpu < 0 || cpu >= CPU_SETSIZE) throw no_place("processor " + std::to_string(cpu), EINVAL);
+      CPU_SET(static_cast<std::size_t>(cpu), &cpus);
+    }
+    // The kernel takes those of the set that there are: who asks for others is to know.
+    cpu_set_t taken;
+    if (::sched_setaffinity(0, sizeof cpus, &cpus) != 0) throw no_place("the processors", errno);
+    if (::sched_getaffinity(0, sizeof taken, &taken) != 0) throw no_place("the processors", errno);
+    if (!CPU_EQUAL(&cpus, &taken)) throw no_place("some of the processors", EINVAL);
+  }
+  if (place.numa_node) {
+    constexpr int kBind = 2;  // MPOL_BIND of set_mempolicy(2): libnuma's header is not needed for it
+    constexpr int kMaxNode = 8 * sizeof(std::uint64_t);
+    const std::string node = "NUMA node " + std::to_string(*place.numa_node);
+    if (*place.numa_node < 0 || *place.numa_node >= kMaxNode) throw no_place(node, EINVAL);
+    const std::uint64_t nodes = std::uint64_t{1} << *place.numa_node;
+    if (::syscall(SYS_set_mempolicy, kBind, &nodes, kMaxNode + 1) != 0) throw no_place(node, errno);
+  }
 }
 
 std::string thread_name() {

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <compare>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace naiad {
 
@@ -16,6 +19,19 @@ std::jthread start_thread(const std::string& name, std::function<void()> body);
 // no right; the thread's share of the CPU stays the same. Linux 6.12 and newer; false where the kernel has no
 // such thing, which changes nothing else. The calling thread's business only.
 bool take_short_turns();
+
+// Where on the machine a thread runs, and from where it has its memory.
+struct ThreadPlace {
+  std::vector<int> cpus{};         // empty: any
+  std::optional<int> numa_node{};  // empty: any memory
+
+  bool is_anywhere() const { return cpus.empty() && !numa_node; }
+  friend auto operator<=>(const ThreadPlace&, const ThreadPlace&) = default;
+};
+
+// Puts the calling thread in its place; threads and processes that it starts from then on inherit that.
+// Throws Error(kInvalidArgument) for processors and nodes that this process may not use.
+void take_place(const ThreadPlace& place);
 
 // The name of the calling thread. Any thread.
 std::string thread_name();

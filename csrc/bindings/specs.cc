@@ -83,7 +83,7 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
 std::shared_ptr<SequenceSpec> make_sequence_spec(bool direct, std::uint64_t max_idle_us, bool iterative,
                                                  std::size_t max_candidates, float min_slot_utilization,
                                                  std::vector<std::uint32_t> preferred_batch_sizes,
-                                                 std::uint64_t max_queue_delay_us) {
+                                                 std::uint64_t max_queue_delay_us, bool preserve_ordering) {
   auto spec = std::make_shared<SequenceSpec>();
   spec->direct = direct;
   spec->max_idle_ns = max_idle_us * 1000;
@@ -93,6 +93,7 @@ std::shared_ptr<SequenceSpec> make_sequence_spec(bool direct, std::uint64_t max_
   std::ranges::sort(preferred_batch_sizes);
   spec->preferred_num_rows = std::move(preferred_batch_sizes);
   spec->max_queue_delay_ns = max_queue_delay_us * 1000;
+  spec->preserve_ordering = preserve_ordering;
   return spec;
 }
 
@@ -169,7 +170,8 @@ void add_state(SequenceSpec& spec, std::size_t input, std::size_t output, const 
 
 InstancePlan make_instance_plan(std::string name, const std::string& device_kind, int device_id,
                                 const std::map<std::pair<std::string, int>, std::size_t>& resources,
-                                std::uint32_t priority, bool passive) {
+                                std::uint32_t priority, bool passive, std::vector<int> cpus,
+                                const std::optional<int>& numa_node) {
   if (device_kind != "CPU" && device_kind != "GPU") {
     throw Error(Code::kInvalidArgument, "unknown device kind '" + device_kind + "'");
   }
@@ -180,7 +182,8 @@ InstancePlan make_instance_plan(std::string name, const std::string& device_kind
   return {std::move(name),
           {device_kind == "GPU" ? DeviceKind::kGpu : DeviceKind::kCpu, device_id},
           std::move(needs),
-          passive};
+          passive,
+          {std::move(cpus), numa_node}};
 }
 
 using Links = std::vector<std::tuple<std::string, std::size_t, bool>>;
@@ -242,7 +245,8 @@ void register_specs(py::module_& module) {
       .def(py::init(&make_sequence_spec), py::kw_only(), py::arg("direct"), py::arg("max_idle_us"),
            py::arg("iterative") = false, py::arg("max_candidates") = 0,
            py::arg("min_slot_utilization") = 0.0F,
-           py::arg("preferred_batch_sizes") = std::vector<std::uint32_t>{}, py::arg("max_queue_delay_us") = 0)
+           py::arg("preferred_batch_sizes") = std::vector<std::uint32_t>{}, py::arg("max_queue_delay_us") = 0,
+           py::arg("preserve_ordering") = false)
       .def("add_control", &add_control, py::arg("kind"), py::arg("input"), py::kw_only(), py::arg("datatype"),
            py::arg("shape"), py::arg("values"))
       .def("add_state", &add_state, py::arg("input"), py::arg("output"), py::kw_only(), py::arg("datatype"),
@@ -281,7 +285,8 @@ void register_specs(py::module_& module) {
       .def(py::init(&make_instance_plan), py::arg("name"), py::kw_only(), py::arg("device_kind") = "CPU",
            py::arg("device_id") = 0,
            py::arg("resources") = std::map<std::pair<std::string, int>, std::size_t>{},
-           py::arg("priority") = 1, py::arg("passive") = false);
+           py::arg("priority") = 1, py::arg("passive") = false, py::arg("cpus") = std::vector<int>{},
+           py::arg("numa_node") = py::none());
 }
 
 }  // namespace naiad

@@ -60,7 +60,7 @@ void EnsembleRun::respond(const Request& request, Response response) noexcept {
   Lock lock(mutex_);
   const Ready slot = slots_[request.tag];
   if (!response.status.ok()) {
-    fail(response.status);
+    fail(slot.step, response.status);
     request.window->taken(response.size_bytes());
   } else {
     spawn(*slot.lane, slot.step, request, response);
@@ -86,7 +86,7 @@ void EnsembleRun::complete(std::unique_ptr<Request> request, Response response) 
   }
   Lane& lane = *slot.lane;
   if (!response.status.ok()) {
-    fail(response.status);
+    fail(slot.step, response.status);
     lane.states[slot.step] = State::kDone;
     --lane.num_undone;
   } else if (request->window) {
@@ -163,9 +163,11 @@ void EnsembleRun::exhaust(Lane& lane, std::size_t step) {
   for (const std::size_t each : order_.behind[step]) never(each);
 }
 
-void EnsembleRun::fail(const Status& status) {
+void EnsembleRun::fail(std::optional<std::size_t> step, const Status& status) {
   if (!failure_.ok()) return;
-  failure_ = {status.code(), "in ensemble '" + spec_->name + "', " + status.message()};
+  std::string where = "in ensemble '" + spec_->name + "', ";
+  if (step) where += "step " + std::to_string(*step) + " ('" + plan_.steps[*step].model + "'): ";
+  failure_ = {status.code(), where + status.message()};
   scope_.set.store(true, std::memory_order_relaxed);
   for (auto& waiting : limited_) waiting.clear();
 }
@@ -181,7 +183,7 @@ bool EnsembleRun::is_skipped(const Lane& lane, const EnsemblePlan::Step& step) c
 }
 
 void EnsembleRun::advance(Lock& lock) {
-  if (scope_.cancelled()) fail({Code::kCancelled, "Request was cancelled before it ran"});
+  if (scope_.cancelled()) fail({}, {Code::kCancelled, "Request was cancelled before it ran"});
   while (!ready_.empty()) {
     if (!failure_.ok()) {  // what has come since is of no use either
       ready_.clear();
@@ -216,7 +218,7 @@ void EnsembleRun::submit(Ready ready, Lock& lock) {
   free_slots_.push_back(tag);
   ready.lane->states[ready.step] = State::kDone;
   --ready.lane->num_undone;
-  fail(status);
+  fail(ready.step, status);
 }
 
 std::unique_ptr<Request> EnsembleRun::make_request(Ready ready) {

@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
@@ -81,7 +82,7 @@ class EnsembleRun final : public CompletionSink, public std::enable_shared_from_
   void spawn(Lane& lane, std::size_t step, const Request& request, Response& response);
   // The step has answered for the last time, with responses before: nothing behind it runs in this lane.
   void exhaust(Lane& lane, std::size_t step);
-  void fail(const Status& status);
+  void fail(std::optional<std::size_t> step, const Status& status);
   void deliver(Lock& lock);
   Response response_of(const Lane& lane) const;
   void release_windows();

@@ -58,7 +58,8 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
   for (const InstancePlan& plan : instances) {
     InstanceSpec instance{
         *spec_,    pool,       plan.name,      plan.device,  plan.passive ? 0 : next_index++,
-        responses, plan.needs, shared.limiter, plan.passive, shared.calls};
+        responses, plan.needs, shared.limiter, plan.passive, shared.calls,
+        plan.place};
     instances_.push_back(
         std::make_unique<ModelInstance>(std::move(instance), spec_, factory, *scheduler_, clock_, observer));
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "engine/ensemble_scheduler.h"
 #include "engine/response_cache.h"
 #include "engine/statistics.h"
@@ -23,6 +24,7 @@ struct InstancePlan {
   Device device;
   RateNeeds needs{};
   bool passive = false;  // is loaded and gets no requests
+  ThreadPlace place{};
 };
 
 // What a model shares with the others of its engine; all may be null.

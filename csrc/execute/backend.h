@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/thread.h"
 #include "execute/rate_limiter.h"
 #include "memory/device.h"
 #include "memory/tensor_pool.h"
@@ -28,6 +29,7 @@ struct InstanceSpec {
   RateLimiter* limiter = nullptr;                 // null: nothing is limited
   bool passive = false;                           // is loaded and runs nothing
   CallGraph* calls = nullptr;                     // of models that call others; null: none do
+  ThreadPlace place{};                            // where its thread is, and what that starts
   std::function<void()> on_unhealthy{};           // called when is_healthy() has become false; any thread
 };
 

@@ -63,6 +63,7 @@ InstanceSpec ModelInstance::watched(InstanceSpec spec) {
 void ModelInstance::load_and_serve(const BackendFactory& factory,
                                    const std::shared_ptr<const ModelSpec>& model) {
   try {
+    take_place(spec_.place);
     backend_ = factory(spec_);
     warm_up(*backend_, model, spec_.pool, clock_);
   } catch (...) {
@@ -116,6 +117,7 @@ void ModelInstance::serve() {
 
 bool ModelInstance::try_run_here(std::unique_ptr<Request>& request, std::uint64_t limit_ns) {
   if (spec_.passive || member_ != nullptr) return false;  // its turn may have to be waited for
+  if (!spec_.place.is_anywhere()) return false;           // nor would it run where it is to
   if (cost_.expected_ns(input_bytes(*request)) > limit_ns) return false;
   // A step of an ensemble may follow another one of the same model, on the thread that still runs that.
   if (runner_.load(std::memory_order_relaxed) == std::this_thread::get_id()) return false;

@@ -44,6 +44,7 @@ struct SequenceSpec {
   float min_slot_utilization = 0.0F;              // of direct: a batch waits for its delay below that
   std::vector<std::uint32_t> preferred_num_rows;  // of oldest, ascending; empty: max_batch_size alone
   std::uint64_t max_queue_delay_ns = 0;
+  bool preserve_ordering = false;  // of oldest: answers go home in the order in which requests came
   std::uint64_t max_idle_ns = 1'000'000'000;  // without a request the sequence ends after it
   std::vector<Control> controls;
   std::vector<State> states;

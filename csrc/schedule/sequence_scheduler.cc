@@ -41,7 +41,8 @@ SequenceScheduler::SequenceScheduler(const ModelSpec& model, const Clock& clock,
       clock_(clock),
       rules_(rules_of(model)),
       slots_per_instance_(slots_of(model)),
-      inputs_(model) {
+      inputs_(model),
+      order_(spec_.preserve_ordering ? std::make_unique<ResponseOrder>() : nullptr) {
   for (std::size_t i = 0; i < std::max<std::size_t>(1, num_instances); ++i) {
     instances_.push_back(std::make_unique<Instance>());
     instances_.back()->slots.resize(slots_per_instance_);
@@ -103,6 +104,7 @@ Status SequenceScheduler::try_submit(std::unique_ptr<Request>& request) {
       (backlog_due_ns_ == 0 || request->deadline_ns < backlog_due_ns_)) {
     backlog_due_ns_ = request->deadline_ns;
   }
+  if (order_ && sequence->slot) order_->enter(*request);
   sequence->waiting.push_back(std::move(request));
   num_waiting_.fetch_add(1, std::memory_order_relaxed);
   fill_slots();
@@ -238,6 +240,9 @@ void SequenceScheduler::fill_slots() {
     sequence->before.reset();
     it = backlog_.erase(it);
     sequence->slot = slot;
+    for (const auto& waiting : sequence->waiting) {
+      if (order_) order_->enter(*waiting);
+    }
     Instance& instance = instance_of(*sequence);
     instance.slots[*slot % slots_per_instance_] = sequence;
     instance.changed.notify_one();

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "schedule/batch_policy.h"
+#include "schedule/response_order.h"
 #include "schedule/scheduler.h"
 #include "schedule/sequence.h"
 #include "schedule/sequence_inputs.h"
@@ -25,7 +26,9 @@ namespace naiad {
 // the backlog for one. Of Triton's two strategies (model_configuration.md, "Sequence Batcher"):
 //  - direct: the slot is a row of the batch. A batch spans the rows up to the last one that has a
 //    request; where another one has none, a filler stands that is not READY.
-//  - oldest: the slots are candidates, whose requests are batched by the rule of decide_batch.
+//  - oldest: the slots are candidates, whose requests are batched by the rule of decide_batch. With
+//    preserve_ordering answers go home in the order in which their requests came or got their slot: not in
+//    that of the backlog, as who waits there may wait for a client that waits for its answer.
 // A sequence is over when its request with END has run, when it had no request for max_idle_ns, or when one
 // of its requests was cancelled or came too late: what would follow has lost its context. A START for a
 // sequence that has not ended begins another one, which waits until the old one's requests have run.
@@ -95,6 +98,7 @@ class SequenceScheduler final : public Scheduler, private CompletionSink {
 
   mutable std::mutex mutex_;  // guards all below
   SequenceInputs inputs_;
+  const std::unique_ptr<ResponseOrder> order_;  // null: answers go home as they come
   std::vector<std::unique_ptr<Instance>> instances_;
   std::map<SequenceKey, Shared> sequences_;  // the youngest of each id
   std::size_t num_sequences_ = 0;

@@ -115,6 +115,7 @@ class SequenceSpec:
         min_slot_utilization: float = 0.0,
         preferred_batch_sizes: Sequence[int] = (),
         max_queue_delay_us: int = 0,
+        preserve_ordering: bool = False,
     ) -> None:
         """`direct`: False is the strategy "oldest". `max_candidates` 0: the model's max_batch_size."""
     def add_control(
@@ -160,9 +161,12 @@ class InstanceSpec:
         resources: Mapping[tuple[str, int], int] = {},
         priority: int = 1,
         passive: bool = False,
+        cpus: Sequence[int] = (),
+        numa_node: int | None = None,
     ) -> None:
         """`resources`: what it needs of the rate limiter while it runs a batch, by name and device (-1 the
-        CPU, -2 all together). `passive`: it is loaded and gets no requests."""
+        CPU, -2 all together). `passive`: it is loaded and gets no requests. `cpus`: the processors that its
+        thread runs on, and all that this starts; none: any. `numa_node`: the one that their memory is of."""
 
 @final
 class BackendFactory:

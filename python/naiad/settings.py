@@ -135,6 +135,16 @@ EVERY_DEVICE = -3
 
 
 @dataclass(frozen=True, slots=True)
+class HostPolicy:
+    """Where on the machine instances run."""
+
+    cpu_cores: tuple[int, ...] = ()
+    """The processors; none: any."""
+    numa_node: int | None = None
+    """The node that their memory is of; without ``cpu_cores`` they run on its processors."""
+
+
+@dataclass(frozen=True, slots=True)
 class SchedulingSettings:
     """What models share beside the machine."""
 
@@ -142,12 +152,19 @@ class SchedulingSettings:
     """Bound of the answers that are kept for models with ``response_cache``; 0: none are."""
     unbounded_queues: bool = False
     """Whether a queue whose model sets no bound has none, as with Triton; otherwise it has the core's."""
+    host_policies: Mapping[str, HostPolicy] = field(default_factory=dict)
+    """By their names; an instance that names none has that of its kind: "cpu" or "gpu_0"."""
     rate_limit: bool = False
     """Whether instances need their ``rate_limiter`` resources to run."""
     rate_limit_resources: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """How much there is of a resource, by its name and device: the number of a GPU, CPU, ALL_TOGETHER
     (global) or EVERY_DEVICE. Of others there is as much as the instance with the largest need takes.
     """
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether answers are kept for models that want it."""
+        return self.cache_bytes > 0
 
 
 @dataclass(frozen=True, slots=True)

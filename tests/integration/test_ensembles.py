@@ -121,9 +121,11 @@ def test_many_at_once_each_get_their_own(server: naiad.Server) -> None:
     assert answers == [[i + 22] if i % 2 else [i] for i in range(200)]
 
 
-def test_a_failure_names_the_ensemble(server: naiad.Server) -> None:
-    with pytest.raises(NaiadError, match="in ensemble 'nested', in ensemble 'chain', suite below zero"):
+def test_a_failure_names_ensemble_and_step(server: naiad.Server) -> None:
+    with pytest.raises(NaiadError, match="suite below zero") as failed:
         ask(server, "nested", -5)
+    inner = "in ensemble 'chain', step 0 ('add1'): suite below zero"
+    assert str(failed.value) == f"in ensemble 'nested', step 0 ('chain'): {inner}"
     assert ask(server, "chain", 1) == [12]
     assert server.model("chain").statistics()["inference_stats"]["fail"]["count"] == 1
 

@@ -123,6 +123,38 @@ class TritonPythonModel:
 """
 
 
+# A state that gets longer with each request.
+GROWING = """
+backend: "python"
+max_batch_size: 2
+input [ { name: "X" data_type: TYPE_INT32 dims: [ 1 ] } ]
+output [ { name: "ALL" data_type: TYPE_INT32 dims: [ -1 ] } ]
+sequence_batching {
+  oldest { max_candidate_sequences: 2 preserve_ordering: true }
+  state [ {
+    input_name: "PAST" output_name: "PRESENT" data_type: TYPE_INT32 dims: [ -1 ]
+    use_same_buffer_for_input_output: true use_growable_memory: true
+    initial_state: { name: "zero" data_type: TYPE_INT32 dims: [ 1 ] zero_data: true } } ]
+}
+"""
+
+GROWING_MODEL = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        values = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        present = np.concatenate([values["PAST"], values["X"]], axis=1)
+        return pb_utils.InferenceResponse([
+            pb_utils.Tensor("ALL", present), pb_utils.Tensor("PRESENT", present)])
+"""
+
+
 @pytest.fixture(scope="module")
 def server(start_server: Start, tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
     repository = tmp_path_factory.mktemp("sequences")
@@ -133,6 +165,7 @@ def server(start_server: Start, tmp_path_factory: pytest.TempPathFactory) -> Ser
     (repository / "from_file" / "initial_state").mkdir()
     (repository / "from_file" / "initial_state" / "ten").write_bytes(struct.pack("<i", 10))
     write_model(repository, "streamed", COUNT_DOWN % "true", STREAMED_MODEL)
+    write_model(repository, "growing", GROWING, GROWING_MODEL)
     write_model(repository, "once", COUNT_DOWN % "false", ONCE_MODEL)
     return start_server(repository)
 
@@ -187,6 +220,17 @@ def test_a_sequence_is_told_its_controls_and_keeps_its_state(server: ServerProce
 def test_the_initial_state_comes_from_a_file(server: ServerProcess) -> None:
     assert answer(server, "from_file", 1, 5, start=True)[0] == 15
     assert answer(server, "from_file", 1, 1, start=True, end=True)[0] == 11
+
+
+def test_a_state_that_grows(server: ServerProcess) -> None:
+    def one(k: int) -> list[list[int]]:
+        asked = [ask(server, "growing", k, k * i, start=i == 1, end=i == 20) for i in range(1, 21)]
+        assert [status for status, _ in asked] == [200] * 20, asked
+        return [body["outputs"][0]["data"] for _, body in asked]
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for k, answers in zip(range(1, 5), pool.map(one, range(1, 5)), strict=True):
+            assert answers == [[0, *(k * j for j in range(1, i + 1))] for i in range(1, 21)]
 
 
 @pytest.mark.parametrize("model", ["direct", "oldest"])

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from naiad.cli.values import Switch, TlsFlags, rate_limit_resources, switch
+from naiad.cli.values import Switch, TlsFlags, host_policies, rate_limit_resources, switch
 from naiad.cli.values import backend_config as parse_backend_config
 from naiad.cli.values import cache_config as parse_cache_config
 from naiad.cli.values import metrics_config as parse_metrics_config
@@ -136,6 +136,15 @@ def serve(
             _MODELS,
             "How much there is of a resource. Repeatable.",
             metavar="NAME:COUNT[:DEVICE]",
+        ),
+    ] = None,
+    host_policy: Annotated[
+        list[str] | None,
+        _flag(
+            "--host-policy",
+            _MODELS,
+            "Where instances of this policy run: cpu-cores=0-3,8 or numa-node=N. Repeatable.",
+            metavar="NAME,KEY=VALUE",
         ),
     ] = None,
     unbounded_queues: Annotated[
@@ -333,6 +342,7 @@ def serve(
         scheduling=SchedulingSettings(
             cache_bytes=parse_cache_config(cache_config or ()),
             unbounded_queues=unbounded_queues.on,
+            host_policies=host_policies(host_policy or ()),
             rate_limit=rate_limit is RateLimit.execution_count,
             rate_limit_resources=rate_limit_resources(rate_limit_resource or ()),
         ),

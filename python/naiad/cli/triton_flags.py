@@ -74,7 +74,6 @@ UNSUPPORTED: dict[str, tuple[str, ...]] = {
     "--cuda-virtual-address-size": (),
     "--min-supported-compute-capability": ("0.0", "6.0", "7.5"),
     "--buffer-manager-thread-count": ("0",),
-    "--host-policy": (),
     "--model-load-gpu-limit": (),
     "--backend-directory": ("/opt/tritonserver/backends",),
     "--repoagent-directory": ("/opt/tritonserver/repoagents",),

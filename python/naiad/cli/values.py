@@ -10,7 +10,9 @@ from typing import NoReturn
 import typer
 
 from naiad.cli.triton_flags import FALSE_WORDS, TRUE_WORDS
-from naiad.settings import ALL_TOGETHER, EVERY_DEVICE, TlsSettings
+from naiad.settings import ALL_TOGETHER, EVERY_DEVICE, HostPolicy, TlsSettings
+
+_MAX_CORES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,43 @@ def rate_limit_resources(entries: Sequence[str]) -> dict[tuple[str, int], int]:
             device = ALL_TOGETHER if rest[1] == "global" else int(rest[1])
         limits[name, device] = int(rest[0])
     return limits
+
+
+def host_policies(entries: Sequence[str]) -> dict[str, HostPolicy]:
+    """``name,numa-node=N`` and ``name,cpu-cores=0-3,8``; what is said of one name goes together."""
+    nodes: dict[str, int] = {}
+    cores: dict[str, tuple[int, ...]] = {}
+    for entry in entries:
+        name, _, setting = entry.partition(",")
+        key, _, value = setting.partition("=")
+        numbers = _numbers(value)
+        if not name or key not in ("numa-node", "cpu-cores"):
+            _refuse_policy(entry, "<name>,numa-node=<node> or <name>,cpu-cores=<cores>")
+        if numbers is None or (key == "numa-node" and not value.isdecimal()):
+            _refuse_policy(
+                entry, "a number of a node" if key == "numa-node" else "numbers of cores, as in 0-3,8"
+            )
+        if key == "numa-node":
+            nodes[name] = int(value)
+        else:
+            cores[name] = numbers
+    return {name: HostPolicy(cores.get(name, ()), nodes.get(name)) for name in {**nodes, **cores}}
+
+
+def _numbers(text: str) -> tuple[int, ...] | None:
+    """``0-3,8`` as numbers, ascending; None when it is something else."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        last = last if dash else first
+        if not first.isdecimal() or not last.isdecimal() or not 0 <= int(last) - int(first) < _MAX_CORES:
+            return None
+        numbers.update(range(int(first), int(last) + 1))
+    return tuple(sorted(numbers))
+
+
+def _refuse_policy(entry: str, expected: str) -> NoReturn:
+    raise typer.BadParameter(f"'{entry}' should be {expected}", param_hint="--host-policy")
 
 
 def metrics_config(entries: Sequence[str]) -> bool:

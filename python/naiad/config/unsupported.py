@@ -27,6 +27,8 @@ class ServerOptions:
     """Whether instances have to get their rate limiter resources before they execute."""
     cache: bool = False
     """Whether answers are kept for models that want it."""
+    host_policies: frozenset[str] = frozenset()
+    """The names of those that there are."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,6 @@ def _any_group(used: Callable[[Any], object]) -> Callable[[Any, ServerOptions], 
 
 # rate_limiter has no effect with --rate-limit=off, as in Triton.
 _ROWS = (
-    _Row(
-        "sequence_batching.oldest.preserve_ordering",
-        lambda config, options: config.sequence_batching.oldest.preserve_ordering,
-    ),
-    _Row(
-        "sequence_batching.state.use_growable_memory",
-        lambda config, options: any(s.use_growable_memory for s in config.sequence_batching.state),
-    ),
     _Row("input.is_shape_tensor", lambda config, options: any(io.is_shape_tensor for io in config.input)),
     _Row(
         "instance_group.kind: KIND_GPU",
@@ -59,7 +53,6 @@ _ROWS = (
     ),
     _Row("instance_group.secondary_devices", _any_group(lambda group: group.secondary_devices)),
     _Row("instance_group.profile", _any_group(lambda group: group.profile)),
-    _Row("instance_group.host_policy", _any_group(lambda group: group.host_policy)),
     _Row("model_repository_agents", lambda config, options: bool(config.model_repository_agents.agents)),
     _Row(
         "model_operations.op_library_filename",
@@ -104,6 +97,13 @@ def ignored_hints(message: Any, options: ServerOptions | None = None) -> tuple[s
             "instance_group.rate_limiter",
             not options.rate_limit
             and any(group.HasField("rate_limiter") for group in message.instance_group),
+        ),
+        (
+            "instance_group.host_policy",
+            any(
+                group.host_policy and group.host_policy not in options.host_policies
+                for group in message.instance_group
+            ),
         ),
         ("response_cache.enable", not options.cache and message.response_cache.enable),
     ]

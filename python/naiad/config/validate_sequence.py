@@ -36,6 +36,13 @@ def validate_sequence(message: Any) -> None:
                 _correlation_id(name, control, kind, f"{field}.control")
             else:
                 _boolean(name, control, kind, f"{field}.control")
+    for index, state in enumerate(batching.state):
+        if state.use_growable_memory and not state.use_same_buffer_for_input_output:
+            raise ConfigError(
+                f"sequence batching state '{state.input_name}' with 'use_growable_memory' must have "
+                f"'use_same_buffer_for_input_output' too for {name}",
+                field=f"sequence_batching.state[{index}].use_growable_memory",
+            )
     utilization = batching.direct.minimum_slot_utilization
     if not 0.0 <= utilization <= 1.0:
         raise ConfigError(

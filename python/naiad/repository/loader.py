@@ -27,6 +27,7 @@ from naiad.repository.served import LoadedVersion
 from naiad.repository.specs import add_ragged, instance_specs, model_spec
 from naiad.repository.version_policy import missing_versions, select_versions
 from naiad.repository.warmups import warmup_samples
+from naiad.settings import SchedulingSettings
 
 _log = logging.getLogger("naiad.repository")
 
@@ -51,9 +52,7 @@ class ModelLoader:
         *,
         auto_complete: bool = True,
         num_gpus: int = 0,
-        rate_limit: bool = False,
-        cache: bool = False,
-        unbounded_queues: bool = False,
+        scheduling: SchedulingSettings | None = None,
     ) -> None:
         """``find``: a served model by name and version, for the steps of ensembles."""
         self._engine = engine
@@ -61,9 +60,12 @@ class ModelLoader:
         self._find = find
         self._auto_complete = auto_complete
         self._num_gpus = num_gpus
-        self._unbounded_queues = unbounded_queues
+        self._scheduling = scheduling or SchedulingSettings()
         self._options = ServerOptions(
-            gpu_backends=backends.on_gpu() if num_gpus else frozenset(), rate_limit=rate_limit, cache=cache
+            gpu_backends=backends.on_gpu() if num_gpus else frozenset(),
+            rate_limit=self._scheduling.rate_limit,
+            cache=self._scheduling.keeps_answers,
+            host_policies=frozenset(self._scheduling.host_policies),
         )
 
     def steps(self, directory: ModelDirectory, config_json: str | None) -> tuple[str, ...]:
@@ -137,7 +139,7 @@ class ModelLoader:
                     work = config.copy_proto()
                     work.model_transaction_policy.decoupled = True
                     config = ModelConfig(work)
-                spec = model_spec(config, version, labels, unbounded_queue=self._unbounded_queues)
+                spec = model_spec(config, version, labels, unbounded_queue=self._scheduling.unbounded_queues)
                 return config, labels, self._engine.start_ensemble(spec, compiled.plan)
             factory = self._backends.get(config.backend).factory(config, files)
             sequence = sequence_tensors(config, directory.file)
@@ -145,10 +147,15 @@ class ModelLoader:
             inputs += tuple(tensor.name for tensor in sequence.inputs) if sequence else ()
             warmups = warmup_samples(config, inputs, directory.file)
             spec = model_spec(
-                config, version, labels, sequence, warmups, unbounded_queue=self._unbounded_queues
+                config,
+                version,
+                labels,
+                sequence,
+                warmups,
+                unbounded_queue=self._scheduling.unbounded_queues,
             )
             add_ragged(spec, config)
-            model = self._engine.start(spec, factory, instance_specs(config))
+            model = self._engine.start(spec, factory, instance_specs(config, self._scheduling.host_policies))
         except Exception as error:
             raise LoadFailed(version, error) from error
         return config, labels, model

@@ -67,9 +67,7 @@ class ModelRepository:
             self.find,
             auto_complete=settings.auto_complete,
             num_gpus=gpu_count() if num_gpus is None else num_gpus,
-            rate_limit=scheduling is not None and scheduling.rate_limit,
-            cache=scheduling is not None and scheduling.cache_bytes > 0,
-            unbounded_queues=scheduling is not None and scheduling.unbounded_queues,
+            scheduling=scheduling,
         )
         self._entries: dict[str, _Entry] = {}
         self._entries_lock = threading.Lock()

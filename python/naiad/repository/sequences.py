@@ -62,6 +62,7 @@ def _spec(batching: Any) -> SequenceSpec:
         min_slot_utilization=batching.direct.minimum_slot_utilization if direct else 0.0,
         preferred_batch_sizes=() if direct else tuple(batching.oldest.preferred_batch_size),
         max_queue_delay_us=strategy.max_queue_delay_microseconds,
+        preserve_ordering=not direct and batching.oldest.preserve_ordering,
         max_idle_us=batching.max_sequence_idle_microseconds,
     )
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from naiad import protos
 from naiad.config import ModelConfig, wire_datatype
 from naiad.engine import InstanceSpec, ModelSpec, QueuePolicy, TensorSpec, WarmupSample
+from naiad.errors import ConfigError
 from naiad.repository.sequences import SequenceTensors
-from naiad.settings import ALL_TOGETHER, CPU
+from naiad.settings import ALL_TOGETHER, CPU, HostPolicy
 
 _BATCH_INPUT = protos.message_class("inference.BatchInput")
 _TYPES = protos.pool.FindEnumTypeByName("inference.DataType")
+_NODES = Path("/sys/devices/system/node")
 
 
 def model_spec(
@@ -123,13 +126,20 @@ def _max_queue_size(config: ModelConfig) -> int:
     return sum(sizes) if sizes and all(sizes) else 0
 
 
-def instance_specs(config: ModelConfig) -> list[InstanceSpec]:
-    """The instances of all groups. A group on several GPUs has its ``count`` on each of them."""
+def instance_specs(
+    config: ModelConfig, host_policies: Mapping[str, HostPolicy] | None = None
+) -> list[InstanceSpec]:
+    """The instances of all groups. A group on several GPUs has its ``count`` on each of them.
+
+    ``host_policies``: by name. Raises ConfigError for one that asks for a node which this machine has not.
+    """
     specs = []
     for group, message in zip(config.instance_groups, config.proto.instance_group, strict=True):
         gpus = group.gpus if group.kind == "KIND_GPU" else ()
         for index, name in enumerate(group.instance_names):
             gpu = gpus[index % len(gpus)] if gpus else None
+            named = message.host_policy or ("cpu" if gpu is None else f"gpu_{gpu}")
+            place = (host_policies or {}).get(named, HostPolicy())
             specs.append(
                 InstanceSpec(
                     name,
@@ -138,9 +148,26 @@ def instance_specs(config: ModelConfig) -> list[InstanceSpec]:
                     resources=_resources(message.rate_limiter, CPU if gpu is None else gpu),
                     priority=max(1, message.rate_limiter.priority),
                     passive=group.passive,
+                    cpus=place.cpu_cores or _cores_of_node(named, place.numa_node),
+                    numa_node=place.numa_node,
                 )
             )
     return specs
+
+
+def _cores_of_node(policy: str, node: int | None) -> tuple[int, ...]:
+    """The processors of a NUMA node; none without one."""
+    if node is None:
+        return ()
+    try:
+        listed = (_NODES / f"node{node}" / "cpulist").read_text().strip()
+    except OSError:
+        raise ConfigError(
+            f"host policy '{policy}' names NUMA node {node}, which this machine has not",
+            field="instance_group.host_policy",
+        ) from None
+    ranges = [part.partition("-") for part in listed.split(",") if part]
+    return tuple(core for first, _, last in ranges for core in range(int(first), int(last or first) + 1))
 
 
 def _resources(rate_limiter: Any, device: int) -> dict[tuple[str, int], int]:

@@ -10,6 +10,9 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "base/error.h"
 
 namespace naiad {
 namespace {
@@ -33,6 +36,44 @@ TEST_CASE("thread: it is named, cut to what Linux keeps") {
   CHECK(name == "instance-3");
   start_thread("a-name-that-is-too-long", [&] { name = thread_name(); }).join();
   CHECK(name == "a-name-that-is-");
+}
+
+std::vector<int> cpus_of_this_thread() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  sched_getaffinity(0, sizeof set, &set);
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+TEST_CASE("thread: it takes its place, and those that it starts have it too") {
+  const std::vector<int> before = cpus_of_this_thread();
+  const std::vector<int> wanted{before.back()};
+  std::vector<int> own;
+  std::vector<int> inherited;
+  start_thread("placed", [&] {
+    take_place({wanted, {}});
+    own = cpus_of_this_thread();
+    start_thread("its child", [&] { inherited = cpus_of_this_thread(); }).join();
+  }).join();
+  CHECK(own == wanted);
+  CHECK(inherited == wanted);
+  CHECK(cpus_of_this_thread() == before);
+}
+
+TEST_CASE("thread: a place that there is not is refused") {
+  start_thread("nowhere", [] {
+    CHECK_THROWS_WITH_AS(take_place({{CPU_SETSIZE - 1}, {}}),
+                         "host policy: the processors can not be used: Invalid argument", Error);
+    CHECK_THROWS_WITH_AS(take_place({{cpus_of_this_thread().front(), CPU_SETSIZE - 1}, {}}),
+                         "host policy: some of the processors can not be used: Invalid argument", Error);
+    CHECK_THROWS_AS(take_place({{}, 63}), Error);
+    CHECK_THROWS_AS(take_place({{}, 64}), Error);
+    CHECK_NOTHROW(take_place({}));
+  }).join();
 }
 
 TEST_CASE("thread: it leaves the process's signals to others, and the starter's mask as it was") {

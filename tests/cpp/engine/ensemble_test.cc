@@ -165,7 +165,7 @@ TEST_CASE("ensemble: tensors are handed on, not copied") {
 }
 
 TEST_CASE(
-    "ensemble: a failure names ensemble and cause, cancels its siblings, and is answered when they are "
+    "ensemble: a failure names ensemble, step and cause, cancels its siblings, and is answered when they are "
     "home") {
   House house(diamond());
   house.ask();
@@ -174,7 +174,7 @@ TEST_CASE(
   CHECK(house.models.out.find("right")->second->is_cancelled());
   house.models.answer("right", 5);
   REQUIRE(house.sink.size() == 1);
-  CHECK(house.sink.homes()[0].response.status.message() == "in ensemble 'e', broken");
+  CHECK(house.sink.homes()[0].response.status.message() == "in ensemble 'e', step 1 ('left'): broken");
   CHECK(house.models.order.size() == 2);
   CHECK(house.statistics->values().fail.count == 1);
 }
@@ -185,7 +185,7 @@ TEST_CASE("ensemble: a step that is refused fails the request") {
   house.ask();
   house.models.answer("left", 5);
   REQUIRE(house.sink.size() == 1);
-  CHECK(house.sink.homes()[0].response.status.message() == "in ensemble 'e', refused");
+  CHECK(house.sink.homes()[0].response.status.message() == "in ensemble 'e', step 2 ('right'): refused");
 }
 
 TEST_CASE("ensemble: a client that goes cancels the steps, and no more are begun") {

@@ -166,6 +166,37 @@ TEST_CASE("answers go home in the order of the requests, failures and dropped on
   CHECK(sink.homes()[1].response.status.code() == Code::kInternal);
 }
 
+TEST_CASE("of answers that come in parts each part waits its turn") {
+  RecordingSink sink;
+  ResponseOrder order;
+  std::vector<std::unique_ptr<Request>> requests;
+  for (std::uint64_t tag = 0; tag < 2; ++tag) {
+    requests.push_back(request(tag));
+    requests.back()->sink = &sink;
+    order.enter(*requests.back());
+  }
+  const auto part = [&](std::size_t k, const std::string& mark) {
+    requests[k]->sink->respond(*requests[k], Response{{}, {}, {{"mark", mark}}});
+  };
+  const auto last = [&](std::size_t k) {
+    CompletionSink* const next = requests[k]->sink;
+    next->complete(std::move(requests[k]), Response{});
+  };
+  part(1, "b1");
+  part(0, "a1");
+  CHECK(sink.responses().size() == 1);
+  part(1, "b2");
+  last(1);
+  part(0, "a2");
+  CHECK(sink.size() == 0);
+  last(0);
+  REQUIRE(sink.size() == 2);
+  std::vector<std::string> marks;
+  for (const Response& each : sink.responses())
+    marks.push_back(std::get<std::string>(each.parameters[0].value));
+  CHECK(marks == std::vector<std::string>{"a1", "a2", "b1", "b2"});
+}
+
 TEST_CASE("property: over several threads, whoever answers first") {
   RecordingSink sink;
   ResponseOrder order;

@@ -315,3 +315,42 @@ TEST_CASE("iterative: a request is a sequence of its own, until the model is don
   CHECK(f.sink.size() == 2);
   CHECK(f.scheduler->num_sequences() == 0);
 }
+
+TEST_CASE("oldest, with preserved order: answers of two instances go home as their requests came") {
+  Fixture f(1, false, 2, 1, [](SequenceSpec& spec) { spec.preserve_ordering = true; });
+  f.push(1, 11, true);
+  f.push(2, 21, true);
+  f.push(1, 12);
+  REQUIRE(f.form(0) == Tags{11});
+  auto first = std::move(f.running);
+  REQUIRE(f.step(1) == Tags{21});
+  CHECK(f.sink.size() == 0);
+  f.running = std::move(first);
+  f.finish();
+  CHECK(f.sink.size() == 2);
+  f.push(2, 22);
+  CHECK(f.step(1) == Tags{22});
+  CHECK(f.sink.size() == 2);  // 12 came before it
+  CHECK(f.step(0) == Tags{12});
+  REQUIRE(f.sink.size() == 4);
+  for (std::size_t i = 0; i < 4; ++i) CHECK(f.sink.homes()[i].request->tag == Tags{11, 21, 12, 22}[i]);
+}
+
+TEST_CASE("oldest, with preserved order: nobody waits for the backlog, and what is dropped leaves no gap") {
+  Fixture f(1, false, 1, 1, [](SequenceSpec& spec) { spec.preserve_ordering = true; });
+  f.push(1, 11, true);
+  f.push(2, 21, true);
+  CHECK(f.step() == Tags{11});
+  f.push(1, 12);
+  CHECK(f.step() == Tags{12});
+  CHECK(f.sink.size() == 2);  // although 21 came before it
+  auto gone = f.request(1, 13);
+  gone->cancelled = true;
+  CHECK(f.submit(std::move(gone)).ok());
+  CHECK(f.step() == Tags{21});
+  REQUIRE(f.dropped.size() == 1);
+  CHECK(f.sink.size() == 2);
+  CompletionSink* const next = f.dropped[0].request->sink;
+  next->complete(std::move(f.dropped[0].request), Response{std::move(f.dropped[0].status), {}, {}});
+  CHECK(f.sink.size() == 4);
+}

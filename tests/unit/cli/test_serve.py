@@ -10,7 +10,14 @@ import pytest
 
 from naiad import server
 from naiad.cli import main
-from naiad.settings import IoSettings, LogSettings, RepositorySettings, ServerSettings, TlsSettings
+from naiad.settings import (
+    HostPolicy,
+    IoSettings,
+    LogSettings,
+    RepositorySettings,
+    ServerSettings,
+    TlsSettings,
+)
 
 
 @pytest.fixture
@@ -105,10 +112,23 @@ def test_tls(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings], prot
     assert all(getattr(settings, other).tls is None for settings in parsed)
 
 
+def test_host_policies(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]) -> None:
+    more = ("--host-policy=near,cpu-cores=0-2,8", "--host-policy=far,numa-node=1")
+    assert run(monkeypatch, "--model-repository=/m", *more, "--host-policy", "near,numa-node=0") == 0
+    assert parsed[0].scheduling.host_policies == {
+        "near": HostPolicy((0, 1, 2, 8), 0),
+        "far": HostPolicy((), 1),
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ((), "--model-repository"),
+        (("--model-repository=/m", "--host-policy=near"), "<name>,numa-node=<node>"),
+        (("--model-repository=/m", "--host-policy=near,memory=2"), "<name>,numa-node=<node>"),
+        (("--model-repository=/m", "--host-policy=near,cpu-cores=3-1"), "numbers of cores"),
+        (("--model-repository=/m", "--host-policy=near,numa-node=a"), "a number of a node"),
         (("--model-repository=/m", "--model-control-mode=poll"), "poll is not supported"),
         (("--model-repository=/m", "--load-model=x"), "explicit"),
         (("--model-repository=/m", "--allow-http=maybe"), "true or false"),

@@ -12,19 +12,10 @@ from naiad.errors import Unsupported
 BASE = 'name: "m" backend: "python" max_batch_size: 8 '
 
 ROWS = [
-    (
-        BASE + "sequence_batching { oldest { preserve_ordering: true } }",
-        "sequence_batching.oldest.preserve_ordering",
-    ),
-    (
-        BASE + "sequence_batching { state { use_growable_memory: true } }",
-        "sequence_batching.state.use_growable_memory",
-    ),
     (BASE + 'input { name: "x" is_shape_tensor: true }', "input.is_shape_tensor"),
     (BASE + "instance_group { kind: KIND_GPU }", "instance_group.kind: KIND_GPU"),
     (BASE + "instance_group { secondary_devices { } }", "instance_group.secondary_devices"),
     (BASE + 'instance_group { profile: "0" }', "instance_group.profile"),
-    (BASE + 'instance_group { host_policy: "gpu_0" }', "instance_group.host_policy"),
     (BASE + 'model_repository_agents { agents { name: "checksum" } }', "model_repository_agents"),
     (BASE + 'model_operations { op_library_filename: "x.so" }', "model_operations.op_library_filename"),
     (BASE + 'cc_model_filenames { key: "8.0" value: "x" }', "cc_model_filenames"),
@@ -94,6 +85,13 @@ def test_the_cache_is_a_hint_without_one() -> None:
     message = ready(BASE + "response_cache { enable: true }")
     assert ignored_hints(message) == ("response_cache.enable",)
     assert ignored_hints(message, ServerOptions(cache=True)) == ()
+
+
+def test_a_host_policy_that_there_is_not_is_a_hint() -> None:
+    message = ready(BASE + 'instance_group { host_policy: "near" }')
+    refuse_unsupported(message, ServerOptions())
+    assert ignored_hints(message) == ("instance_group.host_policy",)
+    assert ignored_hints(message, ServerOptions(host_policies=frozenset({"near"}))) == ()
 
 
 def test_hints_are_listed() -> None:

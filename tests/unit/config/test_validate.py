@@ -139,6 +139,10 @@ REFUSED = [
      "TYPE_INT64, TYPE_UINT32, TYPE_INT32 and TYPE_STRING"),
     (BATCHING + "sequence_batching { control_input { } }", "sequence_batching.control_input[0].name",
      "sequence batching control tensor must have a name for m"),
+    (BATCHING + 'sequence_batching { state { input_name: "S" use_growable_memory: true } }',
+     "sequence_batching.state[0].use_growable_memory",
+     "sequence batching state 'S' with 'use_growable_memory' must have 'use_same_buffer_for_input_output' "
+     "too for m"),
     (BATCHING + "sequence_batching { direct { minimum_slot_utilization: 2 } }",
      "sequence_batching.direct.minimum_slot_utilization",
      "sequence batching minimum slot utilization must be in range (0.0, 1.0] for m"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from naiad.config import ModelConfig, complete_defaults, parse_pbtxt
+from naiad.errors import ConfigError
 from naiad.repository import specs
+from naiad.settings import HostPolicy
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +96,28 @@ def test_what_an_instance_needs_of_the_rate_limiter() -> None:
         "resources": {("R", -1): 2, ("G", -2): 1},
         "priority": 3,
         "passive": True,
+        "cpus": (),
+        "numa_node": None,
     }
+
+
+def test_where_instances_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "node1").mkdir()
+    (tmp_path / "node1" / "cpulist").write_text("4-6,9\n")
+    monkeypatch.setattr(specs, "_NODES", tmp_path)
+    policies = {"cpu": HostPolicy((0, 2)), "gpu_1": HostPolicy((), 1), "own": HostPolicy((7,), 1)}
+    groups = """instance_group [ { kind: KIND_CPU }, { kind: KIND_CPU host_policy: "own" },
+      { kind: KIND_GPU gpus: [ 0, 1 ] }, { kind: KIND_CPU host_policy: "unknown" } ]"""
+    made: Any = specs.instance_specs(config(groups, 2), policies)
+    assert [(named["cpus"], named["numa_node"]) for _, named in made] == [
+        ((0, 2), None),
+        ((7,), 1),
+        ((), None),
+        ((4, 5, 6, 9), 1),
+        ((), None),
+    ]
+    with pytest.raises(ConfigError, match="host policy 'cpu' names NUMA node 5, which this machine has not"):
+        specs.instance_specs(config(""), {"cpu": HostPolicy((), 5)})
 
 
 def test_each_priority_has_its_own_policy_or_the_default_one() -> None:
