@@ -1,0 +1,84 @@
+"""The same model repository on naiad and on a real Triton, side by side.
+
+``NAIAD_TRITON`` names the executable of a Triton server, or a script that starts one with the flags it is
+given; without it these tests are skipped. With ``NAIAD_PEER_TABLE`` the table of results is written to that
+file.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .models import write_models
+from .sides import Pair, Row, Side, copy_repository, table, until
+
+_FLAGS = ("--cache-config=local,size=1048576", "--allow-gpu-metrics=false")
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    triton = os.environ.get("NAIAD_TRITON", "")
+    if not triton:
+        pytest.skip("NAIAD_TRITON names no Triton server to compare with")
+    assert shutil.which(triton), f"NAIAD_TRITON={triton} is no executable"
+    directory = tmp_path_factory.mktemp("peers")
+    write_models(directory / "models")
+    running: list[subprocess.Popen[bytes]] = []
+    rows: list[Row] = []
+    try:
+        commands = {"naiad": [sys.executable, "-m", "naiad", "serve"], "triton": [triton]}
+        sides = {
+            name: _start(name, command, copy_repository(directory / "models", directory / name), running)
+            for name, command in commands.items()
+        }
+        for side in sides.values():
+            _wait_ready(side)
+        yield Pair(**sides, rows=rows)
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(60)
+    if named := os.environ.get("NAIAD_PEER_TABLE"):
+        Path(named).write_text(table(rows))
+
+
+def _start(name: str, command: list[str], repository: Path, running: list[subprocess.Popen[bytes]]) -> Side:
+    http, grpc, metrics = _free_ports(3)
+    flags = [f"--model-repository={repository}", f"--http-port={http}", f"--grpc-port={grpc}"]
+    flags += [f"--metrics-port={metrics}", *_FLAGS]
+    with (repository.parent / f"{name}.log").open("wb") as log:
+        running.append(subprocess.Popen([*command, *flags], stdout=log, stderr=log))
+    urls = (f"127.0.0.1:{port}" for port in (http, grpc, metrics))
+    return Side(name, repository, *urls)
+
+
+def _wait_ready(side: Side) -> None:
+    def ready() -> bool:
+        try:
+            side.waiting("plain")
+            with urllib.request.urlopen(f"http://{side.http}/v2/health/ready") as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    until(ready, f"{side.name} is ready (log: {side.repository}.log)")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Held together, so that they differ."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
