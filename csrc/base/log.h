@@ -6,7 +6,7 @@
 
 namespace naiad {
 
-enum class LogLevel : unsigned char { kVerbose, kInfo, kWarning, kError, kNone };
+enum class LogLevel : unsigned char { kVerbose, kInfo, kWarning, kError };
 
 // Where a line is logged. (std::source_location, which clang 14 does not have.)
 struct LogPlace {
@@ -18,23 +18,38 @@ struct LogPlace {
   unsigned line;
 };
 
-// Lines under this level are dropped; kInfo until it is set. Set at start. Any thread.
-void set_log_level(LogLevel level);
+// Which lines are written, each kind by itself; the others are dropped. Any thread.
+struct LogLevels {
+  bool verbose = false;
+  bool info = true;
+  bool warning = true;
+  bool error = true;
+};
+void set_log_levels(const LogLevels& levels);
+
+// How the time is written: Triton's two forms.
+enum class LogForm : unsigned char { kDefault, kIso8601 };
+void set_log_form(LogForm form);
+
+// Lines are added to this file from now on, to stderr for "". A file that was moved away, as by logrotate, is
+// made anew. Throws Error(kUnavailable) and changes nothing when it cannot be opened. Any thread.
+void set_log_file(const std::string& path);
 
 // Whether a line of this level is written: for callers whose text costs something to make. Any thread.
 bool log_enabled(LogLevel level);
 
-// Write one line to stderr with one write(2), so that lines of several threads or processes do not mix. Line
+// Write one line to the log with one write(2), so that lines of several threads or processes do not mix. Line
 // breaks and other control characters in `text` are escaped: one event is one line. Any thread; blocks as
-// long as stderr does.
+// long as the file does.
 void log_verbose(std::string_view text, const LogPlace& where = LogPlace::current());
 void log_info(std::string_view text, const LogPlace& where = LogPlace::current());
 void log_warning(std::string_view text, const LogPlace& where = LogPlace::current());
 void log_error(std::string_view text, const LogPlace& where = LogPlace::current());
 
 // The line, without the line break, in the format of Triton's log (and glog's):
-// "I1124 02:30:00.123456 <pid> <file>:<line>] text", in UTC. Any thread.
-std::string format_log_line(LogLevel level, std::uint64_t unix_time_us, int pid, std::string_view file,
-                            unsigned line, std::string_view text);
+// "I1124 02:30:00.123456 <pid> <file>:<line>] text" or "2026-11-24T02:30:00Z I <pid> ...", in UTC. Any
+// thread.
+std::string format_log_line(LogForm form, LogLevel level, std::uint64_t unix_time_us, int pid,
+                            std::string_view file, unsigned line, std::string_view text);
 
 }  // namespace naiad

@@ -17,13 +17,11 @@ pybind11::dict build_facts() {
   return facts;
 }
 
-void set_log(bool info, bool warning, bool error, int verbose) {
-  LogLevel level = LogLevel::kNone;
-  if (error) level = LogLevel::kError;
-  if (warning) level = LogLevel::kWarning;
-  if (info) level = LogLevel::kInfo;
-  if (verbose > 0) level = LogLevel::kVerbose;
-  set_log_level(level);
+void set_log(bool info, bool warning, bool error, int verbose, bool iso8601, const std::string& file) {
+  const pybind11::gil_scoped_release release;
+  set_log_file(file);
+  set_log_levels({.verbose = verbose > 0, .info = info, .warning = warning, .error = error});
+  set_log_form(iso8601 ? LogForm::kIso8601 : LogForm::kDefault);
 }
 
 }  // namespace
@@ -48,7 +46,7 @@ PYBIND11_MODULE(_core, module) {
   module.def("gpu_count", &gpu_count);
   module.def("gpu_absence", &gpu_absence);
   module.def("set_log", &set_log, py::kw_only(), py::arg("info"), py::arg("warning"), py::arg("error"),
-             py::arg("verbose"));
+             py::arg("verbose"), py::arg("iso8601"), py::arg("file"));
 }
 
 }  // namespace naiad

@@ -16,7 +16,9 @@ def build_facts() -> dict[str, str]:
 
 def gpu_count() -> int: ...
 def gpu_absence() -> str: ...
-def set_log(*, info: bool, warning: bool, error: bool, verbose: int) -> None: ...
+def set_log(*, info: bool, warning: bool, error: bool, verbose: int, iso8601: bool, file: str) -> None:
+    """What the core logs, how, and where ("": standard error). Raises Unavailable, and changes nothing, when
+    the file cannot be written. Any thread."""
 
 @final
 class TensorSpec:

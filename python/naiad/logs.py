@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import sys
 import time
 from collections.abc import Sequence
@@ -55,10 +56,14 @@ class TritonFormatter(logging.Formatter):
 
 
 def configure(settings: LogSettings) -> None:
-    """Sends the server's log to standard error or to a file. Replaces what an earlier call set up."""
+    """Sends the server's log to standard error or to a file. Replaces what an earlier call set up, at once.
+
+    A file that was moved away, as by logrotate, is made anew. Raises OSError, and changes nothing, when the
+    file cannot be written.
+    """
     sink: logging.Handler
     if settings.file is not None:
-        sink = logging.FileHandler(settings.file, encoding="utf-8")
+        sink = logging.handlers.WatchedFileHandler(settings.file, encoding="utf-8")
     else:
         sink = logging.StreamHandler(sys.stderr)
     sink.setFormatter(TritonFormatter(settings.format))
@@ -70,12 +75,23 @@ def configure(settings: LogSettings) -> None:
         logging.CRITICAL: settings.error,
     }
     sink.addFilter(lambda record: wanted.get(record.levelno, True))
-    for old in list(log.handlers):
+    replaced = list(log.handlers)
+    log.addHandler(sink)
+    for old in replaced:
         log.removeHandler(old)
         old.close()
-    log.addHandler(sink)
-    log.setLevel(logging.DEBUG)
+    # Lines that nobody wants are not even made.
+    log.setLevel(least_level(settings))
     log.propagate = False
+
+
+def least_level(settings: LogSettings) -> int:
+    """The lowest level of ``logging`` that is written."""
+    if settings.verbose > 0:
+        return logging.DEBUG
+    if settings.info:
+        return logging.INFO
+    return logging.WARNING if settings.warning else logging.ERROR
 
 
 def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -29,14 +29,16 @@ from prometheus_client import CollectorRegistry
 
 from naiad import engine as core
 from naiad import logs
+from naiad.backends.python.log_level import level_of_workers
 from naiad.backends.python.metric_family import read_families
 from naiad.certificates import CertificateWatch
 from naiad.composition import Core, build_core
-from naiad.errors import NaiadError
+from naiad.errors import NaiadError, Unavailable
 from naiad.grpc.calls import Calls
 from naiad.grpc.methods import control_methods
 from naiad.handlers.bridge import Bridge
 from naiad.handlers.control import ControlPlane
+from naiad.handlers.log_settings import LogControl
 from naiad.http.control import HttpControl
 from naiad.logs import log
 from naiad.metrics.connections import ConnectionCollector
@@ -44,7 +46,7 @@ from naiad.metrics.custom import CustomCollector
 from naiad.metrics.edge import MetricsEdge
 from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
 from naiad.metrics.models import ModelCollector
-from naiad.settings import GrpcSettings, HttpSettings, ServerSettings, TlsSettings
+from naiad.settings import GrpcSettings, HttpSettings, LogSettings, ServerSettings, TlsSettings
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Connections whose answers are written get this long to be read to their end.
@@ -86,7 +88,12 @@ class NetworkServer:
             await asyncio.to_thread(self._core.repository.load_all)
         finally:
             await asyncio.to_thread(self._log_models, self._core)
-        self._control = ControlPlane(self._core.repository, self._settings, self._core.shared_regions)
+        self._control = ControlPlane(
+            self._core.repository,
+            self._settings,
+            self._core.shared_regions,
+            LogControl(self._settings.log, configure_logs),
+        )
         self._plane = _data_plane(self._core, self._settings)
         self._http = HttpControl(self._control, self._settings.http)
         self._calls = Calls(control_methods(self._control))
@@ -281,19 +288,33 @@ def _allow_descriptors(max_connections: int) -> None:
         log.warning("%d connections are allowed, but only %d file descriptors", max_connections, soft)
 
 
+def configure_logs(settings: LogSettings) -> None:
+    """Has Python's lines, the core's and those of workers follow ``settings``.
+
+    Raises Unavailable when the log file cannot be written.
+    """
+    try:
+        logs.configure(settings)
+    except OSError as error:
+        raise Unavailable(f"the log file cannot be written: {error.strerror}") from error
+    core.set_log(
+        info=settings.info,
+        warning=settings.warning,
+        error=settings.error,
+        verbose=settings.verbose,
+        iso8601=settings.format == "ISO8601",
+        file="" if settings.file is None else str(settings.file),
+    )
+    level_of_workers().set(logs.least_level(settings))
+
+
 def serve(settings: ServerSettings) -> int:
     """Runs a server in this process until a signal ends it; gives the exit status."""
     try:
-        logs.configure(settings.log)
-    except OSError as error:
-        print(f"naiad: the log file cannot be written: {error.strerror}", file=sys.stderr)
+        configure_logs(settings.log)
+    except Unavailable as error:
+        print(f"naiad: {error}", file=sys.stderr)
         return 1
-    core.set_log(
-        info=settings.log.info,
-        warning=settings.log.warning,
-        error=settings.log.error,
-        verbose=settings.log.verbose,
-    )
     sys.setswitchinterval(_GIL_SWITCH_INTERVAL_S)
     _allow_descriptors(settings.io.max_connections)
     return uvloop.run(run(settings))

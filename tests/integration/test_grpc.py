@@ -100,7 +100,6 @@ def test_statistics(call: Call, channel: grpc.Channel) -> None:
         ("SystemSharedMemoryStatus", {}, "UNIMPLEMENTED", "shared memory"),
         ("CudaSharedMemoryRegister", {"name": "r"}, "UNIMPLEMENTED", "shared memory"),
         ("TraceSetting", {}, "UNIMPLEMENTED", "trace"),
-        ("LogSettings", {}, "UNIMPLEMENTED", "logging"),
     ],
 )
 def test_refusals(call: Call, method: str, fields: dict[str, Any], code: str, words: str) -> None:

@@ -85,7 +85,7 @@ def test_model(server: ServerProcess) -> None:
         ("POST", "/v2/repository/other/index", 501, "'repository_name' specification is not supported"),
         ("POST", "/v2/repository/models/identity/load", 503, "explicit model load / unload is not allowed"),
         ("GET", "/v2/trace/setting", 501, "trace"),
-        ("GET", "/v2/logging", 501, "logging"),
+        ("PUT", "/v2/logging", 405, "Method Not Allowed"),
         ("GET", "/v2/systemsharedmemory/status", 501, "shared memory"),
         ("POST", "/v2/cudasharedmemory/region/r/register", 501, "shared memory"),
     ],

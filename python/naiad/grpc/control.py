@@ -35,7 +35,7 @@ class ControlMethods:
             "RepositoryModelLoad": self._repository_load,
             "RepositoryModelUnload": self._repository_unload,
             "TraceSetting": _refusal("the trace extension is not supported by this version"),
-            "LogSettings": _refusal("the logging extension is not supported by this version"),
+            "LogSettings": self._log_settings,
             "SystemSharedMemoryStatus": self._system_regions,
             "SystemSharedMemoryRegister": self._register_system_region,
             "SystemSharedMemoryUnregister": self._unregister_system_regions,
@@ -91,6 +91,10 @@ class ControlMethods:
         await asyncio.to_thread(self._control.unload, request.repository_name, request.model_name, parameters)
         return {}
 
+    async def _log_settings(self, request: Any) -> Any:
+        self._control.log.update({name: _log_value(name, value) for name, value in request.settings.items()})
+        return {"settings": {name: _setting(value) for name, value in self._control.log.shown().items()}}
+
     async def _system_regions(self, request: Any) -> Any:
         regions = self._control.shared_memory.system_regions(request.name)
         return {"regions": {region["name"]: region for region in regions}}
@@ -126,6 +130,20 @@ def _parameters(request: Any) -> dict[str, Any]:
             raise InvalidArgument(f"parameter '{name}' has no value")
         parameters[name] = getattr(value, choice)
     return parameters
+
+
+def _log_value(name: str, value: Any) -> bool | int | str:
+    choice = value.WhichOneof("parameter_choice")
+    if choice is None:
+        raise InvalidArgument(f"log setting '{name}' has no value")
+    given: bool | int | str = getattr(value, choice)
+    return given
+
+
+def _setting(value: bool | int | str) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"string_param": value}
+    return {"bool_param" if isinstance(value, bool) else "uint32_param": value}
 
 
 def _converted(name: str, method: _Answer, request_kind: Any, response_kind: Any) -> Unary:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from naiad.config.types import ModelConfig, TensorConfig
 from naiad.engine import Model, SharedRegions
 from naiad.errors import InvalidArgument, Unavailable, Unsupported
+from naiad.handlers.log_settings import LogControl
 from naiad.handlers.shared_memory import SharedMemory
 from naiad.settings import SERVER_VERSION, ServerSettings
 
@@ -29,6 +30,7 @@ EXTENSIONS = (
     "binary_tensor_data",
     "parameters",
     "statistics",
+    "logging",
 )
 """The protocol extensions that act. Clients read this list to learn what they may ask for."""
 
@@ -98,10 +100,12 @@ class ControlPlane:
         repository: Repository,
         settings: ServerSettings,
         shared_regions: SharedRegions | None = None,
+        log: LogControl | None = None,
     ) -> None:
         self._repository = repository
         self._settings = settings
         self.shared_memory = SharedMemory(shared_regions)
+        self.log = LogControl(settings.log) if log is None else log
         self.stopping = False
         """Set once, when the server starts to stop: it is alive, but no longer ready."""
 

@@ -71,7 +71,7 @@ class HttpControl:
             Endpoint.REGISTER_CUDA_REGION: self._register_cuda_region,
             Endpoint.UNREGISTER_CUDA_REGIONS: self._unregister_cuda_regions,
             Endpoint.TRACE: _refusal("the trace extension"),
-            Endpoint.LOGGING: _refusal("the logging extension"),
+            Endpoint.LOGGING: self._logging,
         }
 
     def accept(self, fd: int) -> None:
@@ -182,6 +182,11 @@ class HttpControl:
     async def _unregister_cuda_regions(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
         self._control.shared_memory.unregister_cuda(route.region)
         return empty_answer()
+
+    async def _logging(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        if request.method == "POST":
+            self._control.log.update(await self._json_body(request))
+        return json_answer(self._control.log.shown())
 
     async def _parameters(self, request: web.BaseRequest) -> dict[str, Any]:
         parameters = (await self._json_body(request)).get("parameters", {})

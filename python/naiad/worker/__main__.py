@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from naiad.backends.python.backend import complete_config, make_python_instance
+from naiad.backends.python.log_level import SharedLevel
 from naiad.backends.python.metric_family import serve_elsewhere
 from naiad.backends.python.worker_task import WorkerTask
 from naiad.config import ModelConfig, from_dict
@@ -33,7 +34,11 @@ def main() -> int:
 def _serve(task: WorkerTask) -> int:
     connection = WorkerConnection(**task.channel or {})
     services = WorkerServices(connection)
-    logging.basicConfig(level=task.log_level, handlers=[ServerLogHandler(services)])
+    handler = ServerLogHandler(services)
+    handler.addFilter(SharedLevel(task.log_level_fd).allows)
+    logging.basicConfig(level=task.log_level, handlers=[handler])
+    # The server's level may fall later; that of other packages' loggers stays, which may make much of theirs.
+    logging.getLogger("naiad").setLevel(logging.DEBUG)
     serve_elsewhere(services.ask, services.tell)
     config = ModelConfig(from_dict(task.config))
     factory = python_factory(

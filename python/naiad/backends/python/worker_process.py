@@ -14,6 +14,7 @@ from typing import Any
 
 from naiad.backends.base import ModelFiles
 from naiad.backends.python.environment import WorkerPython
+from naiad.backends.python.log_level import level_of_workers
 from naiad.backends.python.metric_family import RemoteMetrics
 from naiad.backends.python.worker_task import WorkerTask
 from naiad.backends.services import ModelServices
@@ -70,8 +71,10 @@ class Workers:
             instance=instance,
             device_kind=kind,
             device_id=device,
+            log_level_fd=level_of_workers().fd,
         )
         inherited = [fds[name] for name in ("channel", "server_arena", "worker_arena", "event")]
+        inherited.append(task.log_level_fd)
         return WorkerChild(_start(task, self._python, instance, inherited))
 
     def ask(self, text: str, told: Callable[[str], object]) -> None:

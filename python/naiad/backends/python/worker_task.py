@@ -25,6 +25,8 @@ class WorkerTask:
     options: dict[str, str] = field(default_factory=dict)
     """Of the backend."""
     log_level: int = 20
+    log_level_fd: int = -1
+    """Where the level is found that holds at the time: ``SharedLevel``."""
     result: int = -1
     """A descriptor for the completed configuration."""
     channel: dict[str, int] | None = None
