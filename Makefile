@@ -38,8 +38,9 @@ run: .naiad-to-run
 ## make dev       .venv with every tool, naiad built with its C++ tests
 dev:
 	@$(SETUP) debian $(TO_BUILD) $(TO_TEST)
-	@$(SETUP) python dev fleet
+	@$(SETUP) python dev fleet torch
 	@$(SETUP) weights
+	@$(SETUP) test-models
 	@$(SETUP) naiad TESTS
 	@ln -sf $(BUILD)/compile_commands.json compile_commands.json
 

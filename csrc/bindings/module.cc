@@ -34,6 +34,7 @@ PYBIND11_MODULE(_core, module) {
   register_shared_regions(module);
   register_tensors(module);
   register_request_view(module);
+  register_batch_view(module);
   register_engine(module);
   register_completion_queue(module);
   register_infer_many(module);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "bindings/batch_view.h"
 #include "bindings/core.h"
 #include "bindings/errors.h"
 #include "bindings/request_view.h"
@@ -42,7 +43,8 @@ class PythonThread {
   PyThreadState* saved_;
 };
 
-// Runs a PythonInstance of _core.pyi: one call, and one crossing of the language border, per batch.
+// Runs a PythonInstance or a BatchInstance of _core.pyi: one call, and one crossing of the language border,
+// per batch.
 class PythonBackend final : public Backend {
  public:
   PythonBackend(const py::function& make, const InstanceSpec& spec)
@@ -52,7 +54,8 @@ class PythonBackend final : public Backend {
     const PythonThread::Entered entered(thread_);
     try {
       instance_ = make(spec.name, spec.device.kind == DeviceKind::kGpu ? "GPU" : "CPU", spec.device.id);
-      execute_ = instance_.attr("execute");
+      takes_batches_ = py::hasattr(instance_, "execute_batch");
+      execute_ = instance_.attr(takes_batches_ ? "execute_batch" : "execute");
     } catch (const py::error_already_set& error) {
       const Status status = status_of(error);
       throw Error(status);
@@ -80,24 +83,32 @@ class PythonBackend final : public Backend {
     const CalledBatch called(calls_, number_, execution);
     execution.inputs_ready();
     try {
-      py::list requests(execution.num_requests());
-      for (std::size_t k = 0; k < execution.num_requests(); ++k) {
-        requests[k] = py::cast(RequestView(link, k));
+      if (takes_batches_) {
+        execute_(BatchView(link));
+      } else {
+        execute_(views(link));
       }
-      execute_(requests);
       link->execution = nullptr;
     } catch (const py::error_already_set& error) {
       link->execution = nullptr;
       throw Error(status_of(error));
     }
-    execution.outputs_ready();
+    if (!takes_batches_) execution.outputs_ready();
   }
 
  private:
+  static py::list views(const std::shared_ptr<ExecutionLink>& link) {
+    const std::size_t count = link->execution->num_requests();
+    py::list requests(count);
+    for (std::size_t k = 0; k < count; ++k) requests[k] = py::cast(RequestView(link, k));
+    return requests;
+  }
+
   PythonThread thread_;
   std::string name_;
   py::object instance_;
   py::object execute_;
+  bool takes_batches_ = false;
   CallGraph* const calls_;
   const std::uint64_t number_;  // among the instances that may call models
   const std::shared_ptr<OpenSenders> senders_ = std::make_shared<OpenSenders>();

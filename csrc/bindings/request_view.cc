@@ -19,37 +19,6 @@ Status status_named(const std::string& code, const std::string& message) {
   throw Error(Code::kInvalidArgument, "there is no error code '" + code + "'");
 }
 
-// The position of an output that a model gives; what does not fit the configuration is refused.
-std::size_t output_index(const ModelSpec& model, const std::string& name, const std::string& datatype) {
-  const auto index = model.output_index(name);
-  if (!index) {
-    throw Error(Code::kInvalidArgument,
-                "unexpected inference output '" + name + "' for model '" + model.name + "'");
-  }
-  const TensorSpec& spec = model.outputs[*index];
-  if (dtype_from_name(datatype).value_or(DataType::kInvalid) != spec.dtype) {
-    throw Error(Code::kInvalidArgument,
-                "output '" + name + "' of model '" + model.name + "' has data-type '" + datatype +
-                    "', but the configuration says '" + std::string(dtype_name(spec.dtype)) + "'");
-  }
-  return *index;
-}
-
-Tensor copy(const py::array& array, DataType dtype, TensorPool& pool) {
-  if (dtype == DataType::kBytes) return encode_bytes_array(array, pool);
-  if (dtype_of_numpy(array.dtype(), dtype) != dtype) {
-    throw Error(Code::kInvalidArgument, "an array of type " + py::str(array.dtype()).cast<std::string>() +
-                                            " was given as " + std::string(dtype_name(dtype)));
-  }
-  const py::array rows = py::array::ensure(array, py::array::c_style);
-  const auto size_bytes = static_cast<std::size_t>(rows.nbytes());
-  BufferRef block = allocate_output(pool, size_bytes);
-  if (size_bytes != 0) std::memcpy(block->data(), rows.data(), size_bytes);
-  Shape shape;
-  for (py::ssize_t i = 0; i < rows.ndim(); ++i) shape.push_back(rows.shape(i));
-  return {dtype, std::move(shape), block->data(), size_bytes, std::move(block)};
-}
-
 // What a model may look at of a request that has left for its sender.
 std::shared_ptr<const Request> said_by(const Request& request) {
   auto said = std::make_shared<Request>();
@@ -69,6 +38,36 @@ std::shared_ptr<const Request> said_by(const Request& request) {
 }
 
 }  // namespace
+
+std::size_t output_index(const ModelSpec& model, const std::string& name, const std::string& datatype) {
+  const auto index = model.output_index(name);
+  if (!index) {
+    throw Error(Code::kInvalidArgument,
+                "unexpected inference output '" + name + "' for model '" + model.name + "'");
+  }
+  const TensorSpec& spec = model.outputs[*index];
+  if (dtype_from_name(datatype).value_or(DataType::kInvalid) != spec.dtype) {
+    throw Error(Code::kInvalidArgument,
+                "output '" + name + "' of model '" + model.name + "' has data-type '" + datatype +
+                    "', but the configuration says '" + std::string(dtype_name(spec.dtype)) + "'");
+  }
+  return *index;
+}
+
+Tensor copy_of_array(const py::array& array, DataType dtype, TensorPool& pool) {
+  if (dtype == DataType::kBytes) return encode_bytes_array(array, pool);
+  if (dtype_of_numpy(array.dtype(), dtype) != dtype) {
+    throw Error(Code::kInvalidArgument, "an array of type " + py::str(array.dtype()).cast<std::string>() +
+                                            " was given as " + std::string(dtype_name(dtype)));
+  }
+  const py::array rows = py::array::ensure(array, py::array::c_style);
+  const auto size_bytes = static_cast<std::size_t>(rows.nbytes());
+  BufferRef block = allocate_output(pool, size_bytes);
+  if (size_bytes != 0) std::memcpy(block->data(), rows.data(), size_bytes);
+  Shape shape;
+  for (py::ssize_t i = 0; i < rows.ndim(); ++i) shape.push_back(rows.shape(i));
+  return {dtype, std::move(shape), block->data(), size_bytes, std::move(block)};
+}
 
 void OpenSenders::add(const std::shared_ptr<ResponseSender>& sender) {
   const std::lock_guard lock(mutex_);
@@ -93,7 +92,7 @@ void SenderObject::send(const std::vector<GivenOutput>& outputs, const py::objec
   for (const auto& [name, datatype, array] : outputs) {
     const std::size_t index = output_index(sender_->model(), name, datatype);
     const DataType dtype = sender_->model().outputs[index].dtype;
-    response.outputs.push_back({index, copy(array, dtype, sender_->pool())});
+    response.outputs.push_back({index, copy_of_array(array, dtype, sender_->pool())});
   }
   if (!parameters.is_none()) {
     for (const auto& [key, value] : parameters.cast<py::dict>()) {
@@ -170,7 +169,7 @@ py::list RequestView::requested_outputs() const {
 void RequestView::output(const std::string& name, const std::string& datatype, const py::array& array) {
   Execution& run = execution();
   const std::size_t index = output_index(run.model(), name, datatype);
-  run.output(k_, index, copy(array, run.model().outputs[index].dtype, run.pool()));
+  run.output(k_, index, copy_of_array(array, run.model().outputs[index].dtype, run.pool()));
 }
 
 void RequestView::parameter(const std::string& name, const py::handle& value) {

@@ -35,6 +35,12 @@ struct ExecutionLink {
   std::uint64_t instance = 0;  // its number in the CallGraph
 };
 
+// The position of an output that a model gives; throws Error(kInvalidArgument) when it does not fit the
+// configuration.
+std::size_t output_index(const ModelSpec& model, const std::string& name, const std::string& datatype);
+// A tensor of the pool with the elements of an array. Throws Error. With the GIL.
+Tensor copy_of_array(const py::array& array, DataType dtype, TensorPool& pool);
+
 // An output as Python gives it: its name, its data type, its array.
 using GivenOutput = std::tuple<std::string, std::string, py::array>;
 

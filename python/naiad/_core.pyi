@@ -195,7 +195,14 @@ class PythonInstance(Protocol):
         """Answers every request through its RequestView; what has no answer when it returns fails."""
     def finalize(self) -> None: ...
 
-def python_factory(make: Callable[[str, str, int], PythonInstance]) -> BackendFactory:
+class BatchInstance(Protocol):
+    """A PythonInstance that takes the rows of all requests of a batch together."""
+    def execute_batch(self, batch: BatchView) -> None:
+        """Gives every wanted output of the batch; the core cuts it into the rows of the requests. One that it
+        does not give is left out of the answers. The batch fails when it raises."""
+    def finalize(self) -> None: ...
+
+def python_factory(make: Callable[[str, str, int], PythonInstance | BatchInstance]) -> BackendFactory:
     """`make(instance_name, device_kind, device_id)` is called on each instance's own thread."""
 
 @final
@@ -231,6 +238,30 @@ class RequestView:
     def keep(self) -> ResponseSender:
         """Takes the request out of the batch: from now on the sender answers it. What the view shows stays
         valid. Once; before execute() has returned."""
+
+@final
+class BatchView:
+    """The batch that a BatchInstance is running. Valid until execute_batch() returns; arrays taken from it
+    stay valid as long as they live."""
+
+    num_requests: int
+    num_rows: int
+    """Of all requests together; 1 where the model does not batch."""
+    cancelled: bool
+    """Whether nobody waits for any of them any more."""
+    instance: int
+    wanted_outputs: list[str]
+    """Those that at least one request wants."""
+    def inputs(self) -> list[tuple[str, str, NDArray[Any]]]:
+        """(name, datatype, array) of every input present, in the model's own shape, with the rows of all
+        requests. An array that others see too is read-only: that of one request alone, without a copy.
+        BYTES and BF16 as RequestView.inputs() has them. Once."""
+    def output(self, name: str, datatype: str, array: NDArray[Any]) -> None:
+        """An output of the batch, its first dimension num_rows where the model batches; copied. Raises
+        InvalidArgument for an unknown name or a wrong datatype, Internal for a wrong number of rows."""
+    def place(self, name: str, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
+        """Where an output goes: writable memory of the pool, which is to be filled before execute_batch()
+        returns. BF16 as its bits (uint16); BYTES have none: InvalidArgument. Raises as output() does."""
 
 @final
 class ResponseSender:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from naiad._core import (
     BackendFactory,
+    BatchView,
     CompletionQueue,
     ControlCall,
     ControlCancel,
@@ -48,13 +49,15 @@ from naiad._core import (
 )
 
 if TYPE_CHECKING:
-    # A type alone: the compiled module has no such object.
+    # Types alone: the compiled module has no such objects.
+    from naiad._core import BatchInstance as BatchInstance
     from naiad._core import PythonInstance as PythonInstance
 
 ParameterValue = bool | int | float | str
 
 __all__ = [
     "BackendFactory",
+    "BatchView",
     "CompletionQueue",
     "ControlCall",
     "ControlCancel",

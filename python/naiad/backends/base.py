@@ -17,18 +17,19 @@ one:
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from naiad.config import ModelConfig, is_inside
+from naiad.config import DEFAULT_MAX_BATCH_SIZE, ModelConfig, is_inside
 from naiad.errors import ConfigError, InvalidArgument
 
 if TYPE_CHECKING:
     from naiad.backends.services import ModelServices
-    from naiad.engine import BackendFactory, Engine, PythonInstance
+    from naiad.engine import BackendFactory, BatchInstance, Engine, PythonInstance
 
 ENTRY_POINT_GROUP = "naiad.backends"
 
@@ -109,6 +110,21 @@ class Backend(ABC):
         self.services = services
         self.engine = engine
 
+    @property
+    def default_max_batch_size(self) -> int:
+        """What auto-completion gives a model that can batch: the option ``default-max-batch-size``.
+
+        Raises ConfigError where that is no number.
+        """
+        text = self.options.get("default-max-batch-size")
+        if text is None:
+            return DEFAULT_MAX_BATCH_SIZE
+        if not re.fullmatch(r"[0-9]{1,9}", text):
+            raise ConfigError(
+                f"backend-config 'default-max-batch-size' must be an integer >= 0, got '{text}'"
+            )
+        return int(text)
+
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """The configuration with what the model itself knows filled in: inputs, outputs, batching.
 
@@ -135,20 +151,24 @@ class InstanceBackend(Backend):
     """A backend written in Python alone."""
 
     @abstractmethod
-    def make_instance(self, config: ModelConfig, files: ModelFiles, place: InstancePlace) -> PythonInstance:
+    def make_instance(
+        self, config: ModelConfig, files: ModelFiles, place: InstancePlace
+    ) -> PythonInstance | BatchInstance:
         """Loads the model for one instance.
 
         The object's ``execute(requests)`` is called with every batch: a list of ``RequestView``, each of
         which it answers with ``output`` (once per output tensor) or ``fail``; what has no answer when it
-        returns fails, and so does the whole batch when it raises. ``finalize()`` ends it. All of these calls
-        come from the thread of that instance, one at a time, and hold the GIL.
+        returns fails, and so does the whole batch when it raises. An object that has ``execute_batch(batch)``
+        gets one ``BatchView`` in its place: the rows of all requests in one array per input; each output it
+        gives, once, is cut into the rows of the requests. ``finalize()`` ends it. All of these calls come from
+        the thread of that instance, one at a time, and hold the GIL.
         """
 
     def factory(self, config: ModelConfig, files: ModelFiles) -> BackendFactory:
         """A factory that calls ``make_instance`` on the thread of each instance."""
         from naiad.engine import python_factory
 
-        def make(name: str, device_kind: str, device_id: int) -> PythonInstance:
+        def make(name: str, device_kind: str, device_id: int) -> PythonInstance | BatchInstance:
             return self.make_instance(config, files, InstancePlace(name, device_kind, device_id))
 
         return python_factory(make)

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from naiad.backends.base import COMMON_OPTIONS, Backend, ModelFiles
 from naiad.config import (
-    DEFAULT_MAX_BATCH_SIZE,
     FoundTensor,
     FoundTensors,
     ModelConfig,
     complete_tensors,
     config_data_type,
 )
-from naiad.errors import ConfigError, Unsupported
+from naiad.errors import Unsupported
 
 if TYPE_CHECKING:
     from naiad.engine import BackendFactory, OnnxRuntime
@@ -80,7 +79,7 @@ class OnnxRuntimeBackend(Backend):
         super().__init__(options)
         self._lock = threading.Lock()
         self._runtime: OnnxRuntime | None = None
-        self._default_max_batch_size = _batch_size(self.options.get("default-max-batch-size"))
+        self._default_max_batch_size = self.default_max_batch_size
         for name in COMMON_OPTIONS:
             self.options.pop(name, None)
 
@@ -126,11 +125,3 @@ def _tensors(read: list[dict[str, Any]]) -> tuple[FoundTensor, ...]:
         )
         for tensor in read
     )
-
-
-def _batch_size(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_MAX_BATCH_SIZE
-    if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise ConfigError(f"backend-config 'default-max-batch-size' must be an integer >= 0, got '{text}'")
-    return int(text)

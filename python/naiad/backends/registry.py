@@ -21,6 +21,7 @@ _BUILT_IN = {
     "identity": ("naiad.backends.identity", "IdentityBackend"),
     "onnxruntime": ("naiad.backends.onnxruntime", "OnnxRuntimeBackend"),
     "python": ("naiad.backends.python.backend", "PythonBackend"),
+    "pytorch": ("naiad.backends.torch.backend", "TorchBackend"),
 }
 """Name -> module and class: imported when a model first asks for it."""
 

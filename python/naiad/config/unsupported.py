@@ -59,7 +59,12 @@ _ROWS = (
         lambda config, options: bool(config.model_operations.op_library_filename),
     ),
     _Row("cc_model_filenames", lambda config, options: bool(config.cc_model_filenames)),
-    _Row("runtime", lambda config, options: bool(config.runtime)),
+    _Row(
+        "runtime",
+        lambda config, options: (
+            bool(config.runtime) and (config.backend, config.runtime) != ("pytorch", "model.py")
+        ),
+    ),
     _Row("model_metrics", lambda config, options: bool(config.model_metrics.metric_control)),
     _Row(
         "parameters: TRITON_BATCH_STRATEGY_PATH",

@@ -9,16 +9,20 @@ import logging
 import os
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from naiad.backends.python.backend import complete_config, make_python_instance
+from naiad.backends.isolated import IsolatedBackend
 from naiad.backends.python.log_level import SharedLevel
 from naiad.backends.python.metric_family import serve_elsewhere
 from naiad.backends.python.worker_task import WorkerTask
+from naiad.backends.registry import BackendRegistry
 from naiad.config import ModelConfig, from_dict
 from naiad.engine import WorkerConnection, die_with_parent, python_factory
-from naiad.errors import NaiadError
+from naiad.errors import NaiadError, Unsupported
 from naiad.worker.services import ServerLogHandler, WorkerServices
+
+if TYPE_CHECKING:
+    from naiad.engine import BatchInstance, PythonInstance
 
 
 def main() -> int:
@@ -41,18 +45,29 @@ def _serve(task: WorkerTask) -> int:
     logging.getLogger("naiad").setLevel(logging.DEBUG)
     serve_elsewhere(services.ask, services.tell)
     config = ModelConfig(from_dict(task.config))
-    factory = python_factory(
-        lambda _name, _kind, _device: make_python_instance(config, task.files, task.place, services)
-    )
+
+    def make(_name: str, _kind: str, _device: int) -> PythonInstance | BatchInstance:
+        backend = _backend(task)
+        backend.connect(services, connection.engine)
+        return backend.make_instance(config, task.files, task.place)
+
+    factory = python_factory(make)
     connection.serve(factory, task.instance, task.device_kind, task.device_id)
     return 0
+
+
+def _backend(task: WorkerTask) -> IsolatedBackend:
+    backend = BackendRegistry({task.backend: task.options}).get(task.backend)
+    if not isinstance(backend, IsolatedBackend):
+        raise Unsupported(f"backend '{task.backend}' does not run in processes of its own")
+    return backend
 
 
 def _complete(task: WorkerTask) -> int:
     logging.basicConfig(level=task.log_level, format="%(message)s")
     answer: dict[str, Any]
     try:
-        completed = complete_config(ModelConfig(from_dict(task.config)), task.files)
+        completed = _backend(task).complete(ModelConfig(from_dict(task.config)), task.files)
         answer = {"result": completed.to_json()}
     except NaiadError as error:
         answer = {"kind": type(error).__name__, "code": error.code, "error": str(error)}

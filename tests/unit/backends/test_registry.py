@@ -50,12 +50,12 @@ def test_options_that_a_backend_does_not_have_are_refused() -> None:
 
 
 def test_gpu_backends() -> None:
-    assert BackendRegistry(backends={"mine": Mine}).on_gpu() == {"mine", "python"}
+    assert BackendRegistry(backends={"mine": Mine}).on_gpu() == {"mine", "python", "pytorch"}
 
 
 def test_unknown_ones_are_refused_with_what_there_is() -> None:
     with pytest.raises(
-        Unsupported, match="no backend 'tensorflow'; there are: identity, onnxruntime, python"
+        Unsupported, match="no backend 'tensorflow'; there are: identity, onnxruntime, python, pytorch"
     ):
         BackendRegistry().get("tensorflow")
 

@@ -5,119 +5,65 @@ from __future__ import annotations
 import gc
 import json
 import logging
-from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from naiad.backends.base import InstanceBackend, InstancePlace, ModelFiles
-from naiad.backends.python.environment import Environments
-from naiad.backends.python.failure import encodable
+from naiad.backends.base import InstancePlace, ModelFiles
+from naiad.backends.isolated import ISOLATION_OPTIONS, IsolatedBackend
+from naiad.backends.python.failure import load_failure
 from naiad.backends.python.instance import PythonModelInstance
 from naiad.backends.python.model_config import ModelConfig as CompletionConfig
 from naiad.backends.python.model_modules import ModelModules
-from naiad.backends.python.worker_process import Workers, complete_in_worker
 from naiad.config import ModelConfig, from_dict
-from naiad.engine import worker_factory
-from naiad.errors import BackendError, ConfigError, InvalidArgument, NaiadError
+from naiad.errors import ConfigError, InvalidArgument, NaiadError
 
 if TYPE_CHECKING:
     from naiad.backends.services import ModelServices
-    from naiad.engine import BackendFactory
 
 _log = logging.getLogger("naiad.backends.python")
-
-_LONGEST_S = 1e9
 
 _YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
-class PythonBackend(InstanceBackend):
-    """Runs ``TritonPythonModel`` classes. One object per instance, each in a process of its own.
+class PythonBackend(IsolatedBackend):
+    """Runs ``TritonPythonModel`` classes.
 
-    Parameters of a configuration: ``isolation`` ("process", the default, or "thread": on the thread of the
-    instance in the server's own process, which is quicker and lets a model take the server down; the option
-    ``isolation`` of the backend is for models that do not say). Of a process: ``execute_timeout_seconds``
-    ends one that is longer busy with a batch, ``load_timeout_seconds`` one that is longer loading; 0, the
-    default, is any time. ``READ_ONLY_INPUTS`` ("yes": inputs are read-only views of the request; the
-    default, "no": a model may write to them, for which they are copied where others see the memory too).
-    ``FORCE_CPU_ONLY_INPUT_TENSORS``: inputs are in CPU memory in any case. ``EXECUTION_ENV_PATH`` names the
-    environment that its processes run in, a directory or an archive; with the option
-    ``install-requirements`` one is made from the requirements.txt in the model's directory. The option
-    ``stub-timeout-seconds`` is how long a process may take to end. The options ``shm-*`` concern
-    memory that Triton's processes share; here it grows by itself.
+    Parameters of a configuration, besides those of ``IsolatedBackend``: ``READ_ONLY_INPUTS`` ("yes": inputs
+    are read-only views of the request; the default, "no": a model may write to them, for which they are
+    copied where others see the memory too). ``FORCE_CPU_ONLY_INPUT_TENSORS``: inputs are in CPU memory in any
+    case. The options ``shm-*`` concern memory that Triton's processes share; here it grows by itself.
     """
 
     name: ClassVar[str] = "python"
     default_filename: ClassVar[str] = "model.py"
-    option_names: ClassVar[frozenset[str] | None] = frozenset(
-        {
-            "shm-default-byte-size",
-            "shm-growth-byte-size",
-            "shm-region-prefix-name",
-            "stub-timeout-seconds",
-            "isolation",
-            "install-requirements",
-        }
-    )
-
-    @cached_property
-    def _environments(self) -> Environments:
-        word = self.options.get("install-requirements", "no")
-        if word not in _YES_NO:
-            raise ConfigError(f"--backend-config=python,install-requirements must be yes or no, got '{word}'")
-        return Environments(installs_requirements=_YES_NO[word])
+    option_names: ClassVar[frozenset[str] | None] = ISOLATION_OPTIONS | {
+        "shm-default-byte-size",
+        "shm-growth-byte-size",
+        "shm-region-prefix-name",
+    }
 
     def runs_on_gpu(self) -> bool:
         """A model learns its GPU from ``initialize``'s args and uses it through its own framework."""
         return True
 
-    def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
-        """Calls the model's ``auto_complete_config``, where it has one."""
-        if self._isolation(config, files) == "thread":
-            return complete_config(config, files)
-        if b"auto_complete_config" not in _model_file(config, files).read_bytes():
-            return config
-        return complete_in_worker(config, files, self._environments.find(config, files))
+    def completes(self, config: ModelConfig, files: ModelFiles) -> bool:
+        """Whether the model's file names ``auto_complete_config``."""
+        return b"auto_complete_config" in _model_file(config, files).read_bytes()
 
-    def factory(self, config: ModelConfig, files: ModelFiles) -> BackendFactory:
-        """Refuses what is not served; the model's file is read when an instance is made."""
+    def complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
+        """Calls the model's ``auto_complete_config``, where it has one."""
+        return complete_config(config, files)
+
+    def check(self, config: ModelConfig, files: ModelFiles) -> None:
         _read_only_inputs(config, files)
         _model_file(config, files)
-        if self._isolation(config, files) == "thread":
-            return super().factory(config, files)
-        python = self._environments.find(config, files)
-        if self.engine is None:
-            return super().factory(config, files)
-        workers = Workers(config, files, python, self.services)
-        return worker_factory(
-            self.engine,
-            workers.start,
-            workers.ask,
-            start_limit_s=_seconds(config, files, "load_timeout_seconds"),
-            execute_limit_s=_seconds(config, files, "execute_timeout_seconds"),
-            stop_limit_s=float(self.options.get("stub-timeout-seconds", "30")),
-        )
 
     def make_instance(
         self, config: ModelConfig, files: ModelFiles, place: InstancePlace
     ) -> PythonModelInstance:
         """Imports model.py and initializes one model object."""
         return make_python_instance(config, files, place, self.services)
-
-    def _isolation(self, config: ModelConfig, files: ModelFiles) -> str:
-        word = config.parameters.get("isolation", self.options.get("isolation", "process"))
-        if word not in ("process", "thread"):
-            raise ConfigError(
-                f"model '{files.name}': parameter isolation must be 'process' or 'thread', got '{word}'",
-                field="parameters",
-            )
-        if word == "thread" and "EXECUTION_ENV_PATH" in config.parameters:
-            raise ConfigError(
-                f"model '{files.name}': EXECUTION_ENV_PATH needs a process, and isolation is 'thread'",
-                field="parameters",
-            )
-        return word
 
 
 def complete_config(config: ModelConfig, files: ModelFiles) -> ModelConfig:
@@ -138,7 +84,7 @@ def complete_config(config: ModelConfig, files: ModelFiles) -> ModelConfig:
     except NaiadError:
         raise
     except (Exception, SystemExit) as error:
-        raise _load_failure(files, "auto_complete_config", error) from None
+        raise load_failure(_log, files, "auto_complete_config", error) from None
     finally:
         modules.close()
 
@@ -162,7 +108,7 @@ def make_python_instance(
         raise
     except (Exception, SystemExit) as error:
         modules.close()
-        raise _load_failure(files, "initialize", error) from None
+        raise load_failure(_log, files, "initialize", error) from None
     outputs = [output.name for output in config.outputs]
     outputs += [state.output_name for state in config.proto.sequence_batching.state]
     return _Instance(
@@ -215,20 +161,6 @@ def initialize_args(config: ModelConfig, files: ModelFiles, place: InstancePlace
     }
 
 
-def _seconds(config: ModelConfig, files: ModelFiles, parameter: str) -> float:
-    text = config.parameters.get(parameter, "0")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _LONGEST_S:
-        raise ConfigError(
-            f"model '{files.name}': parameter {parameter} must be a number of seconds, got '{text}'",
-            field="parameters",
-        )
-    return seconds
-
-
 def _modules(files: ModelFiles, services: ModelServices | None = None) -> ModelModules:
     return ModelModules([files.version_directory, files.directory], services)
 
@@ -242,14 +174,6 @@ def _model_class(module: ModuleType, files: ModelFiles) -> Any:
     if model_class is None:
         raise InvalidArgument(f"model '{files.name}': its Python file has no class TritonPythonModel")
     return model_class
-
-
-def _load_failure(files: ModelFiles, stage: str, error: BaseException) -> BackendError:
-    _log.error("model '%s' version %d failed to load (%s)", files.name, files.version, stage, exc_info=error)
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    if isinstance(error, SyntaxError) and error.lineno is not None:
-        text = f"{text} ({Path(error.filename or '').name}, line {error.lineno})"
-    return BackendError(encodable(f"{type(error).__name__}: {text}"))
 
 
 def _read_only_inputs(config: ModelConfig, files: ModelFiles) -> bool:

@@ -66,7 +66,7 @@ class Environments:
     """
 
     def __init__(self, *, installs_requirements: bool) -> None:
-        self._installs = installs_requirements
+        self.installs_requirements = installs_requirements
         self._lock = threading.Lock()
         self._made: weakref.WeakValueDictionary[object, _Made] = weakref.WeakValueDictionary()
 
@@ -77,7 +77,7 @@ class Environments:
         requirements = files.directory / "requirements.txt"
         if not requirements.is_file():
             return WorkerPython()
-        if not self._installs:
+        if not self.installs_requirements:
             _log.info(
                 "model '%s': its requirements.txt is not installed; "
                 "--backend-config=python,install-requirements=yes does that",

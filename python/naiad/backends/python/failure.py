@@ -1,8 +1,13 @@
-"""``pb_utils.TritonError`` and ``TritonModelException``."""
+"""``pb_utils.TritonError`` and ``TritonModelException``; what is said of a model that can not be loaded."""
 
 from __future__ import annotations
 
+import logging
 from enum import IntEnum
+from pathlib import Path
+
+from naiad.backends.base import ModelFiles
+from naiad.errors import BackendError
 
 
 class TritonErrorCode(IntEnum):
@@ -34,6 +39,16 @@ ERROR_CODES: dict[int, str] = {
 def encodable(text: str) -> str:
     """The text with what UTF-8 cannot spell (lone surrogates, from file names) replaced."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def load_failure(log: logging.Logger, files: ModelFiles, stage: str, error: BaseException) -> BackendError:
+    """Logs what a model's code or its framework has raised; the text, without a path, is for clients."""
+    log.error("model '%s' version %d failed to load (%s)", files.name, files.version, stage, exc_info=error)
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    if isinstance(error, SyntaxError) and error.lineno is not None:
+        text = f"{text} ({Path(error.filename or '').name}, line {error.lineno})"
+    text = text.replace(f"{files.version_directory}/", "").replace(f"{files.directory}/", "")
+    return BackendError(encodable(f"{type(error).__name__}: {text}"))
 
 
 class TritonError:

@@ -53,11 +53,20 @@ class Workers:
     """The workers of one version of a model. Any thread."""
 
     def __init__(
-        self, config: ModelConfig, files: ModelFiles, python: WorkerPython, services: ModelServices | None
+        self,
+        config: ModelConfig,
+        files: ModelFiles,
+        python: WorkerPython,
+        services: ModelServices | None,
+        backend: str = "python",
+        options: Mapping[str, str] | None = None,
     ) -> None:
+        """``backend``: the name of that which makes the instances, and its ``options``."""
         self._config = config
         self._files = files
         self._python = python
+        self._backend = backend
+        self._options = dict(options or {})
         self._services = services
         self._metrics = RemoteMetrics()
         self._control: ThreadPoolExecutor | None = None
@@ -67,6 +76,8 @@ class Workers:
         task = _task(
             self._config,
             self._files,
+            backend=self._backend,
+            options=self._options,
             channel=dict(fds),
             instance=instance,
             device_kind=kind,
@@ -112,11 +123,17 @@ class Workers:
         return self._services.load(question["name"], question["config"], files)
 
 
-def complete_in_worker(config: ModelConfig, files: ModelFiles, python: WorkerPython) -> ModelConfig:
-    """Calls the model's ``auto_complete_config`` in a process that ends with it. Raises what it raised."""
+def complete_in_worker(
+    config: ModelConfig,
+    files: ModelFiles,
+    python: WorkerPython,
+    backend: str = "python",
+    options: Mapping[str, str] | None = None,
+) -> ModelConfig:
+    """Calls the backend's ``complete`` in a process that ends with it. Raises what it raised."""
     read, write = os.pipe()
     try:
-        task = _task(config, files, result=write)
+        task = _task(config, files, backend=backend, options=dict(options or {}), result=write)
         process = _start(task, python, f"{files.name} auto-complete", [write])
     finally:
         os.close(write)
@@ -124,7 +141,7 @@ def complete_in_worker(config: ModelConfig, files: ModelFiles, python: WorkerPyt
         answer = result.read()
     status = process.wait()
     if not answer:
-        raise BackendError(f"model '{files.name}': auto_complete_config {how_it_ended(status)}")
+        raise BackendError(f"model '{files.name}': auto-completion {how_it_ended(status)}")
     decoded = json.loads(answer)
     if "error" in decoded:
         kind = _COMPLETION_ERRORS.get(decoded["kind"])

@@ -22,6 +22,8 @@ class WorkerTask:
     version: int
     directory: str
     root: str
+    backend: str = "python"
+    """The one that makes the instance, or completes the configuration."""
     options: dict[str, str] = field(default_factory=dict)
     """Of the backend."""
     log_level: int = 20

@@ -1,0 +1,1 @@
+"""The ``pytorch`` backend. Only ``backend``, ``options``, ``archive`` and ``naming`` do without torch."""

@@ -1,0 +1,182 @@
+"""One instance of a torch model: called once per batch, with the rows of all requests."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from naiad.backends.model_tensors import ModelTensor
+from naiad.backends.python.failure import encodable
+from naiad.backends.torch.loaded import LoadedModel
+from naiad.backends.torch.naming import OutputPlan, is_strings
+from naiad.backends.torch.options import TorchOptions
+from naiad.backends.torch.tensors import DATATYPES, array_of_strings, scalar_of, strings_of, view_of
+from naiad.errors import BackendError, NaiadError
+
+if TYPE_CHECKING:
+    from naiad.engine import BatchView
+
+_log = logging.getLogger("naiad.backends.pytorch")
+
+
+class TorchInstance:
+    """A ``BatchInstance`` of _core.pyi. The thread of the instance, with the GIL; torch lets go of it."""
+
+    def __init__(
+        self,
+        name: str,
+        model: LoadedModel,
+        outputs: Sequence[ModelTensor],
+        options: TorchOptions,
+        *,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``name``: of the model. ``ended`` is called at the end of ``finalize``."""
+        self._name = name
+        self._model: LoadedModel | None = model
+        self._outputs = {output.name: output for output in outputs}
+        self._plan = OutputPlan(name, [output.name for output in outputs])
+        self._options = options
+        self._ended = ended
+        may_write = model.writes_inputs if options.read_only_inputs is None else not options.read_only_inputs
+        self._copies_shared = may_write
+        self._modes = contextlib.ExitStack()
+        self._stream: Any = None
+        self._enter_modes(model.device)
+
+    def execute_batch(self, batch: BatchView) -> None:
+        """Raises InvalidArgument for inputs that can not be the model's, BackendError for what it does."""
+        assert self._model is not None
+        model = self._model
+        values = {
+            name: self._value(name, datatype, array, model.kinds.get(name, "any"))
+            for name, datatype, array in batch.inputs()
+        }
+        try:
+            result = model.call(values)
+        except Exception as error:
+            raise self._failure(error) from None
+        for name, value in self._plan.pick(result, batch.wanted_outputs):
+            self._give(batch, self._outputs[name], value)
+        if self._stream is not None:
+            self._stream.synchronize()
+            if self._options.clean_cache:
+                torch.cuda.empty_cache()
+
+    def finalize(self) -> None:
+        """Frees the weights, where no other instance shares them."""
+        self._model = None
+        self._modes.close()
+        self._ended()
+
+    def _enter_modes(self, device: torch.device) -> None:
+        """They are those of this thread, or of the process, which runs nothing but this instance's model."""
+        options = self._options
+        self._modes.enter_context(torch.inference_mode() if options.inference_mode else torch.no_grad())
+        if not options.optimized_execution:
+            self._modes.enter_context(torch.jit.optimized_execution(False))
+        if not options.cudnn:
+            self._modes.enter_context(torch.backends.cudnn.flags(enabled=False))
+        if device.type == "cuda":
+            self._stream = torch.cuda.Stream(device)
+            self._modes.enter_context(torch.cuda.stream(self._stream))
+
+    def _value(self, name: str, datatype: str, array: Any, kind: str) -> Any:
+        if datatype == "BYTES":
+            return strings_of(name, array)
+        if kind in ("int", "float", "bool"):
+            return scalar_of(name, array, kind)
+        if self._stream is not None:
+            assert self._model is not None
+            return view_of(array, datatype).to(self._model.device, non_blocking=True)
+        if self._copies_shared and not array.flags.writeable:
+            array = array.copy()
+        return view_of(array, datatype)
+
+    def _give(self, batch: BatchView, output: ModelTensor, value: Any) -> None:
+        if output.datatype == "BYTES":
+            if not is_strings(value):
+                raise self._mismatch(output, f"a {type(value).__name__}", "a list of strings")
+            shape = self._text_shape(output, batch)
+            batch.output(output.name, "BYTES", array_of_strings(value, shape, output.name))
+            return
+        if not isinstance(value, torch.Tensor):
+            if not isinstance(value, (bool, int, float)):
+                raise self._mismatch(output, f"a {type(value).__name__}", "a tensor")
+            value = torch.tensor(value)
+        datatype = DATATYPES.get(value.dtype, str(value.dtype))
+        if datatype != output.datatype:
+            raise self._mismatch(output, f"data type {datatype}", output.datatype)
+        shape = tuple(value.shape)
+        if not _fits(shape, output.shape):
+            if shape or output.shape != (1,):
+                raise self._mismatch(output, f"shape {list(shape)}", str(list(output.shape)))
+            shape = (1,)  # a scalar, which a configuration has no word for
+        place = batch.place(output.name, datatype, shape)
+        if place.size:
+            view_of(place, datatype).copy_(value.reshape(shape), non_blocking=self._stream is not None)
+
+    def _text_shape(self, output: ModelTensor, batch: BatchView) -> tuple[int, ...]:
+        if output.shape[:1] == (-1,) and len(output.shape) > 1:
+            return (batch.num_rows, *output.shape[1:])
+        return output.shape
+
+    def _mismatch(self, output: ModelTensor, got: str, expected: str) -> BackendError:
+        return BackendError(
+            f"output '{output.name}' of model '{self._name}' is {got}, but the configuration says {expected}"
+        )
+
+    def _failure(self, error: Exception) -> NaiadError:
+        if isinstance(error, NaiadError):
+            return error
+        _log.error("model '%s' failed", self._name, exc_info=error)
+        return BackendError(
+            f"Failed to process the request(s) for model '{self._name}', message: "
+            + encodable(_said_by(error))
+        )
+
+
+def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
+    return len(shape) == len(expected) and all(
+        dim in (-1, size) for size, dim in zip(shape, expected, strict=True)
+    )
+
+
+def _said_by(error: Exception) -> str:
+    """Type and text. TorchScript's text is a traceback, with paths of files, which ends in both."""
+    text = str(error).strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and "Traceback of TorchScript" in text:
+        return lines[-1]
+    return f"{type(error).__name__}: {text}"
+
+
+def set_threads(options: TorchOptions, model: str, *, own_process: bool) -> None:
+    """``intra_op_threads`` of this thread, ``inter_op_threads`` of the process.
+
+    Raises BackendError when another model of this process has chosen another number before.
+    """
+    torch.set_num_threads(options.intra_op_threads)
+    wanted = options.inter_op_threads
+    if wanted is None or wanted == torch.get_num_interop_threads():
+        return
+    try:
+        torch.set_num_interop_threads(wanted)
+    except RuntimeError:
+        where = "" if own_process else "; a process of its own (isolation 'process') has its own"
+        raise BackendError(
+            f"model '{model}': parameter INTER_OP_THREAD_COUNT can be set once in a process, and is "
+            f"{torch.get_num_interop_threads()} already{where}"
+        ) from None
+
+
+def set_executor(options: TorchOptions) -> None:
+    """How TorchScript runs graphs, in the whole process."""
+    if not options.jit_executor:
+        torch._C._jit_set_profiling_executor(False)
+    if not options.jit_profiling:
+        torch._C._jit_set_profiling_mode(False)
