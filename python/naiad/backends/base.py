@@ -160,8 +160,8 @@ class InstanceBackend(Backend):
         which it answers with ``output`` (once per output tensor) or ``fail``; what has no answer when it
         returns fails, and so does the whole batch when it raises. An object that has ``execute_batch(batch)``
         gets one ``BatchView`` in its place: the rows of all requests in one array per input; each output it
-        gives, once, is cut into the rows of the requests. ``finalize()`` ends it. All of these calls come from
-        the thread of that instance, one at a time, and hold the GIL.
+        gives, once, is cut into the rows of the requests. ``finalize()`` ends it. All of these calls come
+        from the thread of that instance, one at a time, and hold the GIL.
         """
 
     def factory(self, config: ModelConfig, files: ModelFiles) -> BackendFactory:

@@ -39,6 +39,7 @@ class IsolatedBackend(InstanceBackend):
     """
 
     option_names: ClassVar[frozenset[str] | None] = ISOLATION_OPTIONS
+    default_isolation: ClassVar[str] = "process"
 
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """What ``complete`` says: called where the model's code runs."""
@@ -92,7 +93,7 @@ class IsolatedBackend(InstanceBackend):
 
     def isolation(self, config: ModelConfig, files: ModelFiles) -> str:
         """ "process" or "thread". Raises ConfigError for another word."""
-        word = config.parameters.get("isolation", self.options.get("isolation", "process"))
+        word = config.parameters.get("isolation", self.options.get("isolation", self.default_isolation))
         if word not in ("process", "thread"):
             raise ConfigError(
                 f"model '{files.name}': parameter isolation must be 'process' or 'thread', got '{word}'",

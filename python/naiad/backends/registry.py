@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BUILT_IN = {
     "identity": ("naiad.backends.identity", "IdentityBackend"),
     "onnxruntime": ("naiad.backends.onnxruntime", "OnnxRuntimeBackend"),
+    "openvino": ("naiad.backends.openvino.backend", "OpenVinoBackend"),
     "python": ("naiad.backends.python.backend", "PythonBackend"),
     "pytorch": ("naiad.backends.torch.backend", "TorchBackend"),
 }

@@ -55,7 +55,8 @@ def test_gpu_backends() -> None:
 
 def test_unknown_ones_are_refused_with_what_there_is() -> None:
     with pytest.raises(
-        Unsupported, match="no backend 'tensorflow'; there are: identity, onnxruntime, python, pytorch"
+        Unsupported,
+        match="no backend 'tensorflow'; there are: identity, onnxruntime, openvino, py",
     ):
         BackendRegistry().get("tensorflow")
 

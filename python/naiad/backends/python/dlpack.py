@@ -62,6 +62,15 @@ class _Capsule:
         return CPU_DEVICE
 
 
+def writable_view(array: NDArray[Any]) -> NDArray[Any]:
+    """The same memory, without a copy, as an array that may be written to: for who takes no other, and does
+    not write.
+    """
+    if array.flags.writeable:
+        return array
+    return np.asarray(_Writable(array)) if array.size else array.copy()
+
+
 def to_capsule(array: NDArray[Any], datatype: str) -> Any:
     """A DLPack capsule over the array's memory, without a copy. ``datatype`` is the wire name.
 
@@ -70,9 +79,7 @@ def to_capsule(array: NDArray[Any], datatype: str) -> Any:
     """
     if datatype == "BYTES":
         raise TritonModelException("DLPack does not have support for string tensors.")
-    if not array.flags.writeable:
-        array = np.asarray(_Writable(array)) if array.size else array.copy()
-    capsule = array.__dlpack__()
+    capsule = writable_view(array).__dlpack__()
     if datatype == "BF16":
         _head(capsule).type_code = _BFLOAT
     return capsule

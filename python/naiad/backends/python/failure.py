@@ -41,14 +41,20 @@ def encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def load_failure(log: logging.Logger, files: ModelFiles, stage: str, error: BaseException) -> BackendError:
-    """Logs what a model's code or its framework has raised; the text, without a path, is for clients."""
+def load_failure(
+    log: logging.Logger, files: ModelFiles, stage: str, error: BaseException, said: str = ""
+) -> BackendError:
+    """Logs what a model's code or its framework has raised; the text, without a path, is for clients.
+    ``said`` takes the place of the error's own.
+    """
     log.error("model '%s' version %d failed to load (%s)", files.name, files.version, stage, exc_info=error)
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     if isinstance(error, SyntaxError) and error.lineno is not None:
         text = f"{text} ({Path(error.filename or '').name}, line {error.lineno})"
-    text = text.replace(f"{files.version_directory}/", "").replace(f"{files.directory}/", "")
-    return BackendError(encodable(f"{type(error).__name__}: {text}"))
+    said = said or f"{type(error).__name__}: {text}"
+    for directory in (files.version_directory, files.directory):
+        said = said.replace(f"{directory}/", "")
+    return BackendError(encodable(said))
 
 
 class TritonError:

@@ -1,0 +1,1 @@
+"""The ``openvino`` backend. Only ``instance`` and ``model`` need the package."""
