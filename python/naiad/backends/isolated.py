@@ -21,6 +21,7 @@ ISOLATION_OPTIONS = frozenset({"install-requirements", "isolation", "stub-timeou
 """The ``--backend-config`` options that all of these backends have."""
 
 ENVIRONMENT = "EXECUTION_ENV_PATH"
+FORK = "fork_after_load"
 
 _YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _LONGEST_S = 1e9
@@ -35,7 +36,9 @@ class IsolatedBackend(InstanceBackend):
     ends one that is longer busy with a batch, ``load_timeout_seconds`` one that is longer loading; 0, the
     default, is any time. ``EXECUTION_ENV_PATH`` names the environment that its processes run in, a directory
     or an archive; with the option ``install-requirements`` one is made from the requirements.txt in the
-    model's directory. The option ``stub-timeout-seconds`` is how long a process may take to end.
+    model's directory. ``fork_after_load`` ("yes"): the model's code is loaded once, by a process that forks
+    the workers, which share what it has loaded. The option ``stub-timeout-seconds`` is how long a process may
+    take to end.
     """
 
     option_names: ClassVar[frozenset[str] | None] = ISOLATION_OPTIONS
@@ -67,6 +70,11 @@ class IsolatedBackend(InstanceBackend):
         Raises errors of ``naiad.errors``.
         """
 
+    def preload(self, config: ModelConfig, files: ModelFiles) -> None:
+        """Loads what the instances that are forked later share. In a process of its own."""
+        del config
+        raise Unsupported(f"model '{files.name}': the {self.name} backend has no {FORK}")
+
     @abstractmethod
     def make_instance(
         self, config: ModelConfig, files: ModelFiles, place: InstancePlace
@@ -81,12 +89,22 @@ class IsolatedBackend(InstanceBackend):
         python = self._environments.find(config, files)
         if self.engine is None:
             return super().factory(config, files)
-        workers = Workers(config, files, python, self.services, self.name, self.options)
+        load_timeout_s = _seconds(config, files, "load_timeout_seconds")
+        workers = Workers(
+            config,
+            files,
+            python,
+            self.services,
+            self.name,
+            self.options,
+            forks=_forks(config, files),
+            load_timeout_s=load_timeout_s,
+        )
         return worker_factory(
             self.engine,
             workers.start,
             workers.ask,
-            start_limit_s=_seconds(config, files, "load_timeout_seconds"),
+            start_limit_s=load_timeout_s,
             execute_limit_s=_seconds(config, files, "execute_timeout_seconds"),
             stop_limit_s=float(self.options.get("stub-timeout-seconds", "30")),
         )
@@ -99,11 +117,12 @@ class IsolatedBackend(InstanceBackend):
                 f"model '{files.name}': parameter isolation must be 'process' or 'thread', got '{word}'",
                 field="parameters",
             )
-        if word == "thread" and ENVIRONMENT in config.parameters:
-            raise ConfigError(
-                f"model '{files.name}': {ENVIRONMENT} needs a process, and isolation is 'thread'",
-                field="parameters",
-            )
+        for parameter in (ENVIRONMENT, FORK):
+            if word == "thread" and parameter in config.parameters:
+                raise ConfigError(
+                    f"model '{files.name}': {parameter} needs a process, and isolation is 'thread'",
+                    field="parameters",
+                )
         return word
 
     def require_package(self, package: str, config: ModelConfig) -> None:
@@ -123,6 +142,15 @@ class IsolatedBackend(InstanceBackend):
                 f"--backend-config={self.name},install-requirements must be yes or no, got '{word}'"
             )
         return Environments(installs_requirements=_YES_NO[word])
+
+
+def _forks(config: ModelConfig, files: ModelFiles) -> bool:
+    word = config.parameters.get(FORK, "no")
+    if word not in _YES_NO:
+        raise ConfigError(
+            f"model '{files.name}': parameter {FORK} must be 'yes' or 'no', got '{word}'", field="parameters"
+        )
+    return _YES_NO[word]
 
 
 def _seconds(config: ModelConfig, files: ModelFiles, parameter: str) -> float:

@@ -20,6 +20,7 @@ from naiad.config import ModelConfig, from_dict
 from naiad.engine import WorkerConnection, die_with_parent, python_factory
 from naiad.errors import NaiadError, Unsupported
 from naiad.worker.services import ServerLogHandler, WorkerServices
+from naiad.worker.template import run_template
 
 if TYPE_CHECKING:
     from naiad.engine import BatchInstance, PythonInstance
@@ -32,22 +33,24 @@ def main() -> int:
     # not SIG_IGN, which programs that the model starts would inherit.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    return _serve(task) if task.channel is not None else _complete(task)
+    if task.template >= 0:
+        logging.basicConfig(level=task.log_level, format="%(message)s")
+        return run_template(task, _backend(task), _serve)
+    return _serve(task, _backend(task)) if task.channel is not None else _complete(task)
 
 
-def _serve(task: WorkerTask) -> int:
+def _serve(task: WorkerTask, backend: IsolatedBackend) -> int:
     connection = WorkerConnection(**task.channel or {})
     services = WorkerServices(connection)
     handler = ServerLogHandler(services)
     handler.addFilter(SharedLevel(task.log_level_fd).allows)
-    logging.basicConfig(level=task.log_level, handlers=[handler])
+    logging.basicConfig(level=task.log_level, handlers=[handler], force=True)
     # The server's level may fall later; that of other packages' loggers stays, which may make much of theirs.
     logging.getLogger("naiad").setLevel(logging.DEBUG)
     serve_elsewhere(services.ask, services.tell)
     config = ModelConfig(from_dict(task.config))
 
     def make(_name: str, _kind: str, _device: int) -> PythonInstance | BatchInstance:
-        backend = _backend(task)
         backend.connect(services, connection.engine)
         return backend.make_instance(config, task.files, task.place)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,6 +44,8 @@ class PythonBackend(IsolatedBackend):
         "shm-region-prefix-name",
     }
 
+    _loaded: Loaded | None = None
+
     def runs_on_gpu(self) -> bool:
         """A model learns its GPU from ``initialize``'s args and uses it through its own framework."""
         return True
@@ -59,11 +62,38 @@ class PythonBackend(IsolatedBackend):
         _read_only_inputs(config, files)
         _model_file(config, files)
 
+    def preload(self, config: ModelConfig, files: ModelFiles) -> None:
+        """Imports model.py and calls the static ``preload`` of its class, where it has one."""
+        self._loaded = preload(config, files)
+
     def make_instance(
         self, config: ModelConfig, files: ModelFiles, place: InstancePlace
     ) -> PythonModelInstance:
-        """Imports model.py and initializes one model object."""
-        return make_python_instance(config, files, place, self.services)
+        """Imports model.py, unless that has been done, and initializes one model object."""
+        return make_python_instance(config, files, place, self.services, self._loaded)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The modules of a model that is imported already, and its class."""
+
+    modules: ModelModules
+    model_class: Any
+
+
+def preload(config: ModelConfig, files: ModelFiles) -> Loaded:
+    """Imports model.py and calls the static ``preload`` of its class, where it has one, in this process."""
+    modules = _modules(files)
+    try:
+        model_class = _model_class(modules.load(_model_file(config, files)), files)
+        own = getattr(model_class, "preload", None)
+        if own is not None:
+            own(model_args(config, files))
+    except NaiadError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise load_failure(_log, files, "preload", error) from None
+    return Loaded(modules, model_class)
 
 
 def complete_config(config: ModelConfig, files: ModelFiles) -> ModelConfig:
@@ -90,12 +120,20 @@ def complete_config(config: ModelConfig, files: ModelFiles) -> ModelConfig:
 
 
 def make_python_instance(
-    config: ModelConfig, files: ModelFiles, place: InstancePlace, services: ModelServices | None
+    config: ModelConfig,
+    files: ModelFiles,
+    place: InstancePlace,
+    services: ModelServices | None,
+    loaded: Loaded | None = None,
 ) -> PythonModelInstance:
-    """Imports model.py and initializes one model object, in this process."""
-    modules = _modules(files, services)
+    """Imports model.py, unless it is ``loaded``, and initializes one model object, in this process."""
+    modules = loaded.modules if loaded is not None else _modules(files)
+    modules.connect(services)
     try:
-        model_class = _model_class(modules.load(_model_file(config, files)), files)
+        if loaded is not None:
+            model_class = loaded.model_class
+        else:
+            model_class = _model_class(modules.load(_model_file(config, files)), files)
         model = model_class()
         execute = getattr(model, "execute", None)
         if not callable(execute):
@@ -150,19 +188,25 @@ class _Instance(PythonModelInstance):
 
 def initialize_args(config: ModelConfig, files: ModelFiles, place: InstancePlace) -> dict[str, str]:
     """What ``initialize`` gets: strings alone, under the keys that Triton has."""
-    return {
-        "model_config": json.dumps(config.to_json(), separators=(",", ":")),
+    return model_args(config, files) | {
         "model_instance_kind": place.device_kind,
         "model_instance_name": place.name,
         "model_instance_device_id": str(place.device_id),
+    }
+
+
+def model_args(config: ModelConfig, files: ModelFiles) -> dict[str, str]:
+    """What all instances get."""
+    return {
+        "model_config": json.dumps(config.to_json(), separators=(",", ":")),
         "model_repository": str(files.directory),
         "model_version": str(files.version),
         "model_name": files.name,
     }
 
 
-def _modules(files: ModelFiles, services: ModelServices | None = None) -> ModelModules:
-    return ModelModules([files.version_directory, files.directory], services)
+def _modules(files: ModelFiles) -> ModelModules:
+    return ModelModules([files.version_directory, files.directory])
 
 
 def _model_file(config: ModelConfig, files: ModelFiles) -> Path:

@@ -51,6 +51,10 @@ class ModelModules:
         _finder.add(self.package, self._builtins)
         sys.modules[self.package] = root
 
+    def connect(self, services: ModelServices | None) -> None:
+        """Gives ``services`` to modules that were made without."""
+        sys.modules[self.package].__naiad_services__ = services  # type: ignore[attr-defined]
+
     def load(self, file: Path) -> ModuleType:
         """Runs the model's file as a module, from its source. Raises what the file raises."""
         name = f"{self.package}.{file.stem}"

@@ -8,14 +8,17 @@ import logging
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from naiad.backends.base import ModelFiles
 from naiad.backends.python.environment import WorkerPython
 from naiad.backends.python.log_level import level_of_workers
 from naiad.backends.python.metric_family import RemoteMetrics
+from naiad.backends.python.template_process import Template
 from naiad.backends.python.worker_task import WorkerTask
 from naiad.backends.services import ModelServices
 from naiad.config import ModelConfig, from_dict
@@ -30,17 +33,20 @@ _COMPLETION_ERRORS = {kind.__name__: kind for kind in (BackendError, ConfigError
 class WorkerChild:
     """A worker process, for the core. ``WorkerProcess`` of _core.pyi."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self.pid = process.pid
+    def __init__(self, pid: int, wait: Callable[[], int | None]) -> None:
+        """``wait`` blocks until it has ended, and tells its ``returncode``."""
+        self.pid = pid
+        self._wait = wait
 
     def wait(self) -> str:
         """Blocks until it has ended; says how."""
-        return how_it_ended(self._process.wait())
+        return how_it_ended(self._wait())
 
 
-def how_it_ended(status: int) -> str:
+def how_it_ended(status: int | None) -> str:
     """In words: "was killed by SIGKILL", "exited with status 3"."""
+    if status is None:
+        return "ended with the process that it was forked from"
     if status >= 0:
         return f"exited with status {status}"
     try:
@@ -60,8 +66,13 @@ class Workers:
         services: ModelServices | None,
         backend: str = "python",
         options: Mapping[str, str] | None = None,
+        *,
+        forks: bool = False,
+        load_timeout_s: float = 0,
     ) -> None:
-        """``backend``: the name of that which makes the instances, and its ``options``."""
+        """``backend``: the name of that which makes the instances, and its ``options``. ``forks``: they are
+        forked from a process that has loaded the model's code, ``load_timeout_s`` at most (0: any time).
+        """
         self._config = config
         self._files = files
         self._python = python
@@ -70,6 +81,11 @@ class Workers:
         self._services = services
         self._metrics = RemoteMetrics()
         self._control: ThreadPoolExecutor | None = None
+        # A process ends with the thread that has started it: this one stays.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="naiad-template") if forks else None
+        self._load_timeout_s = load_timeout_s
+        self._template: Template | None = None
+        self._template_lock = threading.Lock()
 
     def start(self, fds: Mapping[str, int], instance: str, kind: str, device: int) -> WorkerChild:
         """Starts one that inherits these descriptors. Raises Unavailable."""
@@ -84,9 +100,32 @@ class Workers:
             device_id=device,
             log_level_fd=level_of_workers().fd,
         )
-        inherited = [fds[name] for name in ("channel", "server_arena", "worker_arena", "event")]
-        inherited.append(task.log_level_fd)
-        return WorkerChild(_start(task, self._python, instance, inherited))
+        if self._starter is None:
+            process = _start(task, self._python, instance, task.descriptors)
+            return WorkerChild(process.pid, process.wait)
+        # The template has the configuration already; what is left fits into a packet.
+        task = replace(task, config={})
+        with self._template_lock:
+            template = self._template
+            if template is not None:
+                try:
+                    pid = template.fork(task, task.descriptors)
+                    return WorkerChild(pid, lambda: template.reap(pid))
+                except Unavailable:
+                    self._template = None  # it has ended: another one
+            made = self._template = self._load(self._starter)
+            pid = made.fork(task, task.descriptors)
+        return WorkerChild(pid, lambda: made.reap(pid))
+
+    def _load(self, starter: ThreadPoolExecutor) -> Template:
+        def start(fd: int) -> subprocess.Popen[bytes]:
+            task = _task(self._config, self._files, backend=self._backend, options=self._options, template=fd)
+            return _start(task, self._python, f"{self._files.name} template", [fd])
+
+        def load() -> Template:
+            return Template(start, self._files.name, self._load_timeout_s)
+
+        return starter.submit(load).result()
 
     def ask(self, text: str, told: Callable[[str], object]) -> None:
         """Answers what a worker asks. Never blocks: what takes time is done by a thread of its own."""

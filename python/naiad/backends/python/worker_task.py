@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from naiad.backends.base import InstancePlace, ModelFiles
 
+_CHANNEL_FDS = ("channel", "server_arena", "worker_arena", "event")
+
 
 @dataclass(frozen=True)
 class WorkerTask:
-    """A model to serve, or, without ``channel``, a configuration to complete."""
+    """A model to serve; without ``channel`` a configuration to complete, or, with ``template``, code to load
+    for workers that are forked.
+    """
 
     parent: int
     """The process that the worker does not outlive."""
@@ -31,6 +36,8 @@ class WorkerTask:
     """Where the level is found that holds at the time: ``SharedLevel``."""
     result: int = -1
     """A descriptor for the completed configuration."""
+    template: int = -1
+    """A socket over which the server asks for workers: ``run_template``."""
     channel: dict[str, int] | None = None
     """Descriptors and sizes: the arguments of ``WorkerConnection``."""
     instance: str = ""
@@ -40,6 +47,19 @@ class WorkerTask:
     @property
     def files(self) -> ModelFiles:
         return ModelFiles(self.name, self.version, Path(self.directory), Path(self.root))
+
+    @property
+    def descriptors(self) -> list[int]:
+        """Those that a worker inherits."""
+        assert self.channel is not None
+        return [*(self.channel[name] for name in _CHANNEL_FDS), self.log_level_fd]
+
+    def with_descriptors(self, fds: Sequence[int]) -> WorkerTask:
+        """The same task where those have other numbers."""
+        assert self.channel is not None
+        *of_channel, log_level_fd = fds
+        channel = self.channel | dict(zip(_CHANNEL_FDS, of_channel, strict=True))
+        return replace(self, channel=channel, log_level_fd=log_level_fd)
 
     @property
     def place(self) -> InstancePlace:
