@@ -28,7 +28,7 @@ std::unique_ptr<LocalRequest> make(const std::shared_ptr<Core>& core, const std:
                                    const std::vector<std::string>& outputs, std::string request_id,
                                    const py::object& parameters, const CorrelationId& correlation_id,
                                    bool sequence_start, bool sequence_end, std::uint64_t timeout_us,
-                                   bool many, std::uint64_t caller) {
+                                   bool many, std::uint64_t caller, std::uint64_t trace_number) {
   auto request = std::make_unique<Request>();
   request->model_name = request->text.emplace_back(model);
   request->model_version = request->text.emplace_back(version);
@@ -48,6 +48,7 @@ std::unique_ptr<LocalRequest> make(const std::shared_ptr<Core>& core, const std:
   request->sequence_start = sequence_start;
   request->sequence_end = sequence_end;
   request->timeout_us = timeout_us;
+  request->trace_number = trace_number;
   if (!many) refuse_many(*request);
   if (const Status status = core->engine.begin_call(caller, *request); !status.ok()) throw Error(status);
   return std::make_unique<LocalRequest>(core, std::move(request));
@@ -124,7 +125,7 @@ void register_local_request(py::module_& module) {
            py::kw_only(), py::arg("outputs") = std::vector<std::string>{}, py::arg("request_id") = "",
            py::arg("parameters") = py::none(), py::arg("correlation_id") = std::uint64_t{0},
            py::arg("sequence_start") = false, py::arg("sequence_end") = false, py::arg("timeout_us") = 0,
-           py::arg("many") = false, py::arg("caller") = 0);
+           py::arg("many") = false, py::arg("caller") = 0, py::arg("trace_number") = 0);
   module.def("run_local", &run, py::arg("engine"), py::arg("request"), py::arg("cancelled") = py::none());
 }
 

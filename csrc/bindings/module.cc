@@ -42,6 +42,7 @@ PYBIND11_MODULE(_core, module) {
   register_worker(module);
   register_control_call(module);
   register_data_plane(module);
+  register_tracing(module);
   register_onnxruntime(module);
   module.def("build_facts", &build_facts);
   module.def("gpu_count", &gpu_count);

@@ -211,6 +211,15 @@ std::unique_ptr<SenderObject> RequestView::keep() {
 void register_request_view(py::module_& module) {
   py::class_<RequestView>(module, "RequestView")
       .def_property_readonly("id", [](const RequestView& view) { return view.request().id; })
+      .def_property_readonly("trace_number",
+                             [](const RequestView& view) { return view.request().trace_number; })
+      .def_property_readonly("trace_parent",
+                             [](const RequestView& view) { return view.request().trace_parent; })
+      .def_property_readonly(
+          "trace_state",
+          [](const RequestView& view) {
+            return py::bytes(view.request().trace_state).attr("decode")("utf-8", "replace");
+          })
       .def_property_readonly("model_name", [](const RequestView& view) { return view.request().spec->name; })
       .def_property_readonly("model_version",
                              [](const RequestView& view) { return view.request().spec->version; })

@@ -128,6 +128,7 @@ Status Engine::submit(std::unique_ptr<Request>& request) {
 
 Status Engine::begin_call(std::uint64_t caller, Request& request) {
   request.caller_waits = caller != 0;
+  if (request.trace_number != 0) request.trace = tracer_.spawn_of(request.trace_number);
   std::vector<CallGraph::Target> targets;
   add_targets(request.model_name, request.model_version, targets);
   return calls_.begin(caller, std::move(targets), request.call);

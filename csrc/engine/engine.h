@@ -13,6 +13,7 @@
 #include "engine/model.h"
 #include "engine/response_cache.h"
 #include "engine/sweeper.h"
+#include "engine/tracer.h"
 #include "execute/call_graph.h"
 #include "memory/tensor_pool.h"
 
@@ -54,6 +55,9 @@ class Engine {
   // Stops everything, draining. Blocks; idempotent.
   void close();
 
+  // Which requests are traced: whoever brings one asks it.
+  Tracer& tracer() { return tracer_; }
+
   // Null where answers are not kept.
   const ResponseCache* cache() const { return cache_.get(); }
 
@@ -91,6 +95,7 @@ class Engine {
   CallGraph calls_;
   Elsewhere elsewhere_;
   const SteadyClock clock_;
+  Tracer tracer_{clock_};  // outlives the models, whose requests may be traced
   mutable std::shared_mutex mutex_;
   std::map<std::string, Versions, std::less<>> published_;
   std::vector<std::shared_ptr<Model>> running_;

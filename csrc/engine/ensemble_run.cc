@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "request/response_window.h"
+#include "request/trace.h"
 
 namespace naiad {
 namespace {
@@ -235,6 +236,7 @@ std::unique_ptr<Request> EnsembleRun::make_request(Ready ready) {
   request->priority = request_->priority;
   request->timeout_us = request_->timeout_us;
   request->deadline_ns = request_->deadline_ns;
+  if (request_->trace) request->trace = request_->trace->spawn();
   for (const EnsemblePlan::Link& input : step.inputs) {
     const Tensor& tensor = ready.lane->tensors[input.tensor];
     if (tensor.present()) request->given_inputs.push_back({input.name, tensor});

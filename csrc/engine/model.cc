@@ -7,6 +7,7 @@
 #include "engine/counted_responses.h"
 #include "engine/split_run.h"
 #include "engine/wall_clock.h"
+#include "request/trace.h"
 #include "schedule/make_scheduler.h"
 
 namespace naiad {
@@ -29,6 +30,17 @@ Marks marks_of(const Execution& execution, std::uint64_t end_ns) {
   if (marks.inputs_ready_ns == 0) marks.inputs_ready_ns = marks.start_ns;
   if (marks.outputs_ready_ns == 0) marks.outputs_ready_ns = marks.end_ns;
   return marks;
+}
+
+void trace(const Execution& execution, const Marks& marks) {
+  for (std::size_t k = 0; k < execution.num_requests(); ++k) {
+    Trace* const trace = execution.trace(k);
+    if (trace == nullptr) continue;
+    trace->mark(TraceMark::kComputeStart, marks.start_ns);
+    trace->mark(TraceMark::kComputeInputEnd, marks.inputs_ready_ns);
+    trace->mark(TraceMark::kComputeOutputStart, marks.outputs_ready_ns);
+    trace->mark(TraceMark::kComputeEnd, marks.end_ns);
+  }
 }
 
 std::size_t num_active(const std::vector<InstancePlan>& instances) {
@@ -91,10 +103,12 @@ Model::~Model() {
 Status Model::submit(std::unique_ptr<Request>& request) {
   Status status = admit(spec_, *request);
   if (status.ok()) {
+    if (request->trace) request->trace->enter(*request);
     if (cache_ != nullptr && try_answer_from_cache(request)) return status;
     status = queue(request);
     if (status.ok()) return status;
     if (cache_ != nullptr) request->pass_on();
+    if (request->trace) request->trace->leave(*request);
     if (status.code() == Code::kInvalidArgument) return status;  // no sequence of its own
     const std::uint64_t spent_ns = clock_.now_ns() - request->timestamps.received_ns;
     statistics_->record([&](StatisticsValues& values) {
@@ -137,7 +151,7 @@ bool Model::try_answer_from_cache(std::unique_ptr<Request>& request) {
 }
 
 void Model::respond(const Request& request, Response response) noexcept {
-  request.beyond.back()->respond(request, std::move(response));
+  request.after(*this).respond(request, std::move(response));
 }
 
 void Model::complete(std::unique_ptr<Request> request, Response response) noexcept {
@@ -195,6 +209,7 @@ void Model::ran(const Execution& execution) {
   const std::uint64_t end_ns = clock_.now_ns();
   const std::uint64_t now_ms = wall_clock_ms();
   const Marks marks = marks_of(execution, end_ns);
+  trace(execution, marks);
   statistics_->record([&](StatisticsValues& values) {
     std::uint64_t num_ok = 0;
     std::uint32_t num_rows_ok = 0;

@@ -75,6 +75,9 @@ std::vector<std::unique_ptr<Request>> SplitRun::make_parts() {
     part->priority = whole.priority;
     part->timeout_us = whole.timeout_us;
     part->deadline_ns = whole.deadline_ns;
+    part->trace = whole.trace;
+    part->trace_parent = whole.trace_parent;
+    part->trace_state = whole.trace_state;
     part->spec = whole.spec;
     part->inputs.resize(whole.inputs.size());
     part->wanted = whole.wanted;

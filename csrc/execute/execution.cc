@@ -110,6 +110,10 @@ void Execution::fail(std::size_t k, Status status) {
 std::unique_ptr<ResponseSender> Execution::keep(std::size_t k) {
   if (counted_.empty()) counted_.resize(requests_.size());
   counted_[k] = counted(k);
+  if (requests_[k]->trace) {
+    traces_.resize(requests_.size());
+    traces_[k] = requests_[k]->trace;
+  }
   return std::make_unique<ResponseSender>(std::move(requests_[k]), pool_, clock_, observer_);
 }
 
@@ -118,6 +122,11 @@ Execution::Counted Execution::counted(std::size_t k) const {
   const Request& request = *requests_[k];
   return {request.num_rows, request.timestamps.received_ns, request.timestamps.queued_ns, request.is_filler,
           request.is_part};
+}
+
+Trace* Execution::trace(std::size_t k) const {
+  if (!kept(k)) return requests_[k]->trace.get();
+  return traces_.empty() ? nullptr : traces_[k].get();
 }
 
 void Execution::fail_all(const Status& status) {

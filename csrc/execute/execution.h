@@ -72,6 +72,8 @@ class Execution {
     bool is_part = false;
   };
   Counted counted(std::size_t k) const;
+  // Of request `k`, kept or not; null: it is not traced.
+  Trace* trace(std::size_t k) const;
 
   // Sends every request home with its answer. Nothing may be used after it.
   void complete();
@@ -82,7 +84,8 @@ class Execution {
   const ModelSpec& model_;
   std::vector<std::unique_ptr<Request>> requests_;
   std::vector<Response> responses_;
-  std::vector<Counted> counted_;  // of the kept ones; empty when there are none
+  std::vector<Counted> counted_;                // of the kept ones; empty when there are none
+  std::vector<std::shared_ptr<Trace>> traces_;  // the same of those that are traced
   TensorPool& pool_;
   const Clock& clock_;
   const std::shared_ptr<ResponseObserver> observer_;

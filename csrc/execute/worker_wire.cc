@@ -168,6 +168,9 @@ Parameters read_parameters(MessageReader& message) {
 
 void write_request(MessageWriter& message, const Request& request, const Placing& place) {
   message.put(request.id);
+  message.put(request.trace_number);
+  message.put(request.trace_parent);
+  message.put(request.trace_state);
   write_parameters(message, request.parameters);
   write_sequence(message, request);
   message.put(request.priority);
@@ -181,6 +184,9 @@ void write_request(MessageWriter& message, const Request& request, const Placing
 
 void read_request(MessageReader& message, Request& request, const Finding& find) {
   request.id = message.get_text();
+  request.trace_number = message.get<std::uint64_t>();
+  request.trace_parent = message.get_text();
+  request.trace_state = message.get_text();
   request.parameters = read_parameters(message);
   read_sequence(message, request);
   request.priority = message.get<std::uint64_t>();
@@ -231,6 +237,7 @@ void write_call(MessageWriter& message, const Request& request, const Placing& p
   write_parameters(message, request.parameters);
   write_sequence(message, request);
   message.put(request.timeout_us);
+  message.put(request.trace_number);
   message.put(static_cast<std::uint32_t>(request.given_inputs.size()));
   for (const GivenInput& input : request.given_inputs) {
     message.put(input.name);
@@ -250,6 +257,7 @@ void read_call(MessageReader& message, Request& request, const Finding& find) {
   request.parameters = read_parameters(message);
   read_sequence(message, request);
   request.timeout_us = message.get<std::uint64_t>();
+  request.trace_number = message.get<std::uint64_t>();
   request.given_inputs.resize(message.get_count());
   for (GivenInput& input : request.given_inputs) {
     input.name = keep(message.get_text());

@@ -9,6 +9,7 @@
 #include "protocol/tensor_place.h"
 #include "protocol/v2_grpc.h"
 #include "request/response_window.h"
+#include "request/trace.h"
 
 namespace naiad {
 namespace {
@@ -36,7 +37,9 @@ GrpcCall::GrpcCall(GrpcConnection& connection, GrpcHead& head)
     : connection_(connection),
       unknown_coding_(!read_content_encoding(head.encoding(), coding_).ok()),
       deadline_ns_(deadline_of(head, connection.context.loop.clock().now_ns())),
-      bad_timeout_(head.bad_timeout()) {
+      bad_timeout_(head.bad_timeout()),
+      trace_parent_(head.trace_parent()),
+      trace_state_(head.trace_state()) {
   if (head.is_inference()) forwarded_ = head.take_metadata();
 }
 
@@ -165,6 +168,7 @@ std::size_t GrpcCall::assemble(std::span<const std::byte> data) {
 }
 
 void GrpcCall::begin_message(std::span<const std::byte> data) {
+  message_begun_ns_ = context().loop.now_ns();
   const std::size_t size_bytes = prefix_.size_bytes();
   const std::size_t limit = context().options.http2.max_message_bytes;
   if (prefix_.flag() > 1) {
@@ -236,11 +240,15 @@ Status GrpcCall::submit(GrpcMessage& message, std::uint32_t number, std::string_
     request->deadline_ns = deadline_ns_;
     request->refusal_of_many = refusal_of_many;
     if (refusal_of_many.empty()) submitted.decoupled = is_decoupled(*request);
+    request->trace = submitted.trace = start_trace(*request);
     context().in_flight.add(*request, connection_.taker, mark(number));
     status = context().engine.submit(request);
     if (!status.ok()) context().in_flight.remove(*request);
   }
-  if (!status.ok()) submitted.id = request->id;
+  if (!status.ok()) {
+    submitted.id = request->id;
+    submitted.trace.reset();
+  }
   return status;
 }
 
@@ -248,6 +256,17 @@ bool GrpcCall::is_decoupled(const Request& request) const {
   std::shared_ptr<Model> model;
   const Status status = context().engine.find(request.model_name, request.model_version, model);
   return status.ok() && model->spec().decoupled;
+}
+
+std::shared_ptr<Trace> GrpcCall::start_trace(const Request& request) const {
+  Tracer& tracer = context().engine.tracer();
+  if (!tracer.on()) return nullptr;
+  std::shared_ptr<Trace> trace = tracer.sample(request.model_name, {trace_parent_, trace_state_});
+  if (trace) {
+    trace->mark(TraceMark::kGrpcWaitreadStart, message_begun_ns_);
+    trace->mark_now(TraceMark::kGrpcWaitreadEnd);
+  }
+  return trace;
 }
 
 void GrpcCall::abandon(std::uint32_t number) {

@@ -68,8 +68,9 @@ class GrpcCall : public H2Stream {
   void resume();
   // What is known of a request that was submitted.
   struct Submitted {
-    std::string id;          // on failure, as far as known
-    bool decoupled = false;  // of who can take many responses: whether its model gives them
+    std::string id;                // on failure, as far as known
+    bool decoupled = false;        // of who can take many responses: whether its model gives them
+    std::shared_ptr<Trace> trace;  // null: it is not traced
   };
   // Decodes the message and queues it as request `number`. `refusal_of_many`: see Request.
   Status submit(GrpcMessage& message, std::uint32_t number, std::string_view refusal_of_many,
@@ -100,12 +101,16 @@ class GrpcCall : public H2Stream {
   void on_deadline();
   std::uint64_t mark(std::uint32_t number) const;
   bool is_decoupled(const Request& request) const;
+  std::shared_ptr<Trace> start_trace(const Request& request) const;
 
   GrpcConnection& connection_;
   ContentCoding coding_ = ContentCoding::kIdentity;
   bool unknown_coding_ = false;
   std::uint64_t deadline_ns_ = 0;
   bool bad_timeout_ = false;
+  const std::string trace_parent_;
+  const std::string trace_state_;
+  std::uint64_t message_begun_ns_ = 0;
   ControlCall::Metadata forwarded_;
   bool ended_ = false;        // the client has said all
   bool half_closed_ = false;  // and the method knows

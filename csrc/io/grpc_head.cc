@@ -21,6 +21,8 @@ void GrpcHead::add(std::string_view name, std::string_view value) {
   num_bytes_ += name.size() + value.size() + kFieldBytes;
   if (too_large() || add_own(name, value)) return;
   if (name == "triton_grpc_error") strict_errors_ = value == "true";
+  if (name == "traceparent") trace_parent_ = value;
+  if (name == "tracestate") trace_state_ = value;
   if (is_inference() && !forward_.matches(name)) return;
   metadata_.emplace_back(name, value);
 }

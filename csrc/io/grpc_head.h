@@ -32,6 +32,10 @@ class GrpcHead {
   // triton_grpc_error: true
   bool strict_errors() const { return strict_errors_; }
 
+  // Of inference: where it stands in a trace of the client's.
+  const std::string& trace_parent() const { return trace_parent_; }
+  const std::string& trace_state() const { return trace_state_; }
+
   bool is_model_infer() const { return path_ == "/inference.GRPCInferenceService/ModelInfer"; }
   bool is_model_stream_infer() const { return path_ == "/inference.GRPCInferenceService/ModelStreamInfer"; }
 
@@ -53,6 +57,8 @@ class GrpcHead {
   bool bad_timeout_ = false;
   bool strict_errors_ = false;
   std::optional<std::uint64_t> timeout_ns_;
+  std::string trace_parent_;
+  std::string trace_state_;
   ControlCall::Metadata metadata_;
 };
 

@@ -10,6 +10,7 @@
 #include "protocol/v2_http.h"
 #include "protocol/v2_route.h"
 #include "request/response_window.h"
+#include "request/trace.h"
 
 namespace naiad {
 namespace {
@@ -67,6 +68,7 @@ void HttpSession::on_input() {
 }
 
 void HttpSession::on_sent() {
+  if (const std::shared_ptr<Trace> sent = std::move(sending_)) sent->mark_now(TraceMark::kHttpSendEnd);
   unsent_.gone();
   if (state_ == State::kAnswering && !exchange_.infer) proxy_.resume();
   advance();
@@ -146,6 +148,7 @@ bool HttpSession::read_head() {
 
 void HttpSession::begin() {
   state_ = State::kBody;
+  begun_ns_ = context_.loop.now_ns();
   head_owner_ = stream_->input_owner();
   stream_->consume(head_.size_bytes);
   body_.announce(head_);
@@ -214,6 +217,7 @@ Status HttpSession::submit() {
   auto request = std::make_unique<Request>();
   request->body = body_.owner();
   name_model(*request);
+  if (context_.engine.tracer().on()) start_trace(*request);
   Status status = decode(*request);
   const HeaderForward& forward = context_.options.http.forward;
   if (status.ok() && forward.forwards_any()) {
@@ -223,8 +227,12 @@ Status HttpSession::submit() {
   }
   if (!status.ok()) return status;
   context_.in_flight.add(*request, *this, 0);
+  trace_ = request->trace;
   status = context_.engine.submit(request);
-  if (!status.ok()) context_.in_flight.remove(*request);
+  if (!status.ok()) {
+    context_.in_flight.remove(*request);
+    trace_.reset();
+  }
   return status;
 }
 
@@ -276,10 +284,12 @@ void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Res
   out_ = false;
   if (state_ == State::kEnded) return;
   exchange_.framing.keep_alive = exchange_.framing.keep_alive && !draining_;
+  if (trace_) trace_->mark_now(TraceMark::kInferResponseComplete);
   if (exchange_.generate) {
     if (draining_) generated_->refuse_keep_alive();
     std::string text = generated_->finish(*request, response);
     exchange_.framing.keep_alive = exchange_.framing.keep_alive && generated_->keep_alive();
+    trace_answer();
     send_text(std::move(text));
     finish();
     return advance();
@@ -287,6 +297,7 @@ void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Res
   Outgoing outgoing;
   const Status status = make_infer_answer(std::move(request), std::move(response), exchange_.answer_coding,
                                           exchange_.framing, outgoing);
+  trace_answer();
   if (status.ok()) {
     stream_->send(std::move(outgoing));
     finish();
@@ -299,6 +310,7 @@ void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Res
 // Only a generate request is answered more than once.
 void HttpSession::on_response(std::uint64_t, const Request& request, Response response) {
   if (state_ == State::kEnded) return request.window->taken(response.size_bytes());
+  if (trace_) trace_->mark_now(TraceMark::kInferResponseComplete);
   send_text(generated_->respond(request, response));
   const bool behind = state_ != State::kEnded && stream_->unsent_bytes() > kMaxUnsentBytes;
   unsent_.add(request, response.size_bytes(), behind);
@@ -374,6 +386,8 @@ void HttpSession::end() {
   timer_.disarm();
   if (out_) context_.in_flight.abandon(*this);
   out_ = false;
+  trace_.reset();
+  sending_.reset();
   proxy_.close();
   unsent_.gone();
   stream_->close();

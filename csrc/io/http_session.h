@@ -74,6 +74,9 @@ class HttpSession final : public Session,
   void infer();
   Status submit();
   Status decode(Request& request);
+  void start_trace(Request& request);
+  // The answer is about to be sent.
+  void trace_answer();
   void send_text(std::string text);
   void name_model(Request& request) const;
   void forward();
@@ -105,6 +108,9 @@ class HttpSession final : public Session,
   std::size_t scanned_ = 0;
   Exchange exchange_;
   std::optional<GenerateAnswer> generated_;
+  std::uint64_t begun_ns_ = 0;      // when the present request's head had come
+  std::shared_ptr<Trace> trace_;    // of the present request; null: it is not traced
+  std::shared_ptr<Trace> sending_;  // of the one whose answer is on its way out
   UnsentResponses unsent_;
 
   Awaited awaited_ = Awaited::kNothing;

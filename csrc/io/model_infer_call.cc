@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "protocol/v2_grpc.h"
+#include "request/trace.h"
 
 namespace naiad {
 namespace {
@@ -27,6 +28,7 @@ void ModelInferCall::on_half_close() {
   }
   Submitted submitted;
   const Status status = submit(*message_, 0, kRefusalOfMany, submitted);
+  trace_ = std::move(submitted.trace);
   message_->block = {};  // the request has its own share of it
   if (status.ok()) {
     out_ = true;
@@ -37,6 +39,8 @@ void ModelInferCall::on_half_close() {
 
 void ModelInferCall::on_answer(std::uint32_t, std::unique_ptr<Request> request, Response response) {
   out_ = false;
+  const std::shared_ptr<Trace> trace = std::move(trace_);
+  if (trace) trace->mark_now(TraceMark::kInferResponseComplete);
   Outgoing outgoing;
   reserve_grpc_prefix(outgoing.message);
   const Status status = encode_v2_grpc(*request, response, outgoing.message);
@@ -49,8 +53,10 @@ void ModelInferCall::on_answer(std::uint32_t, std::unique_ptr<Request> request, 
   if (outgoing.message.size_bytes() > H2Connection::kCopyBytes) {
     outgoing.owner = std::make_shared<Response>(std::move(response));
   }
+  if (trace) trace->mark_now(TraceMark::kGrpcSendStart);
   send(std::move(outgoing));
   finish(GrpcStatus::kOk, {});
+  if (trace) trace->mark_now(TraceMark::kGrpcSendEnd);
 }
 
 void ModelInferCall::on_abandoned() {

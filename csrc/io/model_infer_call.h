@@ -19,6 +19,7 @@ class ModelInferCall final : public GrpcCall {
 
   std::optional<GrpcMessage> message_;  // kept until the answer: its share of the budget
   bool out_ = false;
+  std::shared_ptr<Trace> trace_;  // null: it is not traced
 };
 
 }  // namespace naiad

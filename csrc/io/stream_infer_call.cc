@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "protocol/v2_grpc.h"
+#include "request/trace.h"
 
 namespace naiad {
 namespace {
@@ -26,6 +27,7 @@ void StreamInferCall::on_message(GrpcMessage message) {
   turn.status = submit(message, number, {}, submitted);
   turn.id = std::move(submitted.id);
   turn.decoupled = submitted.decoupled;
+  turn.trace = std::move(submitted.trace);
   turn.share = std::move(message.share);
   turn.answered = !turn.status.ok();
   if (turn.answered) advance();
@@ -34,6 +36,7 @@ void StreamInferCall::on_message(GrpcMessage message) {
 void StreamInferCall::on_answer(std::uint32_t number, std::unique_ptr<Request> request, Response response) {
   Turn& turn = turns_[number - first_number_];
   turn.answered = true;
+  if (turn.trace) turn.trace->mark_now(TraceMark::kInferResponseComplete);
   const bool told = !response.is_empty || request->wants_empty_final;
   if (told) turn.status = encode(*request, response, true, turn.out);
   if (!turn.status.ok()) turn.id = request->id;
@@ -46,7 +49,12 @@ void StreamInferCall::on_response(std::uint32_t number, const Request& request, 
   turn.status = encode(request, response, false, turn.out);
   if (!turn.status.ok()) turn.id = request.id;
   // It may have been found decoupled by this alone: a model is reloaded while requests are on their way.
-  turns_[number - first_number_].decoupled = true;
+  Turn& whole = turns_[number - first_number_];
+  whole.decoupled = true;
+  if (whole.trace) {
+    whole.trace->mark_now(TraceMark::kInferResponseComplete);
+    turn.trace = whole.trace;
+  }
   const bool goes_on = send_turn(turn);
   unsent_.add(request, size_bytes, goes_on && unsent_bytes() >= kMaxUnsentBytes);
 }
@@ -92,8 +100,11 @@ void StreamInferCall::advance() {
 }
 
 bool StreamInferCall::send_turn(Turn& turn) {
+  const std::shared_ptr<Trace> trace = std::move(turn.trace);
   if (turn.status.ok()) {
+    if (trace) trace->mark_now(TraceMark::kGrpcSendStart);
     for (Outgoing& part : std::exchange(turn.out, {})) send(std::move(part));
+    if (trace) trace->mark_now(TraceMark::kGrpcSendEnd);
     return true;
   }
   const Status status = std::exchange(turn.status, {});

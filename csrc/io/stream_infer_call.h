@@ -24,8 +24,9 @@ class StreamInferCall final : public GrpcCall {
     bool answered = false;
     bool decoupled = false;  // waits for no other
     Status status;
-    std::string id;            // of a request that failed
-    std::deque<Outgoing> out;  // what it was answered with
+    std::string id;                  // of a request that failed
+    std::shared_ptr<Trace> trace{};  // null: it is not traced
+    std::deque<Outgoing> out;        // what it was answered with
   };
 
   void on_message(GrpcMessage message) override;

@@ -44,6 +44,7 @@ struct Timestamps {
 
 class CompletionSink;
 class ResponseWindow;
+class Trace;
 struct CancelScope;
 
 // One inference request as plain data. It has one owner at a time: a decoder, the queue, a batch, the sink.
@@ -106,6 +107,25 @@ struct Request {
     sink = beyond.back();
     beyond.pop_back();
   }
+  // Where what `stop` lets through goes next, while the request itself stays: for responses before the last.
+  CompletionSink& after(const CompletionSink& stop) const {
+    std::size_t left = beyond.size();
+    if (sink != &stop) {
+      while (beyond[left - 1] != &stop) --left;
+      --left;
+    }
+    return *beyond[left - 1];
+  }
+
+  // Null but for the few that are traced.
+  std::shared_ptr<Trace> trace;
+  // The number of that trace; of a request that a model is about to make, that of the one that it is made
+  // for. 0: none.
+  std::uint64_t trace_number = 0;
+  // Where the request stands in the trace of whoever asked ("traceparent" and "tracestate" of the W3C), for
+  // models that ask others; empty where nothing is known of one.
+  std::string trace_parent;
+  std::string trace_state;
 
   // Of a request that may be answered many times: what is on its way to the reader; null otherwise. Set
   // before its first response.

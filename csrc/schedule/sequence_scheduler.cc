@@ -196,7 +196,7 @@ void SequenceScheduler::respond(const Request& request, Response response) noexc
     const std::lock_guard lock(mutex_);
     inputs_.keep_states(*in_flight_.at(&request), request, response);
   }
-  request.beyond.back()->respond(request, std::move(response));
+  request.after(*this).respond(request, std::move(response));
 }
 
 void SequenceScheduler::complete(std::unique_ptr<Request> request, Response response) noexcept {

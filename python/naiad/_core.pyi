@@ -5,7 +5,7 @@ the GIL. Failures are raised as the classes of naiad.errors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, final
+from typing import Any, Protocol, TypedDict, final
 
 from numpy.typing import NDArray
 
@@ -220,6 +220,9 @@ class RequestView:
     parameters: dict[str, ParameterValue]
     requested_outputs: list[str]
     cancelled: bool
+    trace_number: int  # of its trace, for requests that are made for it; 0: it is not traced
+    trace_parent: str  # its place in a trace, as the header field "traceparent"; "" where there is none
+    trace_state: str
     model_name: str
     model_version: int
     instance: int  # its number among those that may call other models
@@ -459,10 +462,12 @@ class LocalRequest:
         timeout_us: int = 0,
         many: bool = False,
         caller: int = 0,
+        trace_number: int = 0,
     ) -> None:
         """`inputs`: (name, datatype, array). `many`: any number of answers is taken; if not, a decoupled
-        model refuses it. `caller`: the RequestView.instance that waits for the answer; 0: none does. Raises
-        Unavailable when the answer could never come, because all who could give it wait for one another."""
+        model refuses it. `caller`: the RequestView.instance that waits for the answer; 0: none does.
+        `trace_number`: RequestView.trace_number of the request that it is made for. Raises Unavailable when
+        the answer could never come, because all who could give it wait for one another."""
 
 def run_local(
     engine: Engine, request: LocalRequest, cancelled: Callable[[], bool] | None = None
@@ -516,6 +521,59 @@ class WorkerConnection:
         """Asks the server; blocks without the GIL. Raises Unavailable when it is gone. Any thread."""
     def tell(self, text: str) -> None:
         """The same without an answer."""
+
+class TraceSpan(TypedDict):
+    """One request. Times are steady nanoseconds."""
+
+    id: int
+    parent_id: int  # 0: the client's own
+    span_id: int  # 0: without a context
+    model_name: str
+    model_version: int
+    request_id: str
+    marks: list[tuple[str, int]]
+    tensors: list[tuple[bool, int, str, str, list[int], bytes]]  # is input, time, name, datatype, shape, data
+
+class TraceRecord(TypedDict):
+    """A client's request and all that it led to, in the order in which they ended."""
+
+    spans: list[TraceSpan]
+    trace_id: bytes  # 16; zeros without a context
+    span_id: int
+    parent_span_id: int  # 0: the trace began here
+    parent_flags: int
+    state: str
+
+@final
+class Tracer:
+    """Which requests that come over the network are traced, and what was noted of them. Any thread."""
+    def __init__(self, engine: Engine) -> None: ...
+    def set(
+        self,
+        model: str,
+        *,
+        number: int,
+        timestamps: bool,
+        tensors: bool,
+        rate: int,
+        count: int,
+        has_context: bool = False,
+    ) -> None:
+        """From now on requests for `model`, or for all that have no setting of their own (""), go by this
+        one, which is told by `number`. Every `rate`-th request (0: none), at most `count` (negative: any
+        number); with `has_context` those too that come with a W3C trace context."""
+    def clear(self, model: str) -> None:
+        """Requests for `model` go by the common setting."""
+    def count_left(self, model: str) -> int: ...
+    def take(self, timeout_s: float) -> list[tuple[int, TraceRecord | None, bool, bool]]:
+        """Waits without the GIL for something to write. For each: the setting's number; a record; whether it
+        is the last one that the setting's count allows; whether the setting was replaced, and no more of it
+        will come."""
+    def close(self) -> None:
+        """Traces nothing from now on."""
+    closed: bool
+    on: bool
+    num_dropped: int  # records that were not taken in time
 
 @final
 class Tls:

@@ -33,6 +33,7 @@ from naiad._core import (
     Tensor,
     TensorSpec,
     Tls,
+    Tracer,
     WarmupSample,
     WorkerConnection,
     build_facts,
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     # Types alone: the compiled module has no such objects.
     from naiad._core import BatchInstance as BatchInstance
     from naiad._core import PythonInstance as PythonInstance
+    from naiad._core import TraceRecord as TraceRecord
+    from naiad._core import TraceSpan as TraceSpan
 
 ParameterValue = bool | int | float | str
 
@@ -82,6 +85,7 @@ __all__ = [
     "Tensor",
     "TensorSpec",
     "Tls",
+    "Tracer",
     "WarmupSample",
     "WorkerConnection",
     "build_facts",

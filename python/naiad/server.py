@@ -47,6 +47,7 @@ from naiad.metrics.edge import MetricsEdge
 from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
 from naiad.metrics.models import ModelCollector
 from naiad.settings import GrpcSettings, HttpSettings, LogSettings, ServerSettings, TlsSettings
+from naiad.tracing.service import Tracing
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Connections whose answers are written get this long to be read to their end.
@@ -76,6 +77,7 @@ class NetworkServer:
         self._bridge: Bridge | None = None
         self._certificates: CertificateWatch | None = None
         self._metrics: MetricsEdge | None = None
+        self._tracing: Tracing | None = None
 
     async def start(self) -> None:
         """Loads the models, then opens the ports. Raises NaiadError, OSError for the port of metrics."""
@@ -84,6 +86,8 @@ class NetworkServer:
             if port.enabled and port.tls is not None:
                 await asyncio.to_thread(_tls_of(port.tls).check)
         self._core = await asyncio.to_thread(build_core, self._settings)
+        self._tracing = Tracing(self._settings.trace, core.Tracer(self._core.engine))
+        self._tracing.start()
         try:
             await asyncio.to_thread(self._core.repository.load_all)
         finally:
@@ -93,6 +97,7 @@ class NetworkServer:
             self._settings,
             self._core.shared_regions,
             LogControl(self._settings.log, configure_logs),
+            self._tracing.control,
         )
         self._plane = _data_plane(self._core, self._settings)
         self._http = HttpControl(self._control, self._settings.http)
@@ -124,6 +129,8 @@ class NetworkServer:
         # A model that did not answer in time cannot be waited for; the process ends with it.
         if self._core is not None and drained:
             await asyncio.to_thread(self._core.close)
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.stop)
         return drained
 
     def renew_certificates(self) -> None:

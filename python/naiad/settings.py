@@ -13,6 +13,7 @@ from typing import Literal
 
 ControlMode = Literal["none", "explicit"]
 LogFormat = Literal["default", "ISO8601"]
+TraceMode = Literal["triton", "opentelemetry"]
 
 SERVER_VERSION = "2.73.0"
 """The Triton release whose protocol is spoken: what clients read as the server's version."""
@@ -117,6 +118,30 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """Which requests are traced, and where traces go: to a file in Triton's form, or to a collector."""
+
+    mode: TraceMode = "triton"
+    timestamps: bool = False
+    tensors: bool = False
+    rate: int = 1000
+    """Every so manieth request. 0, of mode opentelemetry: those alone that are part of a client's trace."""
+    count: int = -1
+    """So many, then no more; -1: without a bound."""
+    file: Path | None = None
+    log_frequency: int = 0
+    """So many traces go together into a file of their own, numbered; 0: all into one."""
+    url: str = "http://localhost:4318/v1/traces"
+    """Where an OTLP/HTTP collector is."""
+    resource: tuple[tuple[str, str], ...] = ()
+    """Attributes of this server."""
+    bsp_max_queue_size: int = 2048
+    """Spans that wait to be exported; what is more is dropped."""
+    bsp_schedule_delay_ms: int = 5000
+    bsp_max_export_batch_size: int = 512
+
+
+@dataclass(frozen=True, slots=True)
 class CoreSettings:
     """The compiled core."""
 
@@ -183,5 +208,6 @@ class ServerSettings:
     io: IoSettings = field(default_factory=IoSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    trace: TraceSettings = field(default_factory=TraceSettings)
     core: CoreSettings = field(default_factory=CoreSettings)
     scheduling: SchedulingSettings = field(default_factory=SchedulingSettings)

@@ -99,7 +99,7 @@ def test_statistics(call: Call, channel: grpc.Channel) -> None:
         ("RepositoryModelLoad", {"model_name": "identity"}, "UNAVAILABLE", "explicit model load"),
         ("SystemSharedMemoryStatus", {}, "UNIMPLEMENTED", "shared memory"),
         ("CudaSharedMemoryRegister", {"name": "r"}, "UNIMPLEMENTED", "shared memory"),
-        ("TraceSetting", {}, "UNIMPLEMENTED", "trace"),
+        ("TraceSetting", {"model_name": "none"}, "INVALID_ARGUMENT", "Request for unknown model : none"),
     ],
 )
 def test_refusals(call: Call, method: str, fields: dict[str, Any], code: str, words: str) -> None:

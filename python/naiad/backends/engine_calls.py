@@ -65,6 +65,7 @@ class EngineCalls:
             timeout_us=call.timeout_us,
             many=many,
             caller=call.batch.instance if call.batch is not None else 0,
+            trace_number=call.trace_number,
         )
 
 

@@ -39,6 +39,8 @@ class ModelCall:
     sequence_start: bool = False
     sequence_end: bool = False
     timeout_us: int = 0
+    trace_number: int = 0
+    """Of the trace of the request for which this one is made; 0: it is not traced with one."""
     batch: CallingBatch | None = None
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from naiad.cli.trace_flags import trace_settings
 from naiad.cli.values import Switch, TlsFlags, host_policies, rate_limit_resources, switch
 from naiad.cli.values import backend_config as parse_backend_config
 from naiad.cli.values import cache_config as parse_cache_config
@@ -30,6 +31,7 @@ _GRPC = "gRPC"
 _IO = "Connections"
 _METRICS = "Metrics"
 _LOG = "Log"
+_TRACE = "Traces"
 _SERVER = "Server"
 
 _ON = Switch(True)
@@ -253,6 +255,15 @@ def serve(
     log_file: Annotated[
         str, _flag("--log-file", _LOG, "File to log to instead of standard error.", metavar="FILE")
     ] = "",
+    trace_config: Annotated[
+        list[str] | None,
+        _flag(
+            "--trace-config",
+            _TRACE,
+            "Which requests are traced, and where to. Repeatable.",
+            metavar="[MODE,]KEY=VALUE",
+        ),
+    ] = None,
     server_id: Annotated[str, _flag("--id", _SERVER, "Name of the server in its metadata.")] = "triton",
     exit_timeout_secs: Annotated[
         int, _flag("--exit-timeout-secs", _SERVER, "Time for requests in flight when stopping.", min=0)
@@ -339,6 +350,7 @@ def serve(
             format="ISO8601" if log_format is LogFormat.ISO8601 else "default",
             file=Path(log_file) if log_file else None,
         ),
+        trace=trace_settings(trace_config or ()),
         scheduling=SchedulingSettings(
             cache_bytes=parse_cache_config(cache_config or ()),
             unbounded_queues=unbounded_queues.on,

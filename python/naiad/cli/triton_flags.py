@@ -8,6 +8,7 @@ refused by name otherwise.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 TRUE_WORDS = ("true", "1", "on")
@@ -68,7 +69,6 @@ UNSUPPORTED: dict[str, tuple[str, ...]] = {
     "--vertex-ai-port": ("8080",),
     "--vertex-ai-thread-count": ("8",),
     "--vertex-ai-default-model": ("",),
-    "--trace-config": ("level=OFF",),
     "--cache-directory": ("/opt/tritonserver/caches",),
     "--cuda-memory-pool-byte-size": (),
     "--cuda-virtual-address-size": (),
@@ -83,14 +83,17 @@ UNSUPPORTED: dict[str, tuple[str, ...]] = {
 DEPRECATED: dict[str, str] = {
     "--strict-model-config": "--disable-auto-complete-config",
     "--response-cache-byte-size": "--cache-config",
-    "--trace-file": "--trace-config",
-    "--trace-level": "--trace-config",
-    "--trace-rate": "--trace-config",
-    "--trace-count": "--trace-config",
-    "--log-frequency": "--trace-config",
-    "--trace-log-frequency": "--trace-config",
 }
 """Flags that Triton itself gave up, each with what took its place."""
+
+REPLACED: dict[str, str] = {
+    "--trace-file": "triton,file",
+    "--trace-level": "level",
+    "--trace-rate": "rate",
+    "--trace-count": "count",
+    "--trace-log-frequency": "triton,log-frequency",
+}
+"""Those of them that still act, each with the setting of --trace-config that it is."""
 
 _UNSUPPORTED_BOOLEANS = frozenset(name for name, values in UNSUPPORTED.items() if values in (_OFF, _ON))
 
@@ -108,6 +111,7 @@ def prepare(arguments: Sequence[str]) -> list[str]:
 
 def _serve_arguments(arguments: list[str]) -> list[str]:
     prepared: list[str] = []
+    replaced: list[str] = []
     position = 0
     while position < len(arguments):
         name, equals, value = arguments[position].partition("=")
@@ -118,6 +122,13 @@ def _serve_arguments(arguments: list[str]) -> list[str]:
             raise FlagRefused(
                 f"{name} is deprecated and not supported by this version; see {DEPRECATED[name]}"
             )
+        if name in REPLACED:
+            if given is None:
+                given = "" if following is None else following
+                position += 1
+            replaced.append(f"--trace-config={REPLACED[name]}={given}")
+            print(f"naiad: {name} is deprecated, use --trace-config {REPLACED[name]}=...", file=sys.stderr)
+            continue
         if name in BOOLEANS or name in _UNSUPPORTED_BOOLEANS:
             if given is None and following is not None and following.lower() in (*TRUE_WORDS, *FALSE_WORDS):
                 given = following
@@ -132,7 +143,8 @@ def _serve_arguments(arguments: list[str]) -> list[str]:
             prepared.append(name)
         else:
             prepared.append(f"{name}={given}")
-    return prepared
+    # In front: what --trace-config says itself is stronger.
+    return [*replaced, *prepared]
 
 
 def _check_unsupported(name: str, value: str) -> None:

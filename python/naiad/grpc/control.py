@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from naiad import protos
-from naiad.errors import InvalidArgument, NaiadError, Unsupported
+from naiad.errors import InvalidArgument, NaiadError
 from naiad.grpc.call import Method, Unary, unary
 from naiad.grpc.wire import parse
 from naiad.handlers.control import ControlPlane
@@ -34,7 +34,7 @@ class ControlMethods:
             "RepositoryIndex": self._repository_index,
             "RepositoryModelLoad": self._repository_load,
             "RepositoryModelUnload": self._repository_unload,
-            "TraceSetting": _refusal("the trace extension is not supported by this version"),
+            "TraceSetting": self._trace_setting,
             "LogSettings": self._log_settings,
             "SystemSharedMemoryStatus": self._system_regions,
             "SystemSharedMemoryRegister": self._register_system_region,
@@ -90,6 +90,18 @@ class ControlMethods:
         parameters = _parameters(request)
         await asyncio.to_thread(self._control.unload, request.repository_name, request.model_name, parameters)
         return {}
+
+    async def _trace_setting(self, request: Any) -> Any:
+        values = {name: list(setting.value) for name, setting in request.settings.items()}
+        if values:
+            self._control.update_trace_setting(request.model_name, values)
+        shown = self._control.trace_setting(request.model_name)
+        return {
+            "settings": {
+                name: {"value": value if isinstance(value, list) else [value]}
+                for name, value in shown.items()
+            }
+        }
 
     async def _log_settings(self, request: Any) -> Any:
         self._control.log.update({name: _log_value(name, value) for name, value in request.settings.items()})
@@ -157,10 +169,3 @@ def _converted(name: str, method: _Answer, request_kind: Any, response_kind: Any
         return bytes(value.SerializeToString())
 
     return answer
-
-
-def _refusal(message: str) -> _Answer:
-    async def refuse(request: Any) -> Any:
-        raise Unsupported(message)
-
-    return refuse

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 from naiad.config.types import ModelConfig, TensorConfig
 from naiad.engine import Model, SharedRegions
-from naiad.errors import InvalidArgument, Unavailable, Unsupported
+from naiad.errors import InvalidArgument, NotFound, Unavailable, Unsupported
 from naiad.handlers.log_settings import LogControl
 from naiad.handlers.shared_memory import SharedMemory
 from naiad.settings import SERVER_VERSION, ServerSettings
+from naiad.tracing.control import TraceControl, Values
 
 Json = dict[str, Any]
 
@@ -101,11 +102,13 @@ class ControlPlane:
         settings: ServerSettings,
         shared_regions: SharedRegions | None = None,
         log: LogControl | None = None,
+        trace: TraceControl | None = None,
     ) -> None:
         self._repository = repository
         self._settings = settings
         self.shared_memory = SharedMemory(shared_regions)
         self.log = LogControl(settings.log) if log is None else log
+        self._trace = trace
         self.stopping = False
         """Set once, when the server starts to stop: it is alive, but no longer ready."""
 
@@ -120,7 +123,11 @@ class ControlPlane:
         return {
             "name": self._settings.server_id,
             "version": SERVER_VERSION,
-            "extensions": [*EXTENSIONS, *self.shared_memory.extensions],
+            "extensions": [
+                *EXTENSIONS,
+                *(() if self._trace is None else ("trace",)),
+                *self.shared_memory.extensions,
+            ],
         }
 
     def model_ready(self, name: str, version: str) -> bool:
@@ -203,6 +210,26 @@ class ControlPlane:
                 raise InvalidArgument("unload parameter 'unload_dependents' should be a bool")
             dependents = value
         self._repository.unload(name, dependents)
+
+    def trace_setting(self, model: str) -> Json:
+        """How requests for a model, or for all ("") that have no setting of their own, are traced."""
+        return dict(self._traces(model).shown(model))
+
+    def update_trace_setting(self, model: str, values: Values) -> None:
+        """Changes that; see ``TraceControl.update``."""
+        self._traces(model).update(values, model)
+
+    def _traces(self, model: str) -> TraceControl:
+        if self._trace is None:
+            raise Unsupported("the server does not support trace")
+        try:
+            known = not model or self._repository.is_ready(model)
+        except NotFound:
+            known = False
+        if not known:
+            # As Triton, also in its words.
+            raise InvalidArgument(f"Request for unknown model : {model}")
+        return self._trace
 
     def _check_explicit(self, repository_name: str) -> None:
         if repository_name:

@@ -70,7 +70,7 @@ class HttpControl:
             Endpoint.CUDA_REGIONS: self._cuda_regions,
             Endpoint.REGISTER_CUDA_REGION: self._register_cuda_region,
             Endpoint.UNREGISTER_CUDA_REGIONS: self._unregister_cuda_regions,
-            Endpoint.TRACE: _refusal("the trace extension"),
+            Endpoint.TRACE: self._trace,
             Endpoint.LOGGING: self._logging,
         }
 
@@ -188,6 +188,13 @@ class HttpControl:
             self._control.log.update(await self._json_body(request))
         return json_answer(self._control.log.shown())
 
+    async def _trace(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        if request.method == "POST":
+            given = await self._json_body(request)
+            values = {name: _trace_values(name, value) for name, value in given.items()}
+            self._control.update_trace_setting(route.model, values)
+        return json_answer(self._control.trace_setting(route.model))
+
     async def _parameters(self, request: web.BaseRequest) -> dict[str, Any]:
         parameters = (await self._json_body(request)).get("parameters", {})
         if not isinstance(parameters, dict):
@@ -207,6 +214,19 @@ class HttpControl:
         if not isinstance(value, dict):
             raise InvalidArgument("the request JSON should be an object")
         return value
+
+
+def _trace_values(name: str, value: object) -> list[str]:
+    """A trace setting as gRPC has it; null is no value."""
+    if value is None:
+        return []
+    if name != "trace_level":
+        if not isinstance(value, str):
+            raise InvalidArgument(f"expect string for '{name}'")
+        return [value]
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise InvalidArgument(f"expect array of strings for '{name}'")
+    return value
 
 
 class _Connections(web.Server):

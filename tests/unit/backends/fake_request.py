@@ -35,6 +35,9 @@ class FakeRequest:
         self.sequence_end = attributes.get("sequence_end", False)
         self.timeout_us = attributes.get("timeout_us", 0)
         self.parameters = attributes.get("parameters", {})
+        self.trace_number = attributes.get("trace_number", 0)
+        self.trace_parent = attributes.get("trace_parent", "")
+        self.trace_state = attributes.get("trace_state", "")
         self.cancelled = attributes.get("cancelled", False)
         self.can_reschedule = attributes.get("can_reschedule", False)
         self.reads = 0

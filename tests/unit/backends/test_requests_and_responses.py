@@ -35,6 +35,15 @@ def test_a_received_request_tells_what_the_client_sent() -> None:
     assert received(sequence_start=True, sequence_end=True).flags() == 3
 
 
+def test_its_place_in_a_trace() -> None:
+    assert received().trace().get_context() is None
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    context = received(trace_parent=parent).trace().get_context()
+    assert context == f'{{"traceparent":"{parent}"}}'
+    context = received(trace_parent=parent, trace_state="a=b").trace().get_context()
+    assert json.loads(context or "") == {"traceparent": parent, "tracestate": "a=b"}
+
+
 def test_requested_outputs_are_all_unless_some_are_named() -> None:
     assert received().requested_output_names() == {"Y", "Z"}
     assert received(requested_outputs=["Z"]).requested_output_names() == {"Z"}

@@ -142,7 +142,7 @@ def test_host_policies(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSetti
         (("--model-repository=/m", "--cache-config=redis,host=h"), "'redis' is not supported"),
         (("--model-repository=/m", "--cache-config=local,count=1"), "unknown setting 'count'"),
         (("--model-repository=/m", "--cache-config=local,size=1k"), "a number of bytes"),
-        (("--model-repository=/m", "--trace-config=level=TIMESTAMPS"), "--trace-config is not supported"),
+        (("--model-repository=/m", "--trace-config=level=TIMESTAMPS"), "a level needs a trace file"),
         (("--model-repository=/m", "--no-such-flag"), "--no-such-flag"),
         (("--model-repository=/m", "--max-connections=0"), "--max-connections"),
         (("--model-repository=/m", "--grpc-use-ssl"), "--grpc-server-cert: is needed with --grpc-use-ssl"),

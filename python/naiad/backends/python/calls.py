@@ -165,6 +165,7 @@ def _call(request: InferenceRequest) -> ModelCall:
         bool(flags & 1),
         bool(flags & 2),
         request._timeout,
+        request._trace._number,
         current_batch.get(),
     )
 

@@ -35,7 +35,20 @@ class MemoryType(IntEnum):
 class InferenceTrace:
     """Ties a request that a model makes to the one for which it makes it."""
 
-    __slots__ = ()
+    __slots__ = ("_context", "_number")
+
+    def __init__(self, number: int = 0, parent: str = "", state: str = "") -> None:
+        """``number``: by which the core knows the trace. ``parent``, ``state``: the W3C's "traceparent" and
+        "tracestate".
+        """
+        self._number = number
+        self._context = {"traceparent": parent} | ({"tracestate": state} if state else {}) if parent else None
+
+    def get_context(self) -> str | None:
+        """Where the request stands in a trace, as JSON: what to send along when asking others over HTTP.
+        None where that is not known: the server does not trace to a collector, or not this request.
+        """
+        return None if self._context is None else json.dumps(self._context, separators=(",", ":"))
 
 
 class PreferredMemory:
@@ -62,6 +75,7 @@ class InferenceRequest:
         "_preferred_memory",
         "_request_id",
         "_timeout",
+        "_trace",
     )
 
     def __init__(
@@ -75,13 +89,15 @@ class InferenceRequest:
         flags: int = 0,
         timeout: int = 0,
         preferred_memory: PreferredMemory | None = None,
-        trace: Any = None,
+        trace: InferenceTrace | None = None,
         parameters: Mapping[str, bool | int | str] | None = None,
     ) -> None:
         """``model_version`` -1: the highest that serves. ``timeout`` in microseconds, 0 for none.
-        ``trace``: what ``InferenceRequest.trace`` gave. No ``requested_output_names``: all outputs.
+        ``trace``: what ``InferenceRequest.trace`` gave; the request is traced with that one. No
+        ``requested_output_names``: all outputs.
         """
-        del trace
+        if trace is not None and not isinstance(trace, InferenceTrace):
+            raise TypeError(f"InferenceRequest: trace must be an InferenceTrace, got {type(trace).__name__}")
         if not isinstance(correlation_id, (int, str)):
             raise TritonModelException("Correlation ID must be integer or string")
         if parameters is not None and not isinstance(parameters, dict):
@@ -103,6 +119,7 @@ class InferenceRequest:
         self._flags = flags
         self._timeout = timeout
         self._preferred_memory = preferred_memory
+        self._trace = InferenceTrace() if trace is None else trace
         self._parameters = dict(parameters or {})
 
     def inputs(self) -> list[Tensor]:
@@ -148,7 +165,7 @@ class InferenceRequest:
 
     def trace(self) -> InferenceTrace:
         """What ties requests that are made for this one to it."""
-        return InferenceTrace()
+        return self._trace
 
     def get_response_sender(self) -> InferenceResponseSender:
         """Who answers the request in place of a returned response. Of received requests only."""
@@ -240,6 +257,9 @@ class ReceivedRequest(InferenceRequest):
 
     def request_id(self) -> str:
         return self._view.id
+
+    def trace(self) -> InferenceTrace:
+        return InferenceTrace(self._view.trace_number, self._view.trace_parent, self._view.trace_state)
 
     def correlation_id(self) -> int | str:
         return self._view.sequence_name or self._view.sequence_id
