@@ -38,7 +38,7 @@ run: .naiad-to-run
 ## make dev       .venv with every tool, naiad built with its C++ tests
 dev:
 	@$(SETUP) debian $(TO_BUILD) $(TO_TEST)
-	@$(SETUP) python dev fleet torch openvino
+	@$(SETUP) python dev fleet otel torch openvino
 	@$(SETUP) weights
 	@$(SETUP) test-models
 	@$(SETUP) naiad TESTS
@@ -56,7 +56,7 @@ check: dev
 
 ## make format    formats C++ and Python
 format:
-	@$(SETUP) python dev fleet
+	@$(SETUP) python dev fleet otel
 	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format -i
 	$(BIN)/ruff check --fix-only -q python tests bench examples
 	$(BIN)/ruff format -q python tests bench examples
@@ -71,7 +71,7 @@ test: dev
 ## make bench     micro benches, then naiad beside a real Triton (bench/README.md); BENCH="--quick" passes flags
 bench:
 	@$(SETUP) debian $(TO_BUILD) nghttp2-client=h2load
-	@$(SETUP) python dev fleet
+	@$(SETUP) python dev fleet otel
 	@$(SETUP) naiad TESTS BENCH
 	for bench in $(filter-out onnxruntime,$(MICRO)); do $(BUILD)/bench_$$bench || exit 1; done
 	$(BUILD)/bench_onnxruntime $(ONNXRUNTIME) tests/cpp/backends/models/simple.onnx
@@ -81,7 +81,7 @@ bench:
 ## make tsan      C++ tests under the thread sanitizer
 asan tsan:
 	@$(SETUP) debian $(TO_BUILD) $(TO_TEST)
-	@$(SETUP) python dev fleet
+	@$(SETUP) python dev fleet otel
 	cmake --preset $@
 	cmake --build --preset $@ -j$(JOBS)
 	NAIAD_TEST_ONNXRUNTIME=$(ONNXRUNTIME) $(CTEST) --test-dir build/$@
