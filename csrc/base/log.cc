@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::uint64_t kUsPerSecond = 1'000'000;
 
-constexpr unsigned bit(LogLevel level) {
+constexpr unsigned bit(LogLevel level) noexcept {
   return 1U << static_cast<unsigned>(level);
 }
 

@@ -85,7 +85,10 @@ std::shared_ptr<Trace> Tracer::sample(std::string_view model, const TraceHeaders
     const bool is_turn = setting.rate != 0 && ++active.num_seen % setting.rate == 0 && active.left != 0;
     if (!is_asked && !is_turn) return nullptr;
     ++active.num_begun;
-    if (is_turn && active.left > 0 && --active.left == 0) look_whether_on();
+    if (is_turn && active.left > 0) {
+      --active.left;
+      if (active.left == 0) look_whether_on();
+    }
     record.setting = setting.number;
     record.levels = setting.levels;
     if (is_asked) record.parent.state = headers.state;
