@@ -1,4 +1,4 @@
-"""Backends by name: the built-in ones, and those of installed packages."""
+"""Backends by name: the built-in ones, those of a backend directory, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naiad.backends.base import ENTRY_POINT_GROUP, Backend
-from naiad.backends.library import LibraryBackend, find_library
-from naiad.config import is_inside
+from naiad.backends.library import LibraryBackend, library_name
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
 
 if TYPE_CHECKING:
     from naiad.backends.services import ModelServices
     from naiad.engine import Engine
+
+DIRECTORY_OPTION = "backend-directory"
+"""The option that names a directory of backends: a folder for each, with the model.py of its models, or a
+shared library.
+"""
+
+_SHARED_FILE = "model.py"
 
 _BUILT_IN = {
     "identity": ("naiad.backends.identity", "IdentityBackend"),
@@ -62,7 +68,12 @@ class BackendRegistry:
 
     def names(self) -> list[str]:
         """All that could be asked for, sorted."""
-        return sorted({*self._given, *_BUILT_IN, *metadata.entry_points(group=ENTRY_POINT_GROUP).names})
+        found = {*self._given, *_BUILT_IN, *metadata.entry_points(group=ENTRY_POINT_GROUP).names}
+        directory = self._options.get("", {}).get(DIRECTORY_OPTION)
+        if directory:
+            for pattern in (_SHARED_FILE, library_name("*")):
+                found.update(file.parent.name for file in Path(directory).glob(f"*/{pattern}"))
+        return sorted(found)
 
     def on_gpu(self) -> frozenset[str]:
         """Those with instances that act on a GPU. One that cannot be made here is none of them."""
@@ -93,6 +104,8 @@ class BackendRegistry:
             module, attribute = _BUILT_IN[name]
             built_in: Callable[[Mapping[str, str]], Any] = getattr(import_module(module), attribute)
             return built_in
+        if (shared := self._find_shared(name)) is not None:
+            return shared
         for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
             try:
                 loaded: Callable[[Mapping[str, str]], Any] = entry_point.load()
@@ -101,7 +114,22 @@ class BackendRegistry:
             return loaded
         if not name:
             raise InvalidArgument("the configuration names no backend")
-        directory = self._options.get("", {}).get("backend-directory")
-        if directory is not None and is_inside(name) and (library := find_library(name, Path(directory))):
-            return lambda options: LibraryBackend(name, library, options)
         raise Unsupported(f"there is no backend '{name}'; there are: {', '.join(self.names())}")
+
+    def _find_shared(self, name: str) -> Callable[[Mapping[str, str]], Any] | None:
+        options = {**self._options.get("", {}), **self._options.get(name, {})}
+        if DIRECTORY_OPTION not in options or Path(name).name != name or not name.strip("."):
+            return None
+        directory = Path(options[DIRECTORY_OPTION]).absolute() / name
+        if (directory / _SHARED_FILE).is_file():
+            from naiad.backends.python.shared import shared_backend
+
+            return shared_backend(name, directory)
+        if (library := directory / library_name(name)).is_file():
+            return lambda options: LibraryBackend(name, library, options)
+        if (directory / f"libtriton_{name}.so").exists():
+            raise Unsupported(
+                f"backend '{name}' is a shared library for Triton, which this server does not load; "
+                f"there are: {', '.join(self.names())}"
+            )
+        return None

@@ -152,6 +152,10 @@ def serve(
     unbounded_queues: Annotated[
         Switch, _switch("--unbounded-queues", _MODELS, "No bound for queues whose model sets none.")
     ] = _OFF,
+    backend_directory: Annotated[
+        str,
+        _flag("--backend-directory", _MODELS, "Backends in Python: a folder with model.py for each."),
+    ] = "/opt/tritonserver/backends",
     backend_config: Annotated[
         list[str] | None,
         _flag("--backend-config", _MODELS, "Setting of a backend. Repeatable.", metavar="NAME,KEY=VALUE"),
@@ -303,7 +307,7 @@ def serve(
             exit_on_error=exit_on_error.on,
             strict_readiness=strict_readiness.on,
             auto_complete=not disable_auto_complete_config.on,
-            backend_config=parse_backend_config(backend_config or ()),
+            backend_config=parse_backend_config(backend_config or (), directory=backend_directory),
             load_threads=model_load_thread_count,
         ),
         server_id=server_id,

@@ -37,9 +37,9 @@ def switch(text: str | Switch) -> Switch:
     raise typer.BadParameter(f"'{text}' should be true or false")
 
 
-def backend_config(entries: Sequence[str]) -> dict[str, dict[str, str]]:
-    """``name,key=value`` or ``key=value`` (for all backends, under "")."""
-    config: dict[str, dict[str, str]] = {}
+def backend_config(entries: Sequence[str], *, directory: str = "") -> dict[str, dict[str, str]]:
+    """``name,key=value`` or ``key=value`` (for all backends, under ""); ``directory``: where backends lie."""
+    config: dict[str, dict[str, str]] = {"": {"backend-directory": directory}} if directory else {}
     for entry in entries:
         head, equals, value = entry.partition("=")
         name, comma, key = head.partition(",")

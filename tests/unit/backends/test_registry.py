@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from importlib import metadata
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from naiad.backends.base import Backend
 from naiad.backends.identity import IdentityBackend
 from naiad.backends.python.backend import PythonBackend
+from naiad.backends.python.shared import SharedPythonBackend
 from naiad.backends.registry import BackendRegistry
 from naiad.errors import ConfigError, Unsupported
 
@@ -80,3 +82,23 @@ def test_installed_packages_offer_backends(monkeypatch: pytest.MonkeyPatch) -> N
         registry.get("broken")
     with pytest.raises(Unsupported, match="'wrong' is no"):
         registry.get("wrong")
+
+
+def test_a_backend_directory(tmp_path: Path) -> None:
+    for name in ("mine", "identity", "native"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mine" / "model.py").write_text("")
+    (tmp_path / "identity" / "model.py").write_text("")
+    (tmp_path / "native" / "libtriton_native.so").write_bytes(b"")
+    (tmp_path / "model.py").write_text("")
+    registry = BackendRegistry({"": {"backend-directory": str(tmp_path)}, "mine": {"isolation": "thread"}})
+    mine = registry.get("mine")
+    assert isinstance(mine, SharedPythonBackend)
+    assert (mine.name, mine.directory, mine.options["isolation"]) == ("mine", tmp_path / "mine", "thread")
+    assert "mine" in registry.names()
+    assert isinstance(registry.get("identity"), IdentityBackend)
+    with pytest.raises(Unsupported, match="backend 'native' is a shared library for Triton"):
+        registry.get("native")
+    for name in (".", "..", "mine/../mine", "missing"):
+        with pytest.raises(Unsupported, match="there is no backend"):
+            registry.get(name)

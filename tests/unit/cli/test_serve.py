@@ -65,7 +65,7 @@ def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[Server
         "--io-threads=3", "--max-connections=7", "--max-in-flight-byte-size=1000",
         "--grpc-keepalive-time=5", "--grpc-keepalive-timeout", "6",
         "--metrics-config=counter_latencies=false", "--log-format=ISO8601", "--id=me",
-        "--allow-client-shm", "--unbounded-queues",
+        "--allow-client-shm", "--unbounded-queues", "--backend-directory=/c",
     )  # fmt: skip
     assert code == 0
     (settings,) = parsed
@@ -80,7 +80,7 @@ def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[Server
     assert settings.metrics.address == "::1"
     assert settings.repository.backend_config == {
         "onnxruntime": {"default-max-batch-size": "8"},
-        "": {"common": "1"},
+        "": {"common": "1", "backend-directory": "/c"},
     }
     assert not settings.metrics.counter_latencies
     assert settings.log.format == "ISO8601"

@@ -27,6 +27,19 @@ _log = logging.getLogger("naiad.backends.python")
 _YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
+@dataclass(frozen=True)
+class ModelSource:
+    """The code of a model."""
+
+    file: Path
+    directories: tuple[Path, ...]
+    """Where what it imports is looked for."""
+
+    def modules(self, files: ModelFiles, services: ModelServices | None = None) -> ModelModules:
+        """Of one instance."""
+        return ModelModules(self.directories, services, model_directory=files.version_directory)
+
+
 class PythonBackend(IsolatedBackend):
     """Runs ``TritonPythonModel`` classes.
 
@@ -50,27 +63,33 @@ class PythonBackend(IsolatedBackend):
         """A model learns its GPU from ``initialize``'s args and uses it through its own framework."""
         return True
 
+    def source(self, config: ModelConfig, files: ModelFiles) -> ModelSource:
+        """The model's own file. Raises InvalidArgument where it is not there."""
+        path = files.find(config, self.default_filename)
+        return ModelSource(path, (files.version_directory, files.directory))
+
     def completes(self, config: ModelConfig, files: ModelFiles) -> bool:
         """Whether the model's file names ``auto_complete_config``."""
-        return b"auto_complete_config" in _model_file(config, files).read_bytes()
+        return b"auto_complete_config" in self.source(config, files).file.read_bytes()
 
     def complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """Calls the model's ``auto_complete_config``, where it has one."""
-        return complete_config(config, files)
+        return complete_config(self.source(config, files), config, files)
 
     def check(self, config: ModelConfig, files: ModelFiles) -> None:
         _read_only_inputs(config, files)
-        _model_file(config, files)
+        self.source(config, files)
 
     def preload(self, config: ModelConfig, files: ModelFiles) -> None:
         """Imports model.py and calls the static ``preload`` of its class, where it has one."""
-        self._loaded = preload(config, files)
+        self._loaded = preload(self.source(config, files), config, files)
 
     def make_instance(
         self, config: ModelConfig, files: ModelFiles, place: InstancePlace
     ) -> PythonModelInstance:
         """Imports model.py, unless that has been done, and initializes one model object."""
-        return make_python_instance(config, files, place, self.services, self._loaded)
+        source = self.source(config, files)
+        return make_python_instance(source, config, files, place, self.services, self._loaded)
 
 
 @dataclass(frozen=True)
@@ -81,11 +100,11 @@ class Loaded:
     model_class: Any
 
 
-def preload(config: ModelConfig, files: ModelFiles) -> Loaded:
+def preload(source: ModelSource, config: ModelConfig, files: ModelFiles) -> Loaded:
     """Imports model.py and calls the static ``preload`` of its class, where it has one, in this process."""
-    modules = _modules(files)
+    modules = source.modules(files)
     try:
-        model_class = _model_class(modules.load(_model_file(config, files)), files)
+        model_class = _model_class(modules.load(source.file), files)
         own = getattr(model_class, "preload", None)
         if own is not None:
             own(model_args(config, files))
@@ -96,11 +115,11 @@ def preload(config: ModelConfig, files: ModelFiles) -> Loaded:
     return Loaded(modules, model_class)
 
 
-def complete_config(config: ModelConfig, files: ModelFiles) -> ModelConfig:
+def complete_config(source: ModelSource, config: ModelConfig, files: ModelFiles) -> ModelConfig:
     """Calls the model's ``auto_complete_config``, where it has one, in this process."""
-    modules = _modules(files)
+    modules = source.modules(files)
     try:
-        model_class = _model_class(modules.load(_model_file(config, files)), files)
+        model_class = _model_class(modules.load(source.file), files)
         complete = getattr(model_class, "auto_complete_config", None)
         if complete is None:
             return config
@@ -120,6 +139,7 @@ def complete_config(config: ModelConfig, files: ModelFiles) -> ModelConfig:
 
 
 def make_python_instance(
+    source: ModelSource,
     config: ModelConfig,
     files: ModelFiles,
     place: InstancePlace,
@@ -127,13 +147,13 @@ def make_python_instance(
     loaded: Loaded | None = None,
 ) -> PythonModelInstance:
     """Imports model.py, unless it is ``loaded``, and initializes one model object, in this process."""
-    modules = loaded.modules if loaded is not None else _modules(files)
+    modules = loaded.modules if loaded is not None else source.modules(files)
     modules.connect(services)
     try:
         if loaded is not None:
             model_class = loaded.model_class
         else:
-            model_class = _model_class(modules.load(_model_file(config, files)), files)
+            model_class = _model_class(modules.load(source.file), files)
         model = model_class()
         execute = getattr(model, "execute", None)
         if not callable(execute):
@@ -203,14 +223,6 @@ def model_args(config: ModelConfig, files: ModelFiles) -> dict[str, str]:
         "model_version": str(files.version),
         "model_name": files.name,
     }
-
-
-def _modules(files: ModelFiles) -> ModelModules:
-    return ModelModules([files.version_directory, files.directory])
-
-
-def _model_file(config: ModelConfig, files: ModelFiles) -> Path:
-    return files.find(config, PythonBackend.default_filename)
 
 
 def _model_class(module: ModuleType, files: ModelFiles) -> Any:

@@ -36,15 +36,21 @@ _SUFFIXES = (*importlib.machinery.SOURCE_SUFFIXES, *importlib.machinery.EXTENSIO
 class ModelModules:
     """The modules of one version of a model. Any thread; ``close`` when no instance is left."""
 
-    def __init__(self, directories: Sequence[Path], services: ModelServices | None = None) -> None:
+    def __init__(
+        self,
+        directories: Sequence[Path],
+        services: ModelServices | None = None,
+        *,
+        model_directory: Path | None = None,
+    ) -> None:
         """``directories``: where its own modules lie, the version directory first. ``services``: for the
-        threads that the model starts.
+        threads that the model starts. ``model_directory``: the version directory, where it is not the first.
         """
         self._directories = [str(directory) for directory in directories]
         self.package = f"{_PREFIX}{next(_numbers)}"
         root = ModuleType(self.package)
         root.__path__ = self._directories
-        root.__naiad_directory__ = self._directories[0]  # type: ignore[attr-defined]
+        root.__naiad_directory__ = str(model_directory or directories[0])  # type: ignore[attr-defined]
         root.__naiad_services__ = services  # type: ignore[attr-defined]
         self._builtins = dict(vars(builtins), __import__=self._import)
         self._own: dict[str, bool] = {}
