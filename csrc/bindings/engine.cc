@@ -13,6 +13,7 @@
 #include "bindings/core.h"
 #include "bindings/errors.h"
 #include "bindings/gathering_sink.h"
+#include "engine/store_queue.h"
 
 namespace naiad {
 namespace {
@@ -89,11 +90,12 @@ std::optional<RateLimiter::Limits> limits_of(const std::optional<std::map<RateKe
 std::shared_ptr<Core> make_core(std::size_t pool_bytes, std::size_t pinned_bytes,
                                 std::size_t max_tensor_bytes, std::shared_ptr<SharedRegions> regions,
                                 std::size_t cache_bytes,
-                                const std::optional<std::map<RateKey, std::size_t>>& rate_limits) {
+                                const std::optional<std::map<RateKey, std::size_t>>& rate_limits,
+                                std::shared_ptr<StoreQueue> store) {
   DecodeLimits limits;
   limits.max_tensor_bytes = max_tensor_bytes;
   auto core = std::make_unique<Core>(make_arena_pool(pool_bytes, pinned_bytes), limits, std::move(regions),
-                                     cache_bytes, limits_of(rate_limits));
+                                     cache_bytes, limits_of(rate_limits), std::move(store));
   // The last owner may be an array on any thread; ending models needs the GIL to be free.
   return {core.release(), [](Core* pointer) {
             const std::unique_ptr<Core> dropped(pointer);
@@ -205,7 +207,8 @@ void register_engine(py::module_& module) {
   py::class_<Core, std::shared_ptr<Core>>(module, "Engine")
       .def(py::init(&make_core), py::kw_only(), py::arg("pool_bytes"), py::arg("pinned_bytes") = 0,
            py::arg("max_tensor_bytes") = std::size_t{64} << 20, py::arg("shared_regions") = nullptr,
-           py::arg("cache_bytes") = 0, py::arg("rate_limits") = py::none())
+           py::arg("cache_bytes") = 0, py::arg("rate_limits") = py::none(),
+           py::arg("response_store") = nullptr)
       .def(
           "start",
           [](const std::shared_ptr<Core>& core, const ModelSpec& spec, const BackendFactoryObject& factory,
@@ -262,8 +265,13 @@ void register_engine(py::module_& module) {
       .def("cache_usage",
            [](const std::shared_ptr<Core>& core) -> py::object {
              const ResponseCache* const cache = core->engine.cache();
-             if (cache == nullptr) return py::none();
+             if (cache == nullptr || cache->capacity_bytes() == 0) return py::none();
              return py::make_tuple(cache->capacity_bytes(), cache->size_bytes(), cache->num_entries());
+           })
+      .def("spoiled_entries",
+           [](const std::shared_ptr<Core>& core) {
+             const ResponseCache* const cache = core->engine.cache();
+             return cache == nullptr ? 0 : cache->num_spoiled();
            })
       .def("close", [](const std::shared_ptr<Core>& core) {
         {

@@ -115,7 +115,7 @@ class Connection {
  public:
   explicit Connection(const WorkerFiles& files)
       : core_(std::make_shared<Core>(make_arena_pool_of(files.worker_arena, files.worker_arena_bytes),
-                                     DecodeLimits{}, nullptr, 0, std::nullopt)),
+                                     DecodeLimits{}, nullptr, 0, std::nullopt, nullptr)),
         server_(files, core_->engine.pool()) {
     core_->engine.set_elsewhere(
         [this](std::unique_ptr<Request>& request) { return server_.submit(request); });

@@ -23,10 +23,12 @@ Status parse_version(std::string_view text, std::int64_t& version) {
 }  // namespace
 
 Engine::Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns, std::size_t cache_bytes,
-               std::optional<RateLimiter::Limits> rate_limits)
+               std::optional<RateLimiter::Limits> rate_limits, std::shared_ptr<ResponseStore> store)
     : pool_(std::move(pool)),
       inline_limit_ns_(inline_limit_ns),
-      cache_(cache_bytes == 0 ? nullptr : std::make_unique<ResponseCache>(cache_bytes)),
+      cache_(cache_bytes == 0 && store == nullptr
+                 ? nullptr
+                 : std::make_unique<ResponseCache>(cache_bytes, std::move(store))),
       limiter_(rate_limits ? std::make_unique<RateLimiter>(std::move(*rate_limits)) : nullptr) {}
 
 Engine::~Engine() {
@@ -83,9 +85,7 @@ void Engine::forget(const std::string& name) {
 }
 
 void Engine::wait_unpinned(const Versions& gone) {
-  for (const auto& [version, model] : gone) {
-    while (model->pinned()) std::this_thread::yield();
-  }
+  for (const auto& [version, model] : gone) model->wait_unpinned();
 }
 
 void Engine::stop(Model& model, bool drain) {

@@ -28,10 +28,12 @@ class Engine {
   static constexpr std::uint64_t kInlineLimitNs = 15'000;
 
   // `inline_limit_ns`: see Model.
-  // `cache_bytes`: of answers that are kept for models which want that; 0: none are. `rate_limits`: what
-  // there is of the resources that instances need; none: they need nothing.
+  // `cache_bytes`: of answers that are kept in memory for models which want that; 0: none are. `rate_limits`:
+  // what there is of the resources that instances need; none: they need nothing. `store`: where answers are
+  // kept too; may be null. It must not be closed before the engine, or after its models are gone.
   explicit Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns = kInlineLimitNs,
-                  std::size_t cache_bytes = 0, std::optional<RateLimiter::Limits> rate_limits = {});
+                  std::size_t cache_bytes = 0, std::optional<RateLimiter::Limits> rate_limits = {},
+                  std::shared_ptr<ResponseStore> store = nullptr);
   // Stops every model that is still running.
   ~Engine();
 

@@ -1,6 +1,8 @@
 #include "engine/model.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "engine/admission.h"
@@ -47,9 +49,18 @@ std::size_t num_active(const std::vector<InstancePlan>& instances) {
   return static_cast<std::size_t>(std::ranges::count(instances, false, &InstancePlan::passive));
 }
 
-std::uint64_t next_mark() {
+// Answers of another process are of a model that is the same, not of the same load of it.
+std::string mark_of(const ModelSpec& spec, const ResponseCache* cache) {
   static std::atomic<std::uint64_t> last{0};  // pairs with nothing: each value is given once
-  return ++last;
+  const bool is_known = cache != nullptr && cache->has_store() && !spec.content.empty();
+  if (!is_known) return "load " + std::to_string(++last);
+  return spec.name + "/" + std::to_string(spec.version) + " " + spec.content;
+}
+
+Status named(const Request& request, const Status& status) {
+  if (status.code() == Code::kUnsupported) return status;  // of the way that it came, not of the request
+  const std::string id = request.id.empty() ? "<id_unknown>" : request.id;
+  return {status.code(), "[request id: " + id + "] " + status.message()};
 }
 
 }  // namespace
@@ -62,7 +73,7 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
       scheduler_(make_scheduler(*spec_, clock, num_active(instances))),
       inline_limit_ns_(inline_limit_ns),
       cache_(spec_->cached ? shared.cache : nullptr),
-      mark_(next_mark()) {
+      mark_(mark_of(*spec_, cache_)) {
   InstanceObserver& observer = *this;
   const auto responses = std::make_shared<CountedResponses>(statistics_, clock);
   std::size_t next_index = 0;
@@ -94,7 +105,7 @@ Model::Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, cons
       plan_(&static_cast<const EnsembleScheduler&>(*scheduler_).plan()),
       inline_limit_ns_(0),
       cache_(spec_->cached ? cache : nullptr),
-      mark_(next_mark()) {}
+      mark_(mark_of(*spec_, cache_)) {}
 
 Model::~Model() {
   stop(false);
@@ -105,20 +116,24 @@ Status Model::submit(std::unique_ptr<Request>& request) {
   if (status.ok()) {
     if (request->trace) request->trace->enter(*request);
     if (cache_ != nullptr && try_answer_from_cache(request)) return status;
-    status = queue(request);
-    if (status.ok()) return status;
-    if (cache_ != nullptr) request->pass_on();
-    if (request->trace) request->trace->leave(*request);
-    if (status.code() == Code::kInvalidArgument) return status;  // no sequence of its own
-    const std::uint64_t spent_ns = clock_.now_ns() - request->timestamps.received_ns;
-    statistics_->record([&](StatisticsValues& values) {
-      values.fail.add(1, spent_ns);
-      ++values.failures[static_cast<std::size_t>(FailureReason::kRejected)];
-    });
+    status = queue_or_refuse(request);
+    if (!status.ok() && request->trace) request->trace->leave(*request);
+    return status;
   }
-  if (status.code() == Code::kUnsupported) return status;  // of the way that it came, not of the request
-  const std::string id = request->id.empty() ? "<id_unknown>" : request->id;
-  return {status.code(), "[request id: " + id + "] " + status.message()};
+  return named(*request, status);
+}
+
+Status Model::queue_or_refuse(std::unique_ptr<Request>& request) {
+  const Status status = queue(request);
+  if (status.ok()) return status;
+  if (cache_ != nullptr) request->pass_on();
+  if (status.code() == Code::kInvalidArgument) return status;  // no sequence of its own
+  const std::uint64_t spent_ns = clock_.now_ns() - request->timestamps.received_ns;
+  statistics_->record([&](StatisticsValues& values) {
+    values.fail.add(1, spent_ns);
+    ++values.failures[static_cast<std::size_t>(FailureReason::kRejected)];
+  });
+  return named(*request, status);
 }
 
 Status Model::queue(std::unique_ptr<Request>& request) {
@@ -132,22 +147,59 @@ Status Model::queue(std::unique_ptr<Request>& request) {
 bool Model::try_answer_from_cache(std::unique_ptr<Request>& request) {
   const std::uint64_t start_ns = clock_.now_ns();
   const Digest128 key = cache_->key_of(*request, mark_);
-  std::optional<Response> response = cache_->find(key);
-  const std::uint64_t end_ns = clock_.now_ns();
-  if (!response) {
-    statistics_->record([&](StatisticsValues& values) { values.cache_miss.add(1, end_ns - start_ns); });
-    request->cache_key = key;
-    request->pass_by(this);
+  if (std::optional<Response> response = cache_->find(key)) {
+    answer_from_cache(std::move(request), std::move(*response), start_ns);
+    return true;
+  }
+  request->cache_key = key;
+  if (!cache_->has_store()) {
+    missed_in_cache(*request, start_ns);
     return false;
   }
+  // A callback that can be copied, with a request that cannot.
+  const auto held = std::make_shared<std::unique_ptr<Request>>(std::move(request));
+  pin();
+  const bool looks = cache_->look_up(key, spec_, [this, held, start_ns](std::optional<Response> response) {
+    looked_up(std::move(*held), std::move(response), start_ns);
+  });
+  if (looks) return true;
+  unpin();
+  request = std::move(*held);
+  missed_in_cache(*request, start_ns);
+  return false;
+}
+
+void Model::answer_from_cache(std::unique_ptr<Request> request, Response response,
+                              std::uint64_t looked_since_ns) {
+  const std::uint64_t end_ns = clock_.now_ns();
   statistics_->record([&](StatisticsValues& values) {
     values.success.add(1, end_ns - request->timestamps.received_ns);
     values.queue.add(1, 0);
-    values.cache_hit.add(1, end_ns - start_ns);
+    values.cache_hit.add(1, end_ns - looked_since_ns);
   });
   CompletionSink* const sink = request->sink;
-  sink->complete(std::move(request), std::move(*response));
-  return true;
+  sink->complete(std::move(request), std::move(response));
+}
+
+void Model::missed_in_cache(Request& request, std::uint64_t looked_since_ns) {
+  const std::uint64_t spent_ns = clock_.now_ns() - looked_since_ns;
+  statistics_->record([&](StatisticsValues& values) { values.cache_miss.add(1, spent_ns); });
+  request.pass_by(this);
+}
+
+void Model::looked_up(std::unique_ptr<Request> request, std::optional<Response> response,
+                      std::uint64_t looked_since_ns) {
+  if (response) {
+    answer_from_cache(std::move(request), std::move(*response), looked_since_ns);
+  } else {
+    missed_in_cache(*request, looked_since_ns);
+    Status status = queue_or_refuse(request);
+    if (!status.ok()) {
+      CompletionSink* const sink = request->sink;
+      sink->complete(std::move(request), Response{std::move(status), {}, {}});
+    }
+  }
+  unpin();  // last: who waits for that may let go of the model
 }
 
 void Model::respond(const Request& request, Response response) noexcept {
@@ -189,7 +241,8 @@ bool Model::is_healthy() {
 
 bool Model::sweep() {
   std::vector<DroppedRequest> gone;
-  const bool again = scheduler_->sweep(gone);
+  // Who is looked up is queued soon, perhaps with a time of its own.
+  const bool again = scheduler_->sweep(gone) || (cache_ != nullptr && pinned());
   for (DroppedRequest& each : gone) {
     dropped(each);
     CompletionSink* const sink = each.request->sink;
@@ -198,8 +251,21 @@ bool Model::sweep() {
   return again;
 }
 
+void Model::wait_unpinned() const {
+  constexpr int kTurns = 1000;  // submissions are short; look-ups may take their time
+  for (int turn = 0; pinned(); ++turn) {
+    if (turn < kTurns) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+  }
+}
+
 void Model::stop(bool drain) {
+  if (drain) wait_unpinned();
   scheduler_->close(drain);
+  wait_unpinned();
   scheduler_->wait_ended();
   const std::unique_lock lock(instances_mutex_);
   instances_.clear();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <shared_mutex>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -69,6 +70,8 @@ class Model final : private InstanceObserver, private CompletionSink {
   void pin() { pins_.fetch_add(1, std::memory_order_seq_cst); }
   void unpin() { pins_.fetch_sub(1, std::memory_order_seq_cst); }
   bool pinned() const { return pins_.load(std::memory_order_seq_cst) != 0; }
+  // Blocks until nobody is on the way to it.
+  void wait_unpinned() const;
 
   // Any thread.
   std::size_t num_waiting() const { return scheduler_->num_waiting(); }
@@ -82,8 +85,16 @@ class Model final : private InstanceObserver, private CompletionSink {
   void dropped(const DroppedRequest& dropped) override;
   void respond(const Request& request, Response response) noexcept override;
   void complete(std::unique_ptr<Request> request, Response response) noexcept override;
-  // For an admitted request: true when the cache has answered it. Otherwise this model is on its way home.
+  // For an admitted request: true when the cache answers it, or looks for its answer and will have it queued
+  // if there is none. Otherwise this model is on its way home.
   bool try_answer_from_cache(std::unique_ptr<Request>& request);
+  void answer_from_cache(std::unique_ptr<Request> request, Response response, std::uint64_t looked_since_ns);
+  void missed_in_cache(Request& request, std::uint64_t looked_since_ns);
+  // The end of a look-up that took its time.
+  void looked_up(std::unique_ptr<Request> request, std::optional<Response> response,
+                 std::uint64_t looked_since_ns);
+  // queue(), and what is said and counted where that refuses.
+  Status queue_or_refuse(std::unique_ptr<Request>& request);
   bool try_run_here(std::unique_ptr<Request>& request);
   Status queue(std::unique_ptr<Request>& request);
 
@@ -94,9 +105,10 @@ class Model final : private InstanceObserver, private CompletionSink {
   const std::unique_ptr<Scheduler> scheduler_;
   const EnsemblePlan* const plan_ = nullptr;  // the scheduler's
   const std::uint64_t inline_limit_ns_;
-  ResponseCache* const cache_;         // null: answers are not kept
-  const std::uint64_t mark_;           // of this load of the model, among all
-  std::atomic<std::size_t> pins_{0};   // pairs with the engine's table: raised under its lock, read behind it
+  ResponseCache* const cache_;  // null: answers are not kept
+  const std::string mark_;      // of this load of the model, among all; with a store, of what it is
+  // Pairs with the engine's table: raised under its lock, read behind it. By each look-up too.
+  std::atomic<std::size_t> pins_{0};
   std::shared_mutex instances_mutex_;  // shared by who runs a request here, exclusive while they end
   std::vector<std::unique_ptr<ModelInstance>> instances_;  // last: their threads use all of the above
 };

@@ -4,6 +4,8 @@
 #include <utility>
 #include <variant>
 
+#include "engine/response_codec.h"
+
 namespace naiad {
 namespace {
 
@@ -44,12 +46,14 @@ Tensor copy(const Tensor& tensor) {
 
 }  // namespace
 
-ResponseCache::ResponseCache(std::size_t capacity_bytes)
-    : capacity_bytes_(capacity_bytes), hash_key_(random_sip_key()) {}
+ResponseCache::ResponseCache(std::size_t capacity_bytes, std::shared_ptr<ResponseStore> store)
+    : capacity_bytes_(capacity_bytes),
+      store_(std::move(store)),
+      hash_key_(store_ ? store_->hash_key() : random_sip_key()) {}
 
-Digest128 ResponseCache::key_of(const Request& request, std::uint64_t model_mark) const {
+Digest128 ResponseCache::key_of(const Request& request, std::string_view model_mark) const {
   SipHash128 hash(hash_key_);
-  hash.update(model_mark);
+  write(hash, model_mark);
   for (const Tensor& input : request.inputs) write(hash, input);
   for (const bool wanted : request.wanted) hash.update(static_cast<std::uint64_t>(wanted));
   hash.update(static_cast<std::uint64_t>(request.parameters.size()));
@@ -65,8 +69,29 @@ std::optional<Response> ResponseCache::find(const Digest128& key) {
   return found->second->response;
 }
 
+bool ResponseCache::look_up(const Digest128& key, std::shared_ptr<const ModelSpec> model, Found found) {
+  if (store_ == nullptr) return false;
+  return store_->look_up(key, [this, key, model = std::move(model),
+                               found = std::move(found)](const std::optional<std::string>& entry) {
+    std::optional<Response> response;
+    if (entry) {
+      response = decode_response(*entry, key, hash_key_, *model);
+      if (!response) num_spoiled_.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (response) insert_here(key, *response);
+    found(std::move(response));
+  });
+}
+
 void ResponseCache::insert(const Digest128& key, const Response& response) {
   if (!response.status.ok()) return;
+  insert_here(key, response);
+  if (store_ == nullptr) return;
+  std::string entry = encode_response(response, key, hash_key_);
+  if (!entry.empty()) store_->keep(key, std::move(entry));
+}
+
+void ResponseCache::insert_here(const Digest128& key, const Response& response) {
   const std::size_t size_bytes = kEntryBytes + response.size_bytes();
   if (size_bytes > capacity_bytes_) return;
   Entry entry{key, {}, size_bytes};

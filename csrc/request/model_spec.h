@@ -72,6 +72,7 @@ struct ModelSpec {
   std::vector<WarmupSample> warmups;
   std::size_t max_queue_size = 0;  // requests that may wait
   bool cached = false;             // an answer may be one that was given before to the same request
+  std::string content;             // of one that is cached beyond this process: what tells it from all others
   bool decoupled = false;          // gives any number of responses to a request
   bool splits_oversize = false;    // a batch over max_batch_size is run in parts
   std::shared_ptr<const SequenceSpec> sequence;  // given: its requests belong to sequences

@@ -65,12 +65,14 @@ class ModelSpec:
         split_oversize: bool = False,
         latency_target_us: int = 0,
         unbounded_queue: bool = False,
+        content: str = "",
     ) -> None:
         """`max_queue_size` 0 takes the core's default bound, or none with `unbounded_queue`. `sequence` is
         not changed any more. `levels`: by priority, 1 first; none: one, with no policy. `default_priority`:
         of a request that names none of them. `split_oversize`: a batch over `max_batch_size` is run in parts.
         `latency_target_us`: given, the queue delay is found so that queue and compute of requests stay
-        within it."""
+        within it. `content`: what tells it from all other models whose answers lie in the same store; without
+        it they are those of this load alone."""
 
     def add_batch_input(
         self, kind: str, name: str, *, datatype: str, dims: Sequence[int], source: str
@@ -383,6 +385,25 @@ class SharedRegions:
         """(name, key, offset in bytes, size in bytes) of one region, or of all for "". Raises NotFound."""
 
 @final
+class StoreQueue:
+    """What the core wants of a store of answers: threads of Python take it and say what they found. Any
+    thread."""
+    def __init__(self, secret: bytes) -> None:
+        """`secret`: 16 bytes, the same for all who share the store. Keys and entries are hashed with it."""
+    def take(self) -> tuple[list[tuple[int, bytes]], list[tuple[bytes, bytes]]] | None:
+        """What waits: look-ups (ticket and key), and entries to keep (key and bytes). Blocks without the GIL
+        until there is something; None when it is closed."""
+    def answer(self, found: Sequence[tuple[int, bytes | None]]) -> None:
+        """The outcome of look-ups by their tickets; None is a miss, whose request is run. Lets go of the
+        GIL."""
+    def pause(self, seconds: float) -> None:
+        """Everything is a miss for so long, what waits too; nothing is kept."""
+    def close(self) -> None:
+        """Everything is a miss; take() gives None. Idempotent."""
+    def counts(self) -> tuple[int, int]:
+        """Look-ups that were misses without a look, and entries that were not kept."""
+
+@final
 class Engine:
     """The core: tensor pool, models, instance threads."""
     def __init__(
@@ -394,11 +415,14 @@ class Engine:
         shared_regions: SharedRegions | None = None,
         cache_bytes: int = 0,
         rate_limits: Mapping[tuple[str, int], int] | None = None,
+        response_store: StoreQueue | None = None,
     ) -> None:
         """Without `shared_regions` requests that name client shared memory are refused. `cache_bytes` bounds
         the answers that are kept for models with `cached`; 0: none are. `rate_limits`: what there is of the
         resources that instances need (see InstanceSpec), as much as the largest need where it is not said;
-        None: they need nothing."""
+        None: they need nothing. `response_store`: where answers of models with `cached` are kept too."""
+    def spoiled_entries(self) -> int:
+        """Entries that the store gave and that were no answers of their model."""
     def cache_usage(self) -> tuple[int, int, int] | None:
         """Capacity and size in bytes, and the number of answers in the cache; None without one."""
     def start(self, spec: ModelSpec, factory: BackendFactory, instances: Sequence[InstanceSpec]) -> Model:

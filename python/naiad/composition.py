@@ -13,6 +13,7 @@ from naiad.engine import Engine, SharedRegions, gpu_count
 from naiad.repository.model_repository import ModelRepository
 from naiad.repository.model_services import EngineServices
 from naiad.settings import ServerSettings
+from naiad.stores.redis_store import RedisStore
 
 _POOL_SHARE = 4
 """The tensor pool may take one part in so many of the memory."""
@@ -27,15 +28,24 @@ class Core:
     repository: ModelRepository
     shared_regions: SharedRegions | None
     """None: client shared memory is off."""
+    response_store: RedisStore | None
+    """None: answers are kept in memory alone, if at all."""
 
     def close(self) -> None:
-        """Ends the models, then the engine. Blocks until both are done. Idempotent."""
+        """Ends the models, then the engine and its store. Blocks until they are done. Idempotent."""
         self.repository.close()
         self.engine.close()
+        if self.response_store is not None:
+            self.response_store.close()
 
 
 def build_core(settings: ServerSettings) -> Core:
-    """An engine and an empty repository; ``repository.load_all()`` fills it."""
+    """An engine and an empty repository; ``repository.load_all()`` fills it.
+
+    Raises Unavailable when a store of answers can not be reached, Unsupported without its client library.
+    """
+    redis = settings.scheduling.redis
+    store = None if redis is None else RedisStore(redis)
     shared_regions = SharedRegions() if settings.allow_client_shm else None
     engine = Engine(
         pool_bytes=settings.core.pool_bytes or default_pool_bytes(),
@@ -45,11 +55,12 @@ def build_core(settings: ServerSettings) -> Core:
         shared_regions=shared_regions,
         cache_bytes=settings.scheduling.cache_bytes,
         rate_limits=settings.scheduling.rate_limit_resources if settings.scheduling.rate_limit else None,
+        response_store=None if store is None else store.queue,
     )
     backends = BackendRegistry(settings.repository.backend_config)
     repository = ModelRepository(engine, backends, settings.repository, settings.scheduling)
     backends.connect(EngineServices(engine, repository, settings.repository.control_mode), engine)
-    return Core(engine, repository, shared_regions)
+    return Core(engine, repository, shared_regions, store)
 
 
 def default_pool_bytes() -> int:

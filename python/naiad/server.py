@@ -46,6 +46,7 @@ from naiad.metrics.custom import CustomCollector
 from naiad.metrics.edge import MetricsEdge
 from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
 from naiad.metrics.models import ModelCollector
+from naiad.metrics.stores import StoreCollector
 from naiad.settings import GrpcSettings, HttpSettings, LogSettings, ServerSettings, TlsSettings
 from naiad.tracing.service import Tracing
 
@@ -160,6 +161,14 @@ class NetworkServer:
         registry.register(CustomCollector(read_families))
         registry.register(PoolCollector(built.engine.usage))
         registry.register(ConnectionCollector(plane.usage))
+        if built.response_store is not None:
+            registry.register(
+                StoreCollector(
+                    built.response_store.failures,
+                    built.response_store.queue.counts,
+                    built.engine.spoiled_entries,
+                )
+            )
         if settings.gpu:
             gpus = gpu_collector()
             if gpus is not None:

@@ -170,11 +170,34 @@ class HostPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class RedisSettings:
+    """A Redis server that keeps answers, and how it is reached."""
+
+    host: str
+    port: int = 6379
+    user: str = ""
+    password: str = field(default="", repr=False)
+    db: int = 0
+    connect_timeout_s: float = 0.5
+    socket_timeout_s: float = 0.5
+    """How long an answer of Redis is waited for: a request whose look-up takes longer is run."""
+    connections: int = 2
+    ttl_s: int = 0
+    """How long an answer is kept; 0: for as long as Redis has room."""
+    tls: bool = False
+    certificate: str | None = None
+    key: str | None = None
+    roots: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SchedulingSettings:
     """What models share beside the machine."""
 
     cache_bytes: int = 0
-    """Bound of the answers that are kept for models with ``response_cache``; 0: none are."""
+    """Bound of the answers that are kept in memory for models with ``response_cache``; 0: none are."""
+    redis: RedisSettings | None = None
+    """Where answers are kept too, for all servers that use it."""
     unbounded_queues: bool = False
     """Whether a queue whose model sets no bound has none, as with Triton; otherwise it has the core's."""
     host_policies: Mapping[str, HostPolicy] = field(default_factory=dict)
@@ -189,7 +212,7 @@ class SchedulingSettings:
     @property
     def keeps_answers(self) -> bool:
         """Whether answers are kept for models that want it."""
-        return self.cache_bytes > 0
+        return self.cache_bytes > 0 or self.redis is not None
 
 
 @dataclass(frozen=True, slots=True)

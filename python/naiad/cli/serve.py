@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from naiad.cli.caches import cache_config as parse_cache_config
 from naiad.cli.trace_flags import trace_settings
 from naiad.cli.values import Switch, TlsFlags, host_policies, rate_limit_resources, switch
 from naiad.cli.values import backend_config as parse_backend_config
-from naiad.cli.values import cache_config as parse_cache_config
 from naiad.cli.values import metrics_config as parse_metrics_config
 from naiad.settings import (
     CoreSettings,
@@ -123,8 +124,8 @@ def serve(
         _flag(
             "--cache-config",
             _MODELS,
-            "Keep answers for models with response_cache.",
-            metavar="local,size=BYTES",
+            "Keep answers for models with response_cache: local,size=BYTES or redis,host=HOST. Repeatable.",
+            metavar="STORE,KEY=VALUE",
         ),
     ] = None,
     rate_limit: Annotated[
@@ -299,6 +300,7 @@ def serve(
     grpc_tls = TlsFlags(
         "grpc", grpc_use_ssl, grpc_use_ssl_mutual, grpc_server_cert, grpc_server_key, grpc_root_cert
     )
+    cache_bytes, redis = parse_cache_config(cache_config or (), os.environ)
     settings = ServerSettings(
         repository=RepositorySettings(
             model_repositories=tuple(model_repository),
@@ -356,7 +358,8 @@ def serve(
         ),
         trace=trace_settings(trace_config or ()),
         scheduling=SchedulingSettings(
-            cache_bytes=parse_cache_config(cache_config or ()),
+            cache_bytes=cache_bytes,
+            redis=redis,
             unbounded_queues=unbounded_queues.on,
             host_policies=host_policies(host_policy or ()),
             rate_limit=rate_limit is RateLimit.execution_count,

@@ -53,30 +53,6 @@ def backend_config(entries: Sequence[str], *, directory: str = "") -> dict[str, 
     return config
 
 
-def cache_config(entries: Sequence[str]) -> int:
-    """The size in bytes of ``local,size=<bytes>``; 0 without entries. Other caches are refused by name."""
-    size = 0
-    for entry in entries:
-        cache, comma, setting = entry.partition(",")
-        key, equals, value = setting.partition("=")
-        if not comma or not equals or not cache or not key:
-            raise typer.BadParameter(f"'{entry}' should be local,size=<bytes>", param_hint="--cache-config")
-        if cache != "local":
-            raise typer.BadParameter(
-                f"the cache '{cache}' is not supported by this version", param_hint="--cache-config"
-            )
-        if key != "size":
-            raise typer.BadParameter(
-                f"unknown setting '{key}' of the local cache", param_hint="--cache-config"
-            )
-        if not value.isdecimal() or not value.isascii() or len(value) > 18:
-            raise typer.BadParameter(
-                f"size should be a number of bytes, got '{value}'", param_hint="--cache-config"
-            )
-        size = int(value)
-    return size
-
-
 def rate_limit_resources(entries: Sequence[str]) -> dict[tuple[str, int], int]:
     """``name:count[:device]``; a device is the number of a GPU, or ``global``."""
     limits: dict[tuple[str, int], int] = {}

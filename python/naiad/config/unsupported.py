@@ -53,6 +53,10 @@ _ROWS = (
     ),
     _Row("instance_group.secondary_devices", _any_group(lambda group: group.secondary_devices)),
     _Row("instance_group.profile", _any_group(lambda group: group.profile)),
+    _Row(
+        "ensemble_scheduling.step.model_namespace",
+        lambda config, options: any(step.model_namespace for step in config.ensemble_scheduling.step),
+    ),
     _Row("model_repository_agents", lambda config, options: bool(config.model_repository_agents.agents)),
     _Row(
         "model_operations.op_library_filename",

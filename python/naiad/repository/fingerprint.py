@@ -1,7 +1,8 @@
-"""Whether a model directory changed since it was loaded."""
+"""Whether a model directory changed since it was loaded, and whether two hold the same model."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -22,3 +23,29 @@ def fingerprint(directory: Path, config_json: str | None) -> Fingerprint:
                 continue  # gone since it was listed, or a link to nothing
             seen.add((str(path.relative_to(directory)), status.st_size, status.st_mtime_ns))
     return config_json, frozenset(seen)
+
+
+def content_digest(directory: Path, version: int, config: bytes) -> str:
+    """Of all that a version of a model is made of: its configuration, and the bytes of the files in its
+    directory but for those of other versions and Python's byte code. Reads them all. Raises OSError.
+    """
+    own = str(version)
+    whole = hashlib.sha256()
+    for part in (own.encode(), config):
+        whole.update(len(part).to_bytes(8, "little") + part)
+    for parent, folders, names in os.walk(directory, followlinks=True):
+        at_top = Path(parent) == directory
+        folders[:] = sorted(
+            folder
+            for folder in folders
+            if folder != "__pycache__" and not (at_top and folder.isdecimal() and folder != own)
+        )
+        for name in sorted(names):
+            if at_top and name == "config.pbtxt":
+                continue  # ``config`` is what became of it
+            path = Path(parent, name)
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+            relative = str(path.relative_to(directory)).encode()
+            whole.update(len(relative).to_bytes(8, "little") + relative + digest)
+    return whole.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from naiad.config import (
 from naiad.engine import Engine, Model
 from naiad.ensemble import compile_ensemble, step_models
 from naiad.protos import ModelConfig as ConfigMessage
+from naiad.repository.fingerprint import content_digest
 from naiad.repository.labels import read_labels
 from naiad.repository.scan import ModelDirectory
 from naiad.repository.sequences import sequence_tensors
@@ -83,20 +85,22 @@ class ModelLoader:
         """
         message = self._read_config(directory, config_json)
         versions = self._select(directory, message)
-        started: list[tuple[int, ModelConfig, Model, float, dict[str, tuple[str, ...]]]] = []
+        started: list[LoadedVersion] = []
         try:
             for version in versions:
                 start_time_s = time.monotonic()
-                config, labels, model = self._start(directory, version, message)
-                started.append((version, config, model, time.monotonic() - start_time_s, labels))
+                config, labels, content, model = self._start(directory, version, message)
+                duration_s = time.monotonic() - start_time_s
+                started.append(
+                    LoadedVersion(
+                        directory.name, version, config, model, duration_s, list(versions), labels, content
+                    )
+                )
         except LoadFailed:
-            for _, _, model, _, _ in started:
-                self._engine.stop(model, drain=False)
+            for loaded in started:
+                self._engine.stop(loaded.model, drain=False)
             raise
-        return [
-            LoadedVersion(directory.name, version, config, model, duration_s, list(versions), labels)
-            for version, config, model, duration_s, labels in started
-        ]
+        return started
 
     def _read_config(self, directory: ModelDirectory, config_json: str | None) -> Any | None:
         try:
@@ -119,7 +123,7 @@ class ModelLoader:
 
     def _start(
         self, directory: ModelDirectory, version: int, message: Any | None
-    ) -> tuple[ModelConfig, dict[str, tuple[str, ...]], Model]:
+    ) -> tuple[ModelConfig, dict[str, tuple[str, ...]], str, Model]:
         files = ModelFiles(directory.name, version, directory.path, directory.root)
         try:
             config = resolve(
@@ -139,8 +143,16 @@ class ModelLoader:
                     work = config.copy_proto()
                     work.model_transaction_policy.decoupled = True
                     config = ModelConfig(work)
-                spec = model_spec(config, version, labels, unbounded_queue=self._scheduling.unbounded_queues)
-                return config, labels, self._engine.start_ensemble(spec, compiled.plan)
+                content = self._content_of_ensemble(config, version)
+                spec = model_spec(
+                    config,
+                    version,
+                    labels,
+                    unbounded_queue=self._scheduling.unbounded_queues,
+                    content=content,
+                )
+                return config, labels, content, self._engine.start_ensemble(spec, compiled.plan)
+            content = self._content(directory, version, config)
             factory = self._backends.get(config.backend).factory(config, files)
             sequence = sequence_tensors(config, directory.file)
             inputs = tuple(tensor.name for tensor in config.inputs)
@@ -153,12 +165,32 @@ class ModelLoader:
                 sequence,
                 warmups,
                 unbounded_queue=self._scheduling.unbounded_queues,
+                content=content,
             )
             add_ragged(spec, config)
             model = self._engine.start(spec, factory, instance_specs(config, self._scheduling.host_policies))
         except Exception as error:
             raise LoadFailed(version, error) from error
-        return config, labels, model
+        return config, labels, content, model
+
+    def _content(self, directory: ModelDirectory, version: int, config: ModelConfig) -> str:
+        """Before it is loaded: what changes meanwhile is then not taken for what was loaded."""
+        if self._scheduling.redis is None or config.decoupled:
+            return ""
+        return content_digest(directory.path, version, _written(config))
+
+    def _content_of_ensemble(self, config: ModelConfig, version: int) -> str:
+        """Of its graph and all its steps; "" where one of them has none."""
+        if self._scheduling.redis is None or config.decoupled:
+            return ""
+        whole = hashlib.sha256(_written(config) + str(version).encode())
+        for step in config.proto.ensemble_scheduling.step:
+            wanted = "" if step.model_version < 0 else str(step.model_version)
+            content = self._find(step.model_name, wanted).content
+            if not content:
+                return ""
+            whole.update(content.encode())
+        return whole.hexdigest()
 
     def _completion(self, files: ModelFiles) -> Callable[[str], BackendCompletion | None]:
         def of_backend(name: str) -> BackendCompletion | None:
@@ -166,6 +198,10 @@ class ModelLoader:
             return lambda config: backend.auto_complete(config, files)
 
         return of_backend
+
+
+def _written(config: ModelConfig) -> bytes:
+    return bytes(config.proto.SerializeToString(deterministic=True))
 
 
 def _as_ensemble(message: Any) -> Any:

@@ -25,6 +25,8 @@ class LoadedVersion:
     """All versions of the model that are served with this one, ascending."""
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Output name -> the labels of its classes."""
+    content: str = ""
+    """A digest of all that it is made of; only where answers are kept beyond this process."""
 
 
 @dataclass(frozen=True)

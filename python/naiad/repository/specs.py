@@ -26,10 +26,12 @@ def model_spec(
     warmups: Sequence[WarmupSample] = (),
     *,
     unbounded_queue: bool = False,
+    content: str = "",
 ) -> ModelSpec:
     """The core's description of one version of a completed, validated configuration.
 
-    ``unbounded_queue``: where the configuration sets no bound, there is none.
+    ``unbounded_queue``: where the configuration sets no bound, there is none. ``content``: what tells it from
+    all other models whose answers are kept beyond this process.
     """
     batching = config.dynamic_batching
     return ModelSpec(
@@ -69,6 +71,7 @@ def model_spec(
         split_oversize=config.splits_oversize,
         latency_target_us=config.latency_target_us,
         unbounded_queue=unbounded_queue,
+        content=content,
         decoupled=config.decoupled,
         cached=config.proto.response_cache.enable,
         sequence=sequence.spec if sequence else None,

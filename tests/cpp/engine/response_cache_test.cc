@@ -44,7 +44,7 @@ TEST_CASE("the key is of all that reaches the model") {
   model.outputs.push_back({"W", DataType::kFp32, Shape{-1}, {}, false, {}});
   const auto spec = std::make_shared<const ModelSpec>(model);
   const ResponseCache cache(1 << 20);
-  const auto key_of = [&](std::unique_ptr<Request> request, std::uint64_t mark = 1) {
+  const auto key_of = [&](std::unique_ptr<Request> request, std::string_view mark = "1") {
     return cache.key_of(*admitted(spec, std::move(request)), mark);
   };
   std::set<Digest128> keys;
@@ -52,7 +52,7 @@ TEST_CASE("the key is of all that reaches the model") {
   CHECK_FALSE(keys.insert(key_of(row_request(1, 2, 5))).second);
   CHECK(keys.insert(key_of(row_request(1, 2, 6))).second);
   CHECK(keys.insert(key_of(row_request(2, 1, 5))).second);  // the same bytes in another shape
-  CHECK(keys.insert(key_of(row_request(1, 2, 5), 2)).second);
+  CHECK(keys.insert(key_of(row_request(1, 2, 5), "2")).second);
   auto with = row_request(1, 2, 5);
   with->parameters.push_back({"a", std::int64_t{1}});
   CHECK(keys.insert(key_of(std::move(with))).second);

@@ -139,7 +139,7 @@ def test_host_policies(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSetti
         (("--model-repository=/m", "--rate-limit-resource=r"), "<name>:<count>"),
         (("--model-repository=/m", "--rate-limit-resource=r:1:gpu"), "a number or 'global'"),
         (("--model-repository=/m", "--cache-config=local"), "local,size=<bytes>"),
-        (("--model-repository=/m", "--cache-config=redis,host=h"), "'redis' is not supported"),
+        (("--model-repository=/m", "--cache-config=redis,port=1"), "redis needs a host"),
         (("--model-repository=/m", "--cache-config=local,count=1"), "unknown setting 'count'"),
         (("--model-repository=/m", "--cache-config=local,size=1k"), "a number of bytes"),
         (("--model-repository=/m", "--trace-config=level=TIMESTAMPS"), "a level needs a trace file"),

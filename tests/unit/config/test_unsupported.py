@@ -16,6 +16,8 @@ ROWS = [
     (BASE + "instance_group { kind: KIND_GPU }", "instance_group.kind: KIND_GPU"),
     (BASE + "instance_group { secondary_devices { } }", "instance_group.secondary_devices"),
     (BASE + 'instance_group { profile: "0" }', "instance_group.profile"),
+    (BASE + 'ensemble_scheduling { step { model_namespace: "n" } }',
+     "ensemble_scheduling.step.model_namespace"),
     (BASE + 'model_repository_agents { agents { name: "checksum" } }', "model_repository_agents"),
     (BASE + 'model_operations { op_library_filename: "x.so" }', "model_operations.op_library_filename"),
     (BASE + 'cc_model_filenames { key: "8.0" value: "x" }', "cc_model_filenames"),

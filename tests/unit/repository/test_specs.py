@@ -54,6 +54,7 @@ def test_a_model_and_its_tensors() -> None:
         "split_oversize": False,
         "latency_target_us": 0,
         "unbounded_queue": False,
+        "content": "",
         "decoupled": False,
         "cached": False,
         "sequence": None,
