@@ -1,5 +1,6 @@
 #include "backends/onnx_options.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <functional>
@@ -56,7 +57,7 @@ struct NamedReader {
   Reader read;
 };
 
-constexpr std::array<NamedReader, 8> kReaders = {{
+constexpr std::array<NamedReader, 9> kReaders = {{
     {"intra_op_thread_count",
      [](OnnxOptions& to, std::string_view name, const std::string& value) {
        to.intra_op_thread_count = parse_thread_count(name, value);
@@ -87,7 +88,14 @@ constexpr std::array<NamedReader, 8> kReaders = {{
      [](OnnxOptions& to, std::string_view name, const std::string& value) {
        to.graph_level = parse_graph_level(name, value);
      }},
+    {"global-threads", [](OnnxOptions& to, std::string_view name,
+                          const std::string& value) { to.use_global_threads = parse_bool(name, value); }},
 }};
+
+bool is_config_entry(std::string_view name) {
+  return std::ranges::any_of(std::array<std::string_view, 4>{"session.", "ep.", "mlas.", "optimization."},
+                             [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
 
 }  // namespace
 
@@ -101,7 +109,9 @@ OnnxOptions OnnxOptions::parse(const std::map<std::string, std::string>& options
       known = known || reader.name == name;
       allowed += (allowed.empty() ? "" : ", ") + std::string(reader.name);
     }
-    if (!known) {
+    if (!known && is_config_entry(name)) {
+      parsed.config_entries.emplace(name, value);
+    } else if (!known) {
       throw Error(Code::kInvalidArgument,
                   "unknown onnxruntime option '" + name + "', expected one of " + allowed);
     }
@@ -114,14 +124,21 @@ OnnxOwned<ort::SessionOptions> OnnxOptions::session_options(const OnnxRuntime& r
   ort::SessionOptions* made = nullptr;
   runtime.check(api.create_session_options(&made));
   auto options = OnnxRuntime::own(made, api.release_session_options);
-  runtime.check(api.set_intra_op_num_threads(made, intra_op_thread_count));
-  runtime.check(api.set_inter_op_num_threads(made, inter_op_thread_count));
+  if (use_global_threads) {
+    runtime.check(api.disable_per_session_threads(made));
+  } else {
+    runtime.check(api.set_intra_op_num_threads(made, intra_op_thread_count));
+    runtime.check(api.set_inter_op_num_threads(made, inter_op_thread_count));
+  }
   runtime.check(api.set_execution_mode(made, execution_mode));
   runtime.check(api.set_graph_level(made, graph_level));
   runtime.check(enable_mem_arena ? api.enable_cpu_mem_arena(made) : api.disable_cpu_mem_arena(made));
   runtime.check(enable_mem_pattern ? api.enable_mem_pattern(made) : api.disable_mem_pattern(made));
   runtime.check(api.add_session_config_entry(made, "session.use_device_allocator_for_initializers",
                                              use_device_allocator_for_initializers ? "1" : "0"));
+  for (const auto& [name, value] : config_entries) {
+    runtime.check(api.add_session_config_entry(made, name.c_str(), value.c_str()));
+  }
   return options;
 }
 

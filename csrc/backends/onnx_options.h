@@ -22,12 +22,17 @@ struct OnnxOptions {
   bool use_device_allocator_for_initializers = false;
   bool enable_memory_arena_shrinkage = false;
   ort::GraphLevel graph_level = ort::kEnableAll;
+  // Entries of the library's own, by name: session.intra_op.allow_spinning ...
+  std::map<std::string, std::string> config_entries;
+  // The pools of threads belong to all sessions together, and the counts of threads are not a session's.
+  bool use_global_threads = false;
 
   // The options by their Triton names: intra_op_thread_count, inter_op_thread_count, execution_mode,
   // enable_mem_arena, enable_mem_pattern, session.use_device_allocator_for_initializers,
   // memory.enable_memory_arena_shrinkage ("cpu:0"), optimization.graph.level (-1: basic, 1: extended, 2:
-  // none, 0: all). Throws Error(kInvalidArgument) for an unknown name or value, with what is allowed. Any
-  // thread.
+  // none, 0: all), global-threads (0, 1), and config entries, which begin with session., ep., mlas. or
+  // optimization. and which the library does not check. Throws Error(kInvalidArgument) for an unknown name or
+  // value, with what is allowed. Any thread.
   static OnnxOptions parse(const std::map<std::string, std::string>& options);
 
   // The library's form of it. Any thread.

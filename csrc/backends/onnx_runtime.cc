@@ -102,7 +102,8 @@ ort::ElementType dtype_to_onnx(DataType dtype) {
   return ort::kUndefined;
 }
 
-std::shared_ptr<OnnxRuntime> OnnxRuntime::open(const std::string& library_path) {
+std::shared_ptr<OnnxRuntime> OnnxRuntime::open(const std::string& library_path,
+                                               const std::optional<GlobalThreads>& threads) {
   const std::string file = std::filesystem::path(library_path).filename().string();
   const std::string what = refusal(file);
   // Never dlclosed: the library leaves thread-local destructors and exit functions behind that would then
@@ -118,10 +119,11 @@ std::shared_ptr<OnnxRuntime> OnnxRuntime::open(const std::string& library_path) 
   if (get_api_base == nullptr) {
     throw Error(Code::kUnavailable, what + "it does not export OrtGetApiBase");
   }
-  return make(*get_api_base(), file);
+  return make(*get_api_base(), file, threads);
 }
 
-std::shared_ptr<OnnxRuntime> OnnxRuntime::make(const ort::ApiBase& base, const std::string& file) {
+std::shared_ptr<OnnxRuntime> OnnxRuntime::make(const ort::ApiBase& base, const std::string& file,
+                                               const std::optional<GlobalThreads>& threads) {
   const std::string what = refusal(file);
   const std::string version = base.get_version_string();
   const std::string needed = std::to_string(ort::kApiVersion);
@@ -132,20 +134,33 @@ std::shared_ptr<OnnxRuntime> OnnxRuntime::make(const ort::ApiBase& base, const s
   if (table == nullptr) {
     throw Error(Code::kUnsupported, what + "version " + version + " has no API version " + needed);
   }
-  return std::make_shared<OnnxRuntime>(table, version);
+  return std::make_shared<OnnxRuntime>(table, version, threads);
 }
 
-OnnxRuntime::OnnxRuntime(const void* const* table, std::string version)
-    : api_(table), version_(std::move(version)) {
-  ort::Env* env = nullptr;
-  // What the library would log as an error it also answers as a status, which naiad logs once: without this a
-  // client could write to stderr at will.
-  check(api_.create_env(ort::kLogFatal, "naiad", &env));
-  env_ = own(env, api_.release_env);
+OnnxRuntime::OnnxRuntime(const void* const* table, std::string version,
+                         const std::optional<GlobalThreads>& threads)
+    : api_(table), version_(std::move(version)), env_(own(make_env(threads), api_.release_env)) {
   ort::MemoryInfo* memory = nullptr;
   check(api_.create_cpu_memory_info(ort::kDeviceAllocator, ort::kMemTypeDefault, &memory));
   host_memory_ = own(memory, api_.release_memory_info);
   check(api_.default_allocator(&allocator_));
+}
+
+ort::Env* OnnxRuntime::make_env(const std::optional<GlobalThreads>& threads) const {
+  ort::Env* env = nullptr;
+  // What the library would log as an error it also answers as a status, which naiad logs once: with another
+  // level a client could write to stderr at will.
+  if (!threads) {
+    check(api_.create_env(ort::kLogFatal, "naiad", &env));
+    return env;
+  }
+  ort::ThreadingOptions* made = nullptr;
+  check(api_.create_threading_options(&made));
+  const auto options = own(made, api_.release_threading_options);
+  check(api_.set_global_intra_op_num_threads(made, threads->intra_op));
+  check(api_.set_global_inter_op_num_threads(made, threads->inter_op));
+  check(api_.create_env_with_global_threads(ort::kLogFatal, "naiad", made, &env));
+  return env;
 }
 
 std::string OnnxRuntime::take_message(ort::Status* status) const {

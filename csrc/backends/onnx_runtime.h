@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,15 +24,25 @@ using OnnxOwned = std::unique_ptr<T, OnnxRelease<T>>;
 // every model; sessions and output buffers hold a share, so the environment outlives them.
 class OnnxRuntime {
  public:
-  // Loads the library (libonnxruntime.so.1.*) and makes its environment. Throws Error(kUnavailable) when it
+  // Threads that all sessions share, of one operator and side by side; 0: the library chooses.
+  struct GlobalThreads {
+    int intra_op = 0;
+    int inter_op = 0;
+  };
+
+  // Loads the library (libonnxruntime.so.1.*) and makes its environment, with `threads` for sessions that use
+  // them. Throws Error(kUnavailable) when it
   // cannot be loaded and Error(kUnsupported) when it is older than API version 17. Blocks until it is loaded.
-  static std::shared_ptr<OnnxRuntime> open(const std::string& library_path);
+  static std::shared_ptr<OnnxRuntime> open(const std::string& library_path,
+                                           const std::optional<GlobalThreads>& threads = std::nullopt);
 
   // Over what the library named `file` exports; throws as open() does. Any thread.
-  static std::shared_ptr<OnnxRuntime> make(const ort::ApiBase& base, const std::string& file);
+  static std::shared_ptr<OnnxRuntime> make(const ort::ApiBase& base, const std::string& file,
+                                           const std::optional<GlobalThreads>& threads = std::nullopt);
 
   // Over a table of GetApi(17); open() and make() are the ways to get one.
-  OnnxRuntime(const void* const* table, std::string version);
+  OnnxRuntime(const void* const* table, std::string version,
+              const std::optional<GlobalThreads>& threads = std::nullopt);
   OnnxRuntime(const OnnxRuntime&) = delete;
   OnnxRuntime& operator=(const OnnxRuntime&) = delete;
   ~OnnxRuntime() = default;
@@ -63,6 +74,8 @@ class OnnxRuntime {
   }
 
  private:
+  ort::Env* make_env(const std::optional<GlobalThreads>& threads) const;
+
   ort::Api api_;
   std::string version_;
   OnnxOwned<ort::Env> env_;

@@ -5,10 +5,12 @@
 namespace naiad {
 
 OnnxSession::OnnxSession(std::shared_ptr<OnnxRuntime> runtime, const std::string& model_path,
-                         const OnnxOptions& options)
+                         const OnnxOptions& options, const Device& device,
+                         const std::vector<OnnxProvider>& providers)
     : runtime_(std::move(runtime)), model_path_(model_path), run_options_(options.run_options(*runtime_)) {
   const ort::Api& api = runtime_->api();
   const auto session_options = options.session_options(*runtime_);
+  append_providers(*runtime_, *session_options, device, providers);
   ort::Session* made = nullptr;
   ort::Status* status = api.create_session(runtime_->env(), model_path.c_str(), session_options.get(), &made);
   if (status != nullptr) {

@@ -2,9 +2,11 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backends/onnx_metadata.h"
 #include "backends/onnx_options.h"
+#include "backends/onnx_providers.h"
 #include "backends/onnx_runtime.h"
 
 namespace naiad {
@@ -15,8 +17,9 @@ class OnnxSession {
  public:
   // Throws Error(kInternal) with the library's reason when the model cannot be loaded. Blocks until it is
   // loaded.
-  OnnxSession(std::shared_ptr<OnnxRuntime> runtime, const std::string& model_path,
-              const OnnxOptions& options);
+  // Throws as append_providers() too, for those of an instance on `device`.
+  OnnxSession(std::shared_ptr<OnnxRuntime> runtime, const std::string& model_path, const OnnxOptions& options,
+              const Device& device = {}, const std::vector<OnnxProvider>& providers = {});
 
   // Any thread.
   const OnnxMetadata& metadata() const { return metadata_; }

@@ -11,14 +11,17 @@
 namespace naiad::ort {
 
 struct Allocator;
+struct CudaOptions;  // OrtCUDAProviderOptionsV2
 struct Env;
 struct MemoryInfo;
 struct ModelMetadata;
 struct RunOptions;
 struct Session;
 struct SessionOptions;
-struct Status;  // null means success
+struct Status;           // null means success
+struct TensorRtOptions;  // OrtTensorRTProviderOptionsV2
 struct TensorTypeAndShapeInfo;
+struct ThreadingOptions;
 struct TypeInfo;
 struct Value;
 
@@ -136,13 +139,34 @@ class Api {
   Status* (*const session_metadata)(const Session*, ModelMetadata**) = at(111);
   Status* (*const metadata_lookup)(const ModelMetadata*, Allocator*, const char* key, char**) = at(116);
   void (*const release_model_metadata)(ModelMetadata*) = at(118);
+  Status* (*const create_env_with_global_threads)(LoggingLevel, const char* log_id, const ThreadingOptions*,
+                                                  Env**) = at(119);
+  Status* (*const disable_per_session_threads)(SessionOptions*) = at(120);
+  Status* (*const create_threading_options)(ThreadingOptions**) = at(121);
+  void (*const release_threading_options)(ThreadingOptions*) = at(122);
   Status* (*const metadata_keys)(const ModelMetadata*, Allocator*, char*** keys,
                                  std::int64_t* count) = at(123);
+  Status* (*const available_providers)(char*** names, int* count) = at(125);
+  Status* (*const release_available_providers)(char** names, int count) = at(126);
   Status* (*const add_session_config_entry)(SessionOptions*, const char* key, const char* value) = at(130);
+  Status* (*const set_global_intra_op_num_threads)(ThreadingOptions*, int) = at(147);
+  Status* (*const set_global_inter_op_num_threads)(ThreadingOptions*, int) = at(148);
   Status* (*const add_run_config_entry)(RunOptions*, const char* key, const char* value) = at(165);
+  Status* (*const append_tensor_rt)(SessionOptions*, const TensorRtOptions*) = at(170);
+  Status* (*const create_tensor_rt_options)(TensorRtOptions**) = at(171);
+  Status* (*const update_tensor_rt_options)(TensorRtOptions*, const char* const* keys,
+                                            const char* const* values, std::size_t count) = at(172);
+  void (*const release_tensor_rt_options)(TensorRtOptions*) = at(174);
+  Status* (*const append_cuda)(SessionOptions*, const CudaOptions*) = at(204);
+  Status* (*const create_cuda_options)(CudaOptions**) = at(205);
+  Status* (*const update_cuda_options)(CudaOptions*, const char* const* keys, const char* const* values,
+                                       std::size_t count) = at(206);
+  void (*const release_cuda_options)(CudaOptions*) = at(208);
   // Makes room for one string and answers where to write it; unlike FillStringTensor it takes any byte, NUL
   // included.
   Status* (*const string_element_buffer)(Value*, std::size_t index, std::size_t size_bytes, char**) = at(252);
+  Status* (*const append_open_vino)(SessionOptions*, const char* const* keys, const char* const* values,
+                                    std::size_t count) = at(275);
 };
 
 }  // namespace naiad::ort

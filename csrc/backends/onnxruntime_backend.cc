@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -15,17 +16,21 @@
 namespace naiad {
 namespace {
 
-// The session that all instances of a model share, while one of them lives; each place where instances are to
-// run has one of its own, as the library's threads are where their session was made.
-class SharedSession {
+// The sessions that the instances of a model share, while one of them lives. Each device has one of its own,
+// and each place where instances are to run, as the library's threads are where their session was made.
+class SharedSessions {
  public:
-  SharedSession(std::shared_ptr<OnnxRuntime> runtime, std::string model_path, OnnxOptions options)
-      : runtime_(std::move(runtime)), model_path_(std::move(model_path)), options_(options) {}
+  SharedSessions(std::shared_ptr<OnnxRuntime> runtime, std::string model_path, OnnxOptions options,
+                 std::vector<OnnxProvider> providers)
+      : runtime_(std::move(runtime)),
+        model_path_(std::move(model_path)),
+        options_(std::move(options)),
+        providers_(std::move(providers)) {}
 
   // Blocks until it is loaded. Any thread.
-  std::shared_ptr<const OnnxSession> get(const ThreadPlace& place) {
+  std::shared_ptr<const OnnxSession> get(const ThreadPlace& place, const Device& device) {
     const std::lock_guard lock(mutex_);
-    std::weak_ptr<const OnnxSession>& known = sessions_[place];
+    std::weak_ptr<const OnnxSession>& known = sessions_[{place, {device.kind, device.id}}];
     std::shared_ptr<const OnnxSession> session = known.lock();
     if (session == nullptr) {
       OnnxOptions options = options_;
@@ -33,7 +38,7 @@ class SharedSession {
       if (options.intra_op_thread_count == 0) {
         options.intra_op_thread_count = static_cast<int>(place.cpus.size());
       }
-      session = std::make_shared<const OnnxSession>(runtime_, model_path_, options);
+      session = std::make_shared<const OnnxSession>(runtime_, model_path_, options, device, providers_);
       known = session;
     }
     return session;
@@ -43,8 +48,10 @@ class SharedSession {
   std::shared_ptr<OnnxRuntime> runtime_;
   std::string model_path_;
   OnnxOptions options_;
+  std::vector<OnnxProvider> providers_;
   std::mutex mutex_;
-  std::map<ThreadPlace, std::weak_ptr<const OnnxSession>> sessions_;  // guarded by mutex_
+  std::map<std::pair<ThreadPlace, std::pair<DeviceKind, int>>, std::weak_ptr<const OnnxSession>>
+      sessions_;  // guarded by mutex_
 };
 
 // What a file declares of an output is a promise that the library does not check: a shape is only relied on
@@ -228,22 +235,15 @@ class OnnxRuntimeBackend final : public Backend {
   std::vector<Tensor> blocks_;        // by output; not present where the library allocates
 };
 
-void require_cpu(const InstanceSpec& instance) {
-  if (instance.device.kind == DeviceKind::kCpu) return;
-  throw Error(Code::kUnsupported, "unable to load model '" + instance.model.name +
-                                      "': onnxruntime instance '" + instance.name +
-                                      "' is KIND_GPU, which this server does not run yet, expected KIND_CPU");
-}
-
 }  // namespace
 
 BackendFactory make_onnxruntime_factory(std::shared_ptr<OnnxRuntime> runtime, std::string model_path,
-                                        const std::map<std::string, std::string>& options) {
-  auto shared =
-      std::make_shared<SharedSession>(std::move(runtime), std::move(model_path), OnnxOptions::parse(options));
+                                        const std::map<std::string, std::string>& options,
+                                        std::vector<OnnxProvider> providers) {
+  auto shared = std::make_shared<SharedSessions>(std::move(runtime), std::move(model_path),
+                                                 OnnxOptions::parse(options), std::move(providers));
   return [shared](const InstanceSpec& instance) -> std::unique_ptr<Backend> {
-    require_cpu(instance);
-    return std::make_unique<OnnxRuntimeBackend>(instance.model, shared->get(instance.place));
+    return std::make_unique<OnnxRuntimeBackend>(instance.model, shared->get(instance.place, instance.device));
   };
 }
 

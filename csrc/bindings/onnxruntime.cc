@@ -2,7 +2,11 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "backends/onnx_metadata.h"
 #include "backends/onnx_runtime.h"
@@ -12,6 +16,9 @@
 
 namespace naiad {
 namespace {
+
+// The device kind of the instances, the provider's name, its options.
+using GivenProvider = std::tuple<std::string, std::string, std::vector<std::pair<std::string, std::string>>>;
 
 py::list tensors(const std::vector<OnnxTensor>& list) {
   py::list out;
@@ -51,19 +58,27 @@ py::dict metadata(const std::shared_ptr<OnnxRuntime>& runtime, const std::string
 
 void register_onnxruntime(py::module_& module) {
   py::class_<OnnxRuntime, std::shared_ptr<OnnxRuntime>>(module, "OnnxRuntime")
-      .def(py::init([](const std::string& library_path) {
+      .def(py::init([](const std::string& library_path, std::optional<std::pair<int, int>> global_threads) {
              const py::gil_scoped_release release;
-             return OnnxRuntime::open(library_path);
+             std::optional<OnnxRuntime::GlobalThreads> threads;
+             if (global_threads) threads = {global_threads->first, global_threads->second};
+             return OnnxRuntime::open(library_path, threads);
            }),
-           py::arg("library_path"))
+           py::arg("library_path"), py::kw_only(), py::arg("global_threads") = std::nullopt)
+      .def_property_readonly("providers", [](const OnnxRuntime& self) { return available_providers(self); })
       .def_property_readonly("version", [](const OnnxRuntime& self) { return self.version(); })
       .def(
           "factory",
           [](const std::shared_ptr<OnnxRuntime>& self, const std::string& model_path,
-             const std::map<std::string, std::string>& options) {
-            return BackendFactoryObject{make_onnxruntime_factory(self, model_path, options)};
+             const std::map<std::string, std::string>& options, const std::vector<GivenProvider>& providers) {
+            std::vector<OnnxProvider> taken;
+            for (const auto& [device, name, own] : providers) {
+              taken.push_back({device == "GPU" ? DeviceKind::kGpu : DeviceKind::kCpu, name, own});
+            }
+            return BackendFactoryObject{
+                make_onnxruntime_factory(self, model_path, options, std::move(taken))};
           },
-          py::arg("model_path"), py::arg("options"))
+          py::arg("model_path"), py::arg("options"), py::arg("providers") = std::vector<GivenProvider>())
       .def("metadata", &metadata, py::arg("model_path"));
 }
 

@@ -185,9 +185,19 @@ def library_factory(
 @final
 class OnnxRuntime:
     """The onnxruntime C library of an installed wheel, opened by path."""
-    def __init__(self, library_path: str) -> None: ...
+    def __init__(self, library_path: str, *, global_threads: tuple[int, int] | None = None) -> None:
+        """`global_threads`: those of one operator and those side by side (0: the library chooses) that all
+        sessions with the option global-threads share."""
     version: str
-    def factory(self, model_path: str, options: Mapping[str, str]) -> BackendFactory: ...
+    providers: list[str]
+    def factory(
+        self,
+        model_path: str,
+        options: Mapping[str, str],
+        providers: Sequence[tuple[str, str, Sequence[tuple[str, str]]]] = ...,
+    ) -> BackendFactory:
+        """`providers`: the device kind of the instances ("CPU", "GPU") that run with it, its name ("CUDA",
+        "TensorRT", "OpenVINO"), its options."""
     def metadata(self, model_path: str) -> dict[str, Any]:
         """{"inputs": [{"name", "datatype", "dims"}], "outputs": [...], "custom": {str: str}}"""
 

@@ -94,11 +94,15 @@ def ignored_hints(message: Any, options: ServerOptions | None = None) -> tuple[s
     """Fields that are kept and printed but do nothing: they would tune speed or memory, never results."""
     options = options or ServerOptions()
     optimization = message.optimization
+    by_onnxruntime = message.backend == "onnxruntime"
     hints = [
-        ("optimization.graph", optimization.HasField("graph")),
+        ("optimization.graph", not by_onnxruntime and optimization.HasField("graph")),
         ("optimization.priority", optimization.priority != 0),
         ("optimization.cuda", optimization.HasField("cuda")),
-        ("optimization.execution_accelerators", optimization.HasField("execution_accelerators")),
+        (
+            "optimization.execution_accelerators",
+            not by_onnxruntime and optimization.HasField("execution_accelerators"),
+        ),
         ("optimization.gather_kernel_buffer_threshold", optimization.gather_kernel_buffer_threshold != 0),
         ("optimization.eager_batching", optimization.eager_batching),
         ("input.format", any(io.format for io in message.input)),

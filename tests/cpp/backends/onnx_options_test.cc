@@ -32,6 +32,14 @@ TEST_CASE("onnx options: every name and what it stands for") {
   CHECK(OnnxOptions::parse({}).intra_op_thread_count == 1);
 }
 
+TEST_CASE("onnx options: entries of the library's own are handed on") {
+  const OnnxOptions options = OnnxOptions::parse(
+      {{"session.intra_op.allow_spinning", "0"}, {"ep.x", "1"}, {"optimization.graph.level", "1"}});
+  CHECK(options.config_entries ==
+        std::map<std::string, std::string>{{"ep.x", "1"}, {"session.intra_op.allow_spinning", "0"}});
+  CHECK(options.graph_level == ort::kExtended);
+}
+
 TEST_CASE("onnx options: an unknown name or value is refused by name") {
   CHECK_THROWS_WITH(
       OnnxOptions::parse({{"intra_op_thread_count", "two"}}),
@@ -56,6 +64,8 @@ TEST_CASE("onnx options: the library takes each of them and still computes the s
                                                   {"enable_mem_pattern", "0"},
                                                   {"session.use_device_allocator_for_initializers", "1"},
                                                   {"memory.enable_memory_arena_shrinkage", "cpu:0"},
+                                                  {"session.intra_op.allow_spinning", "0"},
+                                                  {"session.set_denormal_as_zero", "1"},
                                                   {"optimization.graph.level", "2"}};
   std::vector<std::map<std::string, std::string>> sets = {{{"intra_op_thread_count", "0"}}};
   for (const auto& option : all) sets.push_back({option});

@@ -32,8 +32,12 @@ class FakeLibrary:
             for kind, tensors in self._read.items()
         }
 
-    def factory(self, model_path: str, options: Mapping[str, str]) -> str:
+    version = "1.32.0"
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+
+    def factory(self, model_path: str, options: Mapping[str, str], providers: Any = ()) -> str:
         self.options = options
+        self.asked_providers = providers
         return model_path
 
 
@@ -116,3 +120,48 @@ def test_options_come_from_the_server_then_the_model(onnx_files: ModelFiles) -> 
         "execution_mode": "0",
         "optimization.graph.level": "1",
     }
+
+
+def _with_parameters(**parameters: str) -> ModelConfig:
+    lines = ['name: "m"'] + [
+        f'parameters {{ key: "{k}" value {{ string_value: "{v}" }} }}' for k, v in parameters.items()
+    ]
+    return ModelConfig(parse_pbtxt("\n".join(lines)))
+
+
+def test_entries_of_the_library_are_handed_on_if_it_knows_them(onnx_files: ModelFiles) -> None:
+    library = FakeLibrary([], [])
+    known = {"session.intra_op.allow_spinning": "0", "session.use_device_allocator_for_initializers": "1"}
+    backend(library).factory(_with_parameters(**known), onnx_files)
+    assert library.options == known
+    unknown = {"session.intra_op.allow_spining": "0"}
+    with pytest.raises(
+        ConfigError, match=r"ONNX Runtime 1\.32\.0 knows no parameter session\.intra_op\.allow_sp"
+    ):
+        backend(library).factory(_with_parameters(**unknown), onnx_files)
+
+
+def test_threads_that_all_models_share(onnx_files: ModelFiles) -> None:
+    library = FakeLibrary([], [])
+    made = OnnxRuntimeBackend({"enable-global-threadpool": "1", "intra_op_thread_count": "3"})
+    made._runtime = library  # type: ignore[assignment]
+    assert made._global_threads == (3, 0)
+    made.factory(_with_parameters(), onnx_files)
+    assert library.options == {"global-threads": "1"}
+    with pytest.raises(
+        ConfigError, match="intra_op_thread_count has no effect while all models share threads"
+    ):
+        made.factory(_with_parameters(intra_op_thread_count="2"), onnx_files)
+    for options in (
+        {"enable-global-threadpool": "yes"},
+        {"enable-global-threadpool": "1", "inter_op_thread_count": "x"},
+    ):
+        with pytest.raises(ConfigError, match="backend-config"):
+            OnnxRuntimeBackend(options)
+
+
+def test_gpus_need_a_library_that_was_built_for_them() -> None:
+    library = FakeLibrary([], [])
+    assert not backend(library).runs_on_gpu()
+    library.providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert backend(library).runs_on_gpu()
