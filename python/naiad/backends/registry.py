@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naiad.backends.base import ENTRY_POINT_GROUP, Backend
-from naiad.backends.library import LibraryBackend, library_name
+from naiad.backends.library import LibraryBackend, find_library
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from naiad.engine import Engine
 
 DIRECTORY_OPTION = "backend-directory"
-"""The option that names a directory of backends: a folder for each, with the model.py of its models, or a
-shared library.
-"""
+"""The option that names a directory of backends: a folder for each, with a model.py or a library."""
 
 _SHARED_FILE = "model.py"
 
@@ -71,8 +69,8 @@ class BackendRegistry:
         found = {*self._given, *_BUILT_IN, *metadata.entry_points(group=ENTRY_POINT_GROUP).names}
         directory = self._options.get("", {}).get(DIRECTORY_OPTION)
         if directory:
-            for pattern in (_SHARED_FILE, library_name("*")):
-                found.update(file.parent.name for file in Path(directory).glob(f"*/{pattern}"))
+            files = [*Path(directory).glob(f"*/{_SHARED_FILE}"), *Path(directory).glob("*/libnaiad_*.so")]
+            found.update(file.parent.name for file in files)
         return sorted(found)
 
     def on_gpu(self) -> frozenset[str]:
@@ -104,8 +102,8 @@ class BackendRegistry:
             module, attribute = _BUILT_IN[name]
             built_in: Callable[[Mapping[str, str]], Any] = getattr(import_module(module), attribute)
             return built_in
-        if (shared := self._find_shared(name)) is not None:
-            return shared
+        if (in_directory := self._find_in_directory(name)) is not None:
+            return in_directory
         for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
             try:
                 loaded: Callable[[Mapping[str, str]], Any] = entry_point.load()
@@ -116,20 +114,21 @@ class BackendRegistry:
             raise InvalidArgument("the configuration names no backend")
         raise Unsupported(f"there is no backend '{name}'; there are: {', '.join(self.names())}")
 
-    def _find_shared(self, name: str) -> Callable[[Mapping[str, str]], Any] | None:
-        options = {**self._options.get("", {}), **self._options.get(name, {})}
-        if DIRECTORY_OPTION not in options or Path(name).name != name or not name.strip("."):
+    def _find_in_directory(self, name: str) -> Callable[[Mapping[str, str]], Any] | None:
+        """A folder of the backend directory holds the model.py of its models, or a library."""
+        given = {**self._options.get("", {}), **self._options.get(name, {})}.get(DIRECTORY_OPTION)
+        if not given or Path(name).name != name or not name.strip("."):
             return None
-        directory = Path(options[DIRECTORY_OPTION]).absolute() / name
-        if (directory / _SHARED_FILE).is_file():
+        directory = Path(given).absolute()
+        if (directory / name / _SHARED_FILE).is_file():
             from naiad.backends.python.shared import shared_backend
 
-            return shared_backend(name, directory)
-        if (library := directory / library_name(name)).is_file():
+            return shared_backend(name, directory / name)
+        if (library := find_library(name, directory)) is not None:
             return lambda options: LibraryBackend(name, library, options)
-        if (directory / f"libtriton_{name}.so").exists():
+        if (directory / name / f"libtriton_{name}.so").exists():
             raise Unsupported(
-                f"backend '{name}' is a shared library for Triton, which this server does not load; "
-                f"there are: {', '.join(self.names())}"
+                f"backend '{name}' is a shared library for Triton, which this server does not load; there "
+                f"are: {', '.join(self.names())}"
             )
         return None

@@ -155,7 +155,11 @@ def serve(
     ] = _OFF,
     backend_directory: Annotated[
         str,
-        _flag("--backend-directory", _MODELS, "Backends in Python: a folder with model.py for each."),
+        _flag(
+            "--backend-directory",
+            _MODELS,
+            "Where backends lie: a folder with code for each.",
+        ),
     ] = "/opt/tritonserver/backends",
     backend_config: Annotated[
         list[str] | None,
