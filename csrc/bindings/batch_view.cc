@@ -17,6 +17,13 @@ py::array writable(py::array array) {
   return array;
 }
 
+// Another array over the same memory, which it keeps alive.
+py::array writable_view(const py::array& array) {
+  const std::vector<py::ssize_t> shape(array.shape(), array.shape() + array.ndim());
+  const std::vector<py::ssize_t> strides(array.strides(), array.strides() + array.ndim());
+  return writable(py::array(array.dtype(), shape, strides, array.data(), array));
+}
+
 }  // namespace
 
 Execution& BatchView::execution() const {
@@ -98,6 +105,7 @@ void BatchView::mark_outputs() {
 }
 
 void register_batch_view(py::module_& module) {
+  module.def("writable_view", &writable_view, py::arg("array"));
   py::class_<BatchView>(module, "BatchView")
       .def_property_readonly("num_requests", &BatchView::num_requests)
       .def_property_readonly("num_rows", &BatchView::num_rows)

@@ -254,6 +254,10 @@ class RequestView:
         """Takes the request out of the batch: from now on the sender answers it. What the view shows stays
         valid. Once; before execute() has returned."""
 
+def writable_view(array: NDArray[Any]) -> NDArray[Any]:
+    """The same memory, without a copy, as an array that may be written to: for who takes no other, and does
+    not write."""
+
 @final
 class BatchView:
     """The batch that a BatchInstance is running. Valid until execute_batch() returns; arrays taken from it

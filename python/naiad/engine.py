@@ -48,6 +48,7 @@ from naiad._core import (
     run_local,
     set_log,
     worker_factory,
+    writable_view,
 )
 
 if TYPE_CHECKING:
@@ -101,4 +102,5 @@ __all__ = [
     "run_local",
     "set_log",
     "worker_factory",
+    "writable_view",
 ]

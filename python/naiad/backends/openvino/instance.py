@@ -11,8 +11,8 @@ import openvino
 from naiad.backends.model_tensors import model_inputs, model_outputs
 from naiad.backends.openvino.model import OpenVinoModel, is_scalar, said_by
 from naiad.backends.openvino.options import OpenVinoOptions
-from naiad.backends.python.dlpack import writable_view
 from naiad.config import ModelConfig
+from naiad.engine import writable_view
 from naiad.errors import BackendError, InvalidArgument
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ class OpenVinoInstance:
 
 def _tensor_over(array: Any, datatype: str) -> Any:
     """OpenVINO's tensor over the array's memory, which it does not write to, without a copy."""
-    array = writable_view(array)
+    if not array.flags.writeable:
+        array = writable_view(array)
     if datatype == "BF16":
         return openvino.Tensor(array, openvino.Shape(list(array.shape)), openvino.Type.bf16)
     return openvino.Tensor(array, shared_memory=True)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.backends.python.failure import TritonModelException
+from naiad.engine import writable_view
 from naiad.errors import InvalidArgument, Unsupported
 
 CPU_DEVICE = (1, 0)
@@ -41,14 +42,6 @@ class _DLTensor(ctypes.Structure):
     ]
 
 
-class _Writable:
-    """An array's memory under a numpy face that is not read-only: numpy exports no other to DLPack."""
-
-    def __init__(self, array: NDArray[Any]) -> None:
-        self._array = array
-        self.__array_interface__ = dict(array.__array_interface__, data=(array.ctypes.data, False))
-
-
 class _Capsule:
     """What ``np.from_dlpack`` wants around a capsule of the CPU."""
 
@@ -62,15 +55,6 @@ class _Capsule:
         return CPU_DEVICE
 
 
-def writable_view(array: NDArray[Any]) -> NDArray[Any]:
-    """The same memory, without a copy, as an array that may be written to: for who takes no other, and does
-    not write.
-    """
-    if array.flags.writeable:
-        return array
-    return np.asarray(_Writable(array)) if array.size else array.copy()
-
-
 def to_capsule(array: NDArray[Any], datatype: str) -> Any:
     """A DLPack capsule over the array's memory, without a copy. ``datatype`` is the wire name.
 
@@ -79,7 +63,9 @@ def to_capsule(array: NDArray[Any], datatype: str) -> Any:
     """
     if datatype == "BYTES":
         raise TritonModelException("DLPack does not have support for string tensors.")
-    capsule = writable_view(array).__dlpack__()
+    if not array.flags.writeable:
+        array = writable_view(array)  # numpy exports no other to DLPack
+    capsule = array.__dlpack__()
     if datatype == "BF16":
         _head(capsule).type_code = _BFLOAT
     return capsule

@@ -116,9 +116,10 @@ class TorchInstance:
             if shape or output.shape != (1,):
                 raise self._mismatch(output, f"shape {list(shape)}", str(list(output.shape)))
             shape = (1,)  # a scalar, which a configuration has no word for
+            value = value.reshape(shape)
         place = batch.place(output.name, datatype, shape)
         if place.size:
-            view_of(place, datatype).copy_(value.reshape(shape), non_blocking=self._stream is not None)
+            view_of(place, datatype).copy_(value, non_blocking=self._stream is not None)
 
     def _text_shape(self, output: ModelTensor, batch: BatchView) -> tuple[int, ...]:
         if output.shape[:1] == (-1,) and len(output.shape) > 1:
