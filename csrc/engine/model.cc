@@ -124,7 +124,7 @@ Status Model::submit(std::unique_ptr<Request>& request) {
 }
 
 Status Model::queue_or_refuse(std::unique_ptr<Request>& request) {
-  const Status status = queue(request);
+  Status status = queue(request);
   if (status.ok()) return status;
   if (cache_ != nullptr) request->pass_on();
   if (status.code() == Code::kInvalidArgument) return status;  // no sequence of its own

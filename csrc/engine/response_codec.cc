@@ -46,7 +46,7 @@ class Reader {
   Number number() {
     Number value{};
     const std::string_view from = raw(sizeof value);
-    if (from.size() == sizeof value) std::memcpy(&value, from.data(), sizeof value);
+    if (from.size() == sizeof value) from.copy(reinterpret_cast<char*>(&value), sizeof value);
     return value;
   }
   Digest128 digest() {
