@@ -192,6 +192,8 @@ void register_engine(py::module_& module) {
       .def_property_readonly("pending", [](const ModelObject& self) { return self.model()->num_waiting(); })
       .def_property_readonly("healthy",
                              [](const ModelObject& self) {
+                               // A share: without the GIL it may be let go of.
+                               // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
                                const auto model = self.model();
                                const py::gil_scoped_release release;
                                return model->is_healthy();

@@ -93,7 +93,7 @@ py::object run(const std::shared_ptr<Core>& core, LocalRequest& local, const py:
                          : to_exception(answer.response.status);
   answer.request.reset();
   core->bin->empty();
-  if (failed) throw *failed;  // NOLINT(hicpp-exception-baseclass)
+  if (failed) throw *failed;  // NOLINT(hicpp-exception-baseclass,cert-err09-cpp,cert-err61-cpp)
   if (is_refused) raise_exception(shown);
   return shown;
 }

@@ -55,7 +55,7 @@ WorkerLife::News WorkerLife::handle(std::span<const std::byte> message) {
     }
     case WorkerEvent::kAsk: {
       const auto number = reader.get<std::uint64_t>();
-      host_.ask(std::string(reader.get_text()), [weak = weak_from_this(), number](std::string told) {
+      host_.ask(std::string(reader.get_text()), [weak = weak_from_this(), number](const std::string& told) {
         const auto life = weak.lock();
         if (life == nullptr || number == 0) return;
         MessageWriter answer;

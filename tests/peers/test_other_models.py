@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from .sides import Pair, Side
@@ -12,7 +13,13 @@ CACHE = "response cache"
 
 
 def added(side: Side, model: str, before: dict[str, Any], *names: str) -> dict[str, int]:
+    """What the statistics have grown by, when they grow no more: Triton counts after it has answered."""
     after = side.statistics(model)
+    for _ in range(20):
+        time.sleep(0.25)
+        previous, after = after, side.statistics(model)
+        if previous == after != before:
+            break
     return {name: after[name] - before[name] for name in names}
 
 
