@@ -53,7 +53,10 @@ class ControlProxy final : private Stream::User {
   void forward(ControlRequest request);
   // The client's connection has taken what was relayed: goes on.
   void resume();
-  // The client is gone: closes the connection, so that Python cancels what it does for it. No more calls.
+  // Whether it holds descriptors and memory for the next request.
+  bool is_connected() const { return upstream_ != nullptr; }
+  // The client is gone, or has long asked nothing: closes the connection, so that Python cancels what it does
+  // for it. No more calls.
   void close();
 
  private:

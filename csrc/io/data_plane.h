@@ -48,6 +48,7 @@ struct DataPlaneOptions {
   std::size_t max_in_flight_bytes = 1UL << 30;       // bodies of all connections together
   std::uint64_t header_timeout_ns = 10'000'000'000;  // from the first byte of a head to its last; a handshake
   std::uint64_t idle_timeout_ns = 75'000'000'000;    // between requests of a connection
+  std::uint64_t control_idle_ns = 5'000'000'000;     // after which its way to Python is let go of
   std::uint64_t stall_timeout_ns = 30'000'000'000;   // no byte moves either way in the middle of a message
   DecodeLimits decode;
   Http2Limits http2;

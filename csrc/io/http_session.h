@@ -90,6 +90,8 @@ class HttpSession final : public Session,
   void end();
 
   void await();
+  // How long no request may come before something is done.
+  std::uint64_t idle_ns() const;
   void on_due();
 
   SessionContext& context_;

@@ -1,5 +1,7 @@
 #include "io/http_session.h"
 
+#include <algorithm>
+
 namespace naiad {
 
 // One timer for whatever is awaited. A request changes what is awaited several times, so that the timer is
@@ -15,7 +17,7 @@ void HttpSession::await() {
   } else if (state_ == State::kHead) {
     const bool begun = !stream_->input().empty();
     next = begun ? Awaited::kHead : Awaited::kRequest;
-    delay_ns = begun ? context_.options.header_timeout_ns : context_.options.idle_timeout_ns;
+    delay_ns = begun ? context_.options.header_timeout_ns : idle_ns();
   }
   // A head has one deadline, however often a byte of it comes; output has a new one when some has left.
   const bool same = next == awaited_;
@@ -28,6 +30,12 @@ void HttpSession::await() {
   if (armed_ns_ != 0 && armed_ns_ <= deadline_ns_) return;
   armed_ns_ = deadline_ns_;
   timer_.arm(delay_ns);
+}
+
+std::uint64_t HttpSession::idle_ns() const {
+  const DataPlaneOptions& options = context_.options;
+  return proxy_.is_connected() ? std::min(options.idle_timeout_ns, options.control_idle_ns)
+                               : options.idle_timeout_ns;
 }
 
 void HttpSession::on_due() {
@@ -46,6 +54,16 @@ void HttpSession::on_due() {
   if (now_ns < deadline_ns_) {
     armed_ns_ = deadline_ns_;
     return timer_.arm(deadline_ns_ - now_ns);
+  }
+  if (awaited_ == Awaited::kRequest && proxy_.is_connected()) {
+    // It costs as much as the client's own connection, and far more where many are idle.
+    const std::uint64_t waited_ns = idle_ns();
+    proxy_.close();
+    const std::uint64_t left_ns = idle_ns() - waited_ns;
+    if (left_ns > 0) {
+      deadline_ns_ = armed_ns_ = now_ns + left_ns;
+      return timer_.arm(left_ns);
+    }
   }
   if (awaited_ == Awaited::kHead) {
     exchange_.framing = {};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "comes_true.h"
+#include "control_fake.h"
 #include "io/http_session.h"
 #include "session_house.h"
 
@@ -93,4 +94,35 @@ TEST_CASE("draining closes an idle connection at once and a busy one after its a
   CHECK(answer.fields.at("connection") == "close");
   CHECK(busy.at_end());
   CHECK(comes_true([&] { return house.num_sessions() == 0; }));
+}
+
+TEST_CASE("the way to Python is let go of when a client asks nothing for a while; the client stays") {
+  DataPlaneOptions options;
+  options.control_idle_ns = 30'000'000;
+  SessionHouse house(options);
+  ControlFake control(house.bridge, [](const ControlFake::Seen&) {
+    return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  });
+  HttpClient client = house.connect();
+  for (int round = 1; round <= 2; ++round) {
+    CHECK(client.ask(http_request("GET", "/v2", {}, {})).body == "ok");
+    CHECK(client.ask(http_request("GET", "/v2", {}, {})).body == "ok");
+    CHECK(control.num_connections() == round);
+    CHECK(comes_true([&] { return control.num_closed() == round; }));
+    check_usable(client);
+  }
+}
+
+TEST_CASE("a client that asks nothing for its whole time goes, with its way to Python") {
+  DataPlaneOptions options;
+  options.control_idle_ns = 20'000'000;
+  options.idle_timeout_ns = 60'000'000;
+  SessionHouse house(options);
+  ControlFake control(house.bridge, [](const ControlFake::Seen&) {
+    return "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  });
+  HttpClient client = house.connect();
+  CHECK(client.ask(http_request("GET", "/v2", {}, {})).body == "ok");
+  CHECK(client.at_end());
+  CHECK(comes_true([&] { return control.num_closed() == 1; }));
 }

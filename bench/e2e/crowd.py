@@ -1,0 +1,108 @@
+"""What many idle connections and many loaded models change: latency, memory, CPU.
+
+Each server is measured alone, with so many connections that have asked once and stay, and, started anew, with
+so many models loaded.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from run import facts, parse_arguments, start_servers, write_repositories
+from sidebyside.case import Case
+from sidebyside.measure import Turn
+from sidebyside.placement import choose_placement
+from sidebyside.report import NAIAD, TRITON, format_figure
+from sidebyside.server_process import ServerProcess
+
+_CONNECTIONS = 9_000
+_MODELS = 1_000
+_CASES = [Case("identity_native", "http", 16, concurrency) for concurrency in (1, 8)]
+
+
+def _measure(server: ServerProcess, seconds: float, rounds: int) -> dict[str, float]:
+    """Medians over rounds: p50 in ms and CPU in us at each number in flight; the memory then."""
+    found: dict[str, float] = {}
+    for case in _CASES:
+        turn = Turn(server, case, seconds)
+        samples = [turn.run() for _ in range(rounds)]
+        label = f"c={case.concurrency}"
+        found[f"p50 ms, {label}"] = statistics.median(sample.p50_ms for sample in samples)
+        found[f"CPU us, {label}"] = statistics.median(sample.server_cpu_us for sample in samples)
+    found["RSS MB"] = server.memory().rss_bytes / 1e6
+    return found
+
+
+def _idle_connection(port: int) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/v2/health/live")
+    connection.getresponse().read()
+    return connection
+
+
+def _rows(title: str, found: dict[str, dict[str, float]]) -> list[str]:
+    names = next(iter(found.values())).keys()
+    lines = ["", f"## {title}", "", "| | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
+    for label, values in found.items():
+        lines.append(f"| {label} | " + " | ".join(format_figure(values[name]) for name in names) + " |")
+    return lines
+
+
+def main(arguments: list[str]) -> int:
+    """Run the bench and print its tables. Takes the flags of run.py. Returns the exit status."""
+    options = parse_arguments(arguments)
+    placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
+    told = facts(options, placement)
+    told["command line"] = told["command line"].replace("run.py", "crowd.py")
+    lines = ["# Many connections, many models", ""] + [f"- {name}: {value}" for name, value in told.items()]
+    commands = {NAIAD: options.naiad_command}
+    if options.triton_command:
+        commands[TRITON] = options.triton_command
+    for label, command in commands.items():
+        found: dict[str, dict[str, float]] = {}
+        with tempfile.TemporaryDirectory(prefix="naiad-bench-") as scratch, ExitStack() as stack:
+            repositories = write_repositories(Path(scratch), [label], {"identity_native"})
+            servers, _ = start_servers(stack, {label: command}, repositories, Path(scratch), 1, placement)
+            with placement.starting_client():
+                found["nothing else"] = _measure(servers[label], options.seconds, options.rounds)
+                before = servers[label].memory().rss_bytes
+                idle = [_idle_connection(servers[label].http_port) for _ in range(_CONNECTIONS)]
+                held = servers[label].memory().rss_bytes - before
+                title = f"{_CONNECTIONS} idle connections"
+                found[title] = _measure(servers[label], options.seconds, options.rounds)
+                for connection in idle:
+                    connection.close()
+        with tempfile.TemporaryDirectory(prefix="naiad-bench-") as scratch, ExitStack() as stack:
+            repositories = write_repositories(Path(scratch), [label], {"identity_native"})
+            for number in range(_MODELS):
+                shutil.copytree(
+                    repositories[label] / "identity_native", repositories[label] / f"identity_{number}"
+                )
+            servers, figures = start_servers(
+                stack, {label: command}, repositories, Path(scratch), 1, placement
+            )
+            with placement.starting_client():
+                title = f"{_MODELS} more models"
+                found[title] = _measure(servers[label], options.seconds, options.rounds)
+        lines += _rows(label, found)
+        lines += [
+            "",
+            f"- memory of an idle connection: {held / _CONNECTIONS / 1024:.1f} KiB",
+            f"- start with {_MODELS} more models: {figures[label].start_s[0]:.1f} s",
+        ]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if options.out:
+        options.out.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
