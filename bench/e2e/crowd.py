@@ -7,6 +7,7 @@ so many models loaded.
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import shutil
 import statistics
@@ -20,7 +21,7 @@ from sidebyside.case import Case
 from sidebyside.measure import Turn
 from sidebyside.placement import choose_placement
 from sidebyside.report import NAIAD, TRITON, format_figure
-from sidebyside.server_process import ServerProcess
+from sidebyside.server_process import ServerError, ServerProcess
 
 _CONNECTIONS = 9_000
 _MODELS = 1_000
@@ -41,9 +42,13 @@ def _measure(server: ServerProcess, seconds: float, rounds: int) -> dict[str, fl
 
 
 def _idle_connection(port: int) -> http.client.HTTPConnection:
+    inputs = [{"name": "INPUT0", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request("GET", "/v2/health/live")
-    connection.getresponse().read()
+    connection.request("POST", "/v2/models/identity_native/infer", json.dumps({"inputs": inputs}))
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise ServerError(f"an idle connection was answered with {answer.status}")
+    answer.read()
     return connection
 
 
