@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from run import facts, parse_arguments, write_repositories
+from run import facts, parse_arguments, publish, write_repositories
 from sidebyside.case import Case
 from sidebyside.measure import Sample, Turn
 from sidebyside.placement import choose_placement
@@ -78,7 +78,6 @@ def main(arguments: list[str]) -> int:
     options = parse_arguments(["--placement=free", *arguments])
     placement = choose_placement(frozenset(), pinned=False)
     told = facts(options, placement)
-    told["command line"] = told["command line"].replace("run.py", "busy.py")
     lines = ["# A native model beside a busy Python model", ""]
     lines += [f"- {name}: {value}" for name, value in told.items()]
     lines += ["", "Each cell is alone / beside a Python model that computes half of the time.", ""]
@@ -98,10 +97,7 @@ def main(arguments: list[str]) -> int:
                         samples[key].append(turn.run())
             labels = dict.fromkeys(label for label, _ in servers)
             lines += [_line(case, label, samples[label, False], samples[label, True]) for label in labels]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.out:
-        options.out.write_text(text)
+    publish(lines, options.out)
     return 0
 
 

@@ -16,7 +16,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from run import facts, parse_arguments, start_servers, write_repositories
+from run import facts, parse_arguments, publish, start_servers, write_repositories
 from sidebyside.case import Case
 from sidebyside.measure import Turn
 from sidebyside.placement import choose_placement
@@ -65,7 +65,6 @@ def main(arguments: list[str]) -> int:
     options = parse_arguments(arguments)
     placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
     told = facts(options, placement)
-    told["command line"] = told["command line"].replace("run.py", "crowd.py")
     lines = ["# Many connections, many models", ""] + [f"- {name}: {value}" for name, value in told.items()]
     commands = {NAIAD: options.naiad_command}
     if options.triton_command:
@@ -102,10 +101,7 @@ def main(arguments: list[str]) -> int:
             f"- memory of an idle connection: {held / _CONNECTIONS / 1024:.1f} KiB",
             f"- start with {_MODELS} more models: {figures[label].start_s[0]:.1f} s",
         ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.out:
-        options.out.write_text(text)
+    publish(lines, options.out)
     return 0
 
 

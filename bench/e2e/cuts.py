@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from run import facts, parse_arguments, start_servers, write_repositories
+from run import facts, parse_arguments, publish, start_servers, write_repositories
 from sidebyside.case import Case
 from sidebyside.cuts import record, run_cuts
 from sidebyside.placement import choose_placement
@@ -68,7 +68,6 @@ def main(arguments: list[str]) -> int:
     options = parse_arguments(arguments)
     placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
     told = facts(options, placement)
-    told["command line"] = told["command line"].replace("run.py", "cuts.py")
     told["rounds"] = f"{options.rounds * _CUTS} cuts for each server and protocol, at any of the bytes"
     commands = {NAIAD: options.naiad_command} | (
         {TRITON: options.triton_command} if options.triton_command else {}
@@ -85,10 +84,7 @@ def main(arguments: list[str]) -> int:
                 for server in servers.values():
                     lines.append(_line(server, protocol, options.rounds * _CUTS))
                     print(lines[-1], file=sys.stderr, flush=True)
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.out:
-        options.out.write_text(text)
+    publish(lines, options.out)
     return 0
 
 

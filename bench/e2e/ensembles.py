@@ -13,7 +13,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from run import facts, parse_arguments, start_servers, write_repositories
+from run import facts, parse_arguments, publish, start_servers, write_repositories
 from sidebyside.case import Case
 from sidebyside.measure import Sample, Turn
 from sidebyside.placement import choose_placement
@@ -75,7 +75,6 @@ def main(arguments: list[str]) -> int:
     options = parse_arguments(arguments)
     placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
     told = facts(options, placement)
-    told["command line"] = told["command line"].replace("run.py", "ensembles.py")
     lines = ["# Ensembles", ""] + [f"- {name}: {value}" for name, value in told.items()] + [""]
     commands = {NAIAD: options.naiad_command} | (
         {TRITON: options.triton_command} if options.triton_command else {}
@@ -93,10 +92,7 @@ def main(arguments: list[str]) -> int:
                     for label, turn in turns.items():
                         found.setdefault((label, case), []).append(turn.run())
         lines += _lines(found, list(servers))
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.out:
-        options.out.write_text(text)
+    publish(lines, options.out)
     return 0
 
 

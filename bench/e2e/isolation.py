@@ -16,7 +16,7 @@ import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
-from run import facts, parse_arguments, start_servers, write_repositories
+from run import facts, parse_arguments, publish, start_servers, write_repositories
 from sidebyside.case import CONCURRENCIES, NUM_FLOATS, Case
 from sidebyside.measure import Sample, Turn
 from sidebyside.placement import choose_placement
@@ -58,7 +58,6 @@ def main(arguments: list[str]) -> int:
     options = parse_arguments(arguments)
     placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
     told = facts(options, placement)
-    told["command line"] = told["command line"].replace("run.py", "isolation.py")
     lines = ["# Python models: worker processes and threads", ""]
     lines += [f"- {name}: {value}" for name, value in told.items()] + [""]
     thread = options.naiad_command + " --backend-config=python,isolation=thread"
@@ -95,10 +94,7 @@ def main(arguments: list[str]) -> int:
                     for label, server in servers.items():
                         spent[label].append(_call_us(server, model))
                 lines.append(_line(f"of {model}", [[statistics.median(spent[label])] for label in servers]))
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.out:
-        options.out.write_text(text)
+    publish(lines, options.out)
     return 0
 
 

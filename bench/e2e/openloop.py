@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from run import facts, parse_arguments, start_servers
+from run import facts, parse_arguments, publish, start_servers
 from sidebyside.case import Case
 from sidebyside.openloop import run_open_loop
 from sidebyside.placement import choose_placement
@@ -57,7 +57,6 @@ def main(arguments: list[str]) -> int:
     options = parse_arguments(arguments)
     placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
     told = facts(options, placement)
-    told["command line"] = told["command line"].replace("run.py", "openloop.py")
     commands = {NAIAD: options.naiad_command} | (
         {TRITON: options.triton_command} if options.triton_command else {}
     )
@@ -97,10 +96,8 @@ def main(arguments: list[str]) -> int:
             for name in names
         ]
         lines.append(f"| {_CAPACITY * share:g} | " + " | ".join(cells) + " |")
-    text = "\n".join(lines) + "\n"
-    print(text)
+    publish(lines, options.out)
     if options.out:
-        options.out.write_text(text)
         figures = {
             label: {f"{share:g}": rounds for share, rounds in by.items()} for label, by in found.items()
         }

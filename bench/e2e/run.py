@@ -96,11 +96,12 @@ def facts(options: argparse.Namespace, placement: Placement) -> dict[str, str]:
         commit += " with uncommitted changes"
     processors = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = [line.split(":")[1].strip() for line in processors if "model name" in line]
+    script = f"bench/e2e/{Path(sys.argv[0]).name}"
     packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "tritonclient"))
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit,
-        "command line": f"`{without_paths(shlex.join(['python', 'bench/e2e/run.py', *sys.argv[1:]]))}`",
+        "command line": f"`{without_paths(shlex.join(['python', script, *sys.argv[1:]]))}`",
         "naiad command": f"`{without_paths(options.naiad_command)}`",
         "Triton command": f"`{without_paths(options.triton_command)}`" if options.triton_command else "none",
         "CPUs": f"{len(os.sched_getaffinity(0))} ({cpu[0] if cpu else platform.machine()})",
@@ -116,6 +117,14 @@ def facts(options: argparse.Namespace, placement: Placement) -> dict[str, str]:
         ),
         "rounds": f"{options.rounds} of {options.seconds:g} s per case and server, in turns",
     }
+
+
+def publish(lines: list[str], out: Path | None) -> None:
+    """Print a page, and write it to `out` where that is wanted."""
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if out:
+        out.write_text(text)
 
 
 def write_repositories(scratch: Path, labels: list[str], models: set[str]) -> dict[str, Path]:

@@ -59,6 +59,9 @@ class MessageReader {
     const auto bytes = take(size);
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
+  // The next `size` bytes, which point into the message.
+  std::span<const std::byte> get_bytes(std::uint64_t size) { return take(size); }
+  bool at_end() const { return left_.empty(); }
   // A number of things that take at least a byte each.
   std::size_t get_count() {
     const auto count = get<std::uint32_t>();
@@ -69,10 +72,10 @@ class MessageReader {
   [[noreturn]] static void malformed() { throw Error(Code::kInternal, "a worker's message is malformed"); }
 
  private:
-  std::span<const std::byte> take(std::size_t size) {
+  std::span<const std::byte> take(std::uint64_t size) {
     if (size > left_.size()) malformed();
-    const auto taken = left_.first(size);
-    left_ = left_.subspan(size);
+    const auto taken = left_.first(static_cast<std::size_t>(size));
+    left_ = left_.subspan(taken.size());
     return taken;
   }
 

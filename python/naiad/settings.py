@@ -21,6 +21,9 @@ SERVER_VERSION = "2.73.0"
 DEFAULT_MAX_INPUT_SIZE_BYTES = 64 << 20
 
 
+_MAX_CORES = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class RepositorySettings:
     """Where models come from and which are loaded."""
@@ -167,6 +170,18 @@ class HostPolicy:
     """The processors; none: any."""
     numa_node: int | None = None
     """The node that their memory is of; without ``cpu_cores`` they run on its processors."""
+
+
+def read_core_list(text: str) -> tuple[int, ...] | None:
+    """``0-3,8`` as numbers, ascending; None for what is no such list."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        last = last if dash else first
+        if not first.isdecimal() or not last.isdecimal() or not 0 <= int(last) - int(first) < _MAX_CORES:
+            return None
+        numbers.update(range(int(first), int(last) + 1))
+    return tuple(sorted(numbers))
 
 
 @dataclass(frozen=True, slots=True)

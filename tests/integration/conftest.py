@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,6 +137,22 @@ class ServerProcess:
 
     def wait(self) -> int:
         return self.process.wait(timeout=60)
+
+
+def until(true: Callable[[], object], what: str = "") -> None:
+    """Blocks until something is true; fails after half a minute."""
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end, what or "it did not come true"
+        time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process is there that has not ended."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def exchange(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ import pytest
 import naiad
 from naiad.errors import InvalidArgument, NaiadError
 
-from .conftest import Start, write_model
+from .conftest import Start, lives, until, write_model
 
 CONFIG = """
 backend: "python"
@@ -67,20 +65,6 @@ def facts(server: naiad.Server, count: int = 1) -> set[tuple[int, ...]]:
     return {tuple(each["FACTS"].tolist()) for each in server.model("m").infer_many([sleep] * count)}
 
 
-def wait_for(what: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not what():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.01)
-
-
-def lives(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def test_workers_share_what_was_loaded_once(tmp_path: Path) -> None:
     with serve(tmp_path, instances=3) as server:
         found: set[tuple[int, ...]] = set()
@@ -89,7 +73,7 @@ def test_workers_share_what_was_loaded_once(tmp_path: Path) -> None:
             found.update(facts(server, 6))
             return len(found) == 3
 
-        wait_for(find_all)
+        until(find_all)
         pids = {fact[0] for fact in found}
         (template,) = {fact[1] for fact in found}
         assert {fact[2:] for fact in found} == {(template, (64 << 20) // 4096)}
@@ -100,14 +84,14 @@ def test_workers_share_what_was_loaded_once(tmp_path: Path) -> None:
             private = sum(int(rollup[f"Private_{kind}"].split()[0]) for kind in ("Clean", "Dirty"))
             assert private < 48 << 10, "in kB: the weights are not copied"
         server.unload("m")
-        wait_for(lambda: not any(lives(pid) for pid in {template, *pids}))
+        until(lambda: not any(lives(pid) for pid in {template, *pids}))
 
 
 def test_a_worker_that_is_killed_is_forked_again(tmp_path: Path) -> None:
     with serve(tmp_path) as server:
         ((pid, template, *_),) = facts(server)
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not Path(f"/proc/{pid}").exists())
+        until(lambda: not Path(f"/proc/{pid}").exists())
         ((now, parent, *_),) = facts(server)
         assert now != pid
         assert parent == template
@@ -117,7 +101,7 @@ def test_when_the_template_is_killed_another_one_is_made(tmp_path: Path) -> None
     with serve(tmp_path) as server:
         ((pid, template, *_),) = facts(server)
         os.kill(template, signal.SIGKILL)
-        wait_for(lambda: not lives(pid))
+        until(lambda: not lives(pid))
 
         def again() -> set[tuple[int, ...]]:
             try:
@@ -125,7 +109,7 @@ def test_when_the_template_is_killed_another_one_is_made(tmp_path: Path) -> None
             except NaiadError:
                 return set()
 
-        wait_for(again)
+        until(again)
         ((now, parent, *_),) = again()
         assert now != pid
         assert parent != template
@@ -163,4 +147,4 @@ def test_none_outlives_the_server(tmp_path: Path, start_server: Start) -> None:
     pid, template, *_ = answer["outputs"][0]["data"]  # type: ignore[index,call-overload]
     server.signal(signal.SIGKILL)
     server.wait()
-    wait_for(lambda: not lives(pid) and not lives(template))
+    until(lambda: not lives(pid) and not lives(template))

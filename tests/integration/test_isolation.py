@@ -17,7 +17,7 @@ import tritonclient.grpc as triton
 
 import naiad
 
-from .conftest import IDENTITY, ServerProcess, Start, write_model
+from .conftest import IDENTITY, ServerProcess, Start, lives, until, write_model
 
 CONFIG = """
 backend: "python"
@@ -83,23 +83,9 @@ def is_ready(server: ServerProcess) -> bool:
     return server.call("GET", "/v2/models/m/ready")[0] == 200
 
 
-def wait_for(what: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.01)
-
-
 def children(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-
-
-def lives(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @contextmanager
@@ -188,10 +174,10 @@ def test_readiness_says_while_no_worker_is_there(serve: Callable[..., ServerProc
     ask(server, "pid")
     (tmp_path / "m" / "closed").touch()
     assert ask(server, "kill")[0] == 500
-    wait_for(lambda: not is_ready(server))
+    until(lambda: not is_ready(server))
     assert server.call("GET", "/v2/models/other/ready")[0] == 200
     (tmp_path / "m" / "closed").unlink()
-    wait_for(lambda: is_ready(server))
+    until(lambda: is_ready(server))
     assert ask(server, "pid")[0] == 200
 
 
@@ -208,7 +194,7 @@ def test_a_worker_that_can_not_load_again_is_tried_with_pauses(
     assert "no more" in error
     assert not is_ready(server)
     (tmp_path / "m" / "how").unlink()
-    wait_for(lambda: is_ready(server))
+    until(lambda: is_ready(server))
     assert ask(server, "pid")[0] == 200
 
 
@@ -226,13 +212,13 @@ def test_another_instance_runs_what_comes_while_one_is_started_again(
             thread.join()
         return len(pids) == 2
 
-    wait_for(find_both)
+    until(find_both)
     (tmp_path / "m" / "closed").touch()
     killed = pids.pop()
     os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: not lives(killed))
+    until(lambda: not lives(killed))
     # What the dead one may have taken before its end was seen; nothing after that.
-    wait_for(lambda: "was killed by SIGKILL" in server.log)
+    until(lambda: "was killed by SIGKILL" in server.log)
     for _ in range(50):
         status, error, pid = ask(server, "pid")
         assert (status, error) == (200, "")
@@ -270,7 +256,7 @@ def test_no_worker_outlives_its_server(serve: Callable[..., ServerProcess]) -> N
     assert len(workers) == 3
     server.signal(signal.SIGKILL)
     server.wait()
-    wait_for(lambda: not any(lives(pid) for pid in workers))
+    until(lambda: not any(lives(pid) for pid in workers))
 
 
 def test_workers_that_are_killed_again_and_again_leave_nothing_behind(

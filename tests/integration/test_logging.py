@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tritonclient.grpc
 
-from .conftest import ServerProcess, Start, write_model
+from .conftest import ServerProcess, Start, until, write_model
 
 TALKING = """
 backend: "python"
@@ -60,18 +59,11 @@ def server(running: ServerProcess) -> Iterator[ServerProcess]:
     running.json("POST", "/v2/logging", {name: before[name] for name in CHANGES})
 
 
-def eventually(condition: Callable[[], bool], words: str = "") -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, words
-        time.sleep(0.01)
-
-
 def said(server: ServerProcess, model: str) -> list[str]:
     """The lines that one request makes its model write; the last line of a worker comes when all have."""
     before = len(server.lines)
     assert server.json("POST", f"/v2/models/{model}/infer", REQUEST)[0] == 200
-    eventually(lambda: any("a warning" in line for line in server.lines[before:]), server.log)
+    until(lambda: any("a warning" in line for line in server.lines[before:]), server.log)
     return [line for line in server.lines[before:] if "model.py" in line]
 
 
@@ -136,7 +128,7 @@ def test_a_log_file_that_is_moved_away_is_made_anew(talking: Path, tmp_path: Pat
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             started = re.compile(r"Started HTTPService at [^ ]*:(\d+)")
-            eventually(lambda: path.exists() and started.search(path.read_text()) is not None)
+            until(lambda: path.exists() and started.search(path.read_text()) is not None)
             match = started.search(path.read_text())
             assert match is not None
             server = ServerProcess(process, ports={"HTTPService": int(match[1])})
@@ -153,7 +145,7 @@ def test_a_log_file_that_is_moved_away_is_made_anew(talking: Path, tmp_path: Pat
             )
             path.rename(tmp_path / "log.1")
             assert server.json("POST", "/v2/models/thread/infer", REQUEST)[0] == 200
-            eventually(lambda: path.exists() and "a warning" in path.read_text())
+            until(lambda: path.exists() and "a warning" in path.read_text())
         finally:
             process.terminate()
             _, error = process.communicate(timeout=60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import pytest
 
 import naiad
 from naiad.errors import InvalidArgument, NaiadError, NotFound, Unavailable
+
+from .conftest import until
 
 HEAD = "import json, os, threading\nimport numpy as np\nimport triton_python_backend_utils as pb_utils\n"
 ONE_INPUT = 'input [ { name: "X" data_type: TYPE_FP32 dims: [ -1 ] } ]'
@@ -175,10 +176,7 @@ def test_errors_of_a_request_and_of_a_batch(serve: Serve, caplog: pytest.LogCapt
     assert type(error).code == "INTERNAL"
     assert str(error) == "Failed to process the request(s) for model 'm_0', message: RuntimeError: boom"
     # The worker's log takes another way than its answer.
-    deadline = time.monotonic() + 20
-    while "Traceback" not in caplog.text:
-        assert time.monotonic() < deadline, caplog.text
-        time.sleep(0.01)
+    until(lambda: "Traceback" in caplog.text, caplog.text)
     assert str(fail(1)) == "no"
 
 

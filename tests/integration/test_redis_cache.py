@@ -6,15 +6,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import ServerProcess, Start, write_model
+from .conftest import ServerProcess, Start, until, write_model
 
 redis = pytest.importorskip("redis", reason="the client library redis is not installed")
 
@@ -79,13 +78,6 @@ class RedisServer:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 @pytest.fixture

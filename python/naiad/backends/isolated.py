@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from naiad.backends.base import InstanceBackend, InstancePlace, ModelFiles
 from naiad.backends.python.environment import Environments
 from naiad.backends.python.worker_process import Workers, complete_in_worker
+from naiad.backends.words import YES_NO
 from naiad.config import ModelConfig
 from naiad.engine import worker_factory
 from naiad.errors import ConfigError, Unsupported
@@ -23,7 +24,6 @@ ISOLATION_OPTIONS = frozenset({"install-requirements", "isolation", "stub-timeou
 ENVIRONMENT = "EXECUTION_ENV_PATH"
 FORK = "fork_after_load"
 
-_YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _LONGEST_S = 1e9
 
 
@@ -137,20 +137,20 @@ class IsolatedBackend(InstanceBackend):
     @cached_property
     def _environments(self) -> Environments:
         word = self.options.get("install-requirements", "no")
-        if word not in _YES_NO:
+        if word not in YES_NO:
             raise ConfigError(
                 f"--backend-config={self.name},install-requirements must be yes or no, got '{word}'"
             )
-        return Environments(installs_requirements=_YES_NO[word])
+        return Environments(installs_requirements=YES_NO[word])
 
 
 def _forks(config: ModelConfig, files: ModelFiles) -> bool:
     word = config.parameters.get(FORK, "no")
-    if word not in _YES_NO:
+    if word not in YES_NO:
         raise ConfigError(
             f"model '{files.name}': parameter {FORK} must be 'yes' or 'no', got '{word}'", field="parameters"
         )
-    return _YES_NO[word]
+    return YES_NO[word]
 
 
 def _seconds(config: ModelConfig, files: ModelFiles, parameter: str) -> float:

@@ -38,7 +38,6 @@ class LibraryBackend(Backend):
         )
 
 
-def find_library(name: str, directory: Path) -> Path | None:
-    """The library of the backend ``name`` in Triton's layout: ``<directory>/<name>/libnaiad_<name>.so``."""
-    path = directory / name / f"libnaiad_{name}.so"
-    return path if path.is_file() else None
+def library_name(backend: str) -> str:
+    """The file of a backend's library, in the folder of that backend."""
+    return f"libnaiad_{backend}.so"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naiad.backends.base import ENTRY_POINT_GROUP, Backend
-from naiad.backends.library import LibraryBackend, find_library
+from naiad.backends.library import LibraryBackend, library_name
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class BackendRegistry:
         found = {*self._given, *_BUILT_IN, *metadata.entry_points(group=ENTRY_POINT_GROUP).names}
         directory = self._options.get("", {}).get(DIRECTORY_OPTION)
         if directory:
-            files = [*Path(directory).glob(f"*/{_SHARED_FILE}"), *Path(directory).glob("*/libnaiad_*.so")]
-            found.update(file.parent.name for file in files)
+            for pattern in (_SHARED_FILE, library_name("*")):
+                found.update(file.parent.name for file in Path(directory).glob(f"*/{pattern}"))
         return sorted(found)
 
     def on_gpu(self) -> frozenset[str]:
@@ -86,7 +86,7 @@ class BackendRegistry:
 
     def _make(self, name: str) -> Backend:
         make = self._find(name)
-        backend = make({**self._options.get("", {}), **self._options.get(name, {})})
+        backend = make(self._options_of(name))
         if not isinstance(backend, Backend):
             raise Unsupported(
                 f"backend '{name}' is no naiad.backends.base.Backend, got {type(backend).__name__}"
@@ -94,6 +94,9 @@ class BackendRegistry:
         if self._connected is not None:
             backend.connect(*self._connected)
         return backend
+
+    def _options_of(self, name: str) -> dict[str, str]:
+        return {**self._options.get("", {}), **self._options.get(name, {})}
 
     def _find(self, name: str) -> Callable[[Mapping[str, str]], Any]:
         if name in self._given:
@@ -116,17 +119,17 @@ class BackendRegistry:
 
     def _find_in_directory(self, name: str) -> Callable[[Mapping[str, str]], Any] | None:
         """A folder of the backend directory holds the model.py of its models, or a library."""
-        given = {**self._options.get("", {}), **self._options.get(name, {})}.get(DIRECTORY_OPTION)
+        given = self._options_of(name).get(DIRECTORY_OPTION)
         if not given or Path(name).name != name or not name.strip("."):
             return None
-        directory = Path(given).absolute()
-        if (directory / name / _SHARED_FILE).is_file():
+        directory = Path(given).absolute() / name
+        if (directory / _SHARED_FILE).is_file():
             from naiad.backends.python.shared import shared_backend
 
-            return shared_backend(name, directory / name)
-        if (library := find_library(name, directory)) is not None:
+            return shared_backend(name, directory)
+        if (library := directory / library_name(name)).is_file():
             return lambda options: LibraryBackend(name, library, options)
-        if (directory / name / f"libtriton_{name}.so").exists():
+        if (directory / f"libtriton_{name}.so").exists():
             raise Unsupported(
                 f"backend '{name}' is a shared library for Triton, which this server does not load; there "
                 f"are: {', '.join(self.names())}"

@@ -10,9 +10,7 @@ from typing import NoReturn
 import typer
 
 from naiad.cli.triton_flags import FALSE_WORDS, TRUE_WORDS
-from naiad.settings import ALL_TOGETHER, EVERY_DEVICE, HostPolicy, TlsSettings
-
-_MAX_CORES = 4096
+from naiad.settings import ALL_TOGETHER, EVERY_DEVICE, HostPolicy, TlsSettings, read_core_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def host_policies(entries: Sequence[str]) -> dict[str, HostPolicy]:
     for entry in entries:
         name, _, setting = entry.partition(",")
         key, _, value = setting.partition("=")
-        numbers = _numbers(value)
+        numbers = read_core_list(value)
         if not name or key not in ("numa-node", "cpu-cores"):
             _refuse_policy(entry, "<name>,numa-node=<node> or <name>,cpu-cores=<cores>")
         if numbers is None or (key == "numa-node" and not value.isdecimal()):
@@ -93,18 +91,6 @@ def host_policies(entries: Sequence[str]) -> dict[str, HostPolicy]:
         else:
             cores[name] = numbers
     return {name: HostPolicy(cores.get(name, ()), nodes.get(name)) for name in {**nodes, **cores}}
-
-
-def _numbers(text: str) -> tuple[int, ...] | None:
-    """``0-3,8`` as numbers, ascending; None when it is something else."""
-    numbers: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        last = last if dash else first
-        if not first.isdecimal() or not last.isdecimal() or not 0 <= int(last) - int(first) < _MAX_CORES:
-            return None
-        numbers.update(range(int(first), int(last) + 1))
-    return tuple(sorted(numbers))
 
 
 def _refuse_policy(entry: str, expected: str) -> NoReturn:

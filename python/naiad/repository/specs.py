@@ -11,7 +11,7 @@ from naiad.config import ModelConfig, wire_datatype
 from naiad.engine import InstanceSpec, ModelSpec, QueuePolicy, TensorSpec, WarmupSample
 from naiad.errors import ConfigError
 from naiad.repository.sequences import SequenceTensors
-from naiad.settings import ALL_TOGETHER, CPU, HostPolicy
+from naiad.settings import ALL_TOGETHER, CPU, HostPolicy, read_core_list
 
 _BATCH_INPUT = protos.message_class("inference.BatchInput")
 _TYPES = protos.pool.FindEnumTypeByName("inference.DataType")
@@ -169,8 +169,7 @@ def _cores_of_node(policy: str, node: int | None) -> tuple[int, ...]:
             f"host policy '{policy}' names NUMA node {node}, which this machine has not",
             field="instance_group.host_policy",
         ) from None
-    ranges = [part.partition("-") for part in listed.split(",") if part]
-    return tuple(core for first, _, last in ranges for core in range(int(first), int(last or first) + 1))
+    return read_core_list(listed) or ()
 
 
 def _resources(rate_limiter: Any, device: int) -> dict[tuple[str, int], int]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from naiad.errors import InvalidArgument, Unsupported
 from naiad.settings import TraceSettings
+
+if TYPE_CHECKING:
+    from naiad.engine import Tracer
 
 ALL_MODELS = ""
 Values = Mapping[str, list[str]]
@@ -20,24 +23,6 @@ Values = Mapping[str, list[str]]
 
 _MAX_UINT32 = 2**32 - 1
 _MAX_INT32 = 2**31 - 1
-
-
-class Tracer(Protocol):
-    """What decides of each request; ``naiad.engine.Tracer``."""
-
-    def set(
-        self,
-        model: str,
-        *,
-        number: int,
-        timestamps: bool,
-        tensors: bool,
-        rate: int,
-        count: int,
-        has_context: bool,
-    ) -> None: ...
-    def clear(self, model: str) -> None: ...
-    def count_left(self, model: str) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

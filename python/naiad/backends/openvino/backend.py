@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from naiad.backends.base import InstancePlace, ModelFiles
 from naiad.backends.isolated import ISOLATION_OPTIONS, IsolatedBackend
+from naiad.backends.made_once import MadeOnce
 from naiad.backends.openvino.options import OpenVinoOptions, openvino_options
 from naiad.backends.python.failure import load_failure
 from naiad.config import ModelConfig, complete_tensors
@@ -44,8 +43,7 @@ class OpenVinoBackend(IsolatedBackend):
 
     def __init__(self, options: Mapping[str, str]) -> None:
         super().__init__(options)
-        self._lock = threading.Lock()
-        self._shared: weakref.WeakValueDictionary[int, _Compiled] = weakref.WeakValueDictionary()
+        self._shared: MadeOnce[_Compiled] = MadeOnce()
 
     def completes(self, config: ModelConfig, files: ModelFiles) -> bool:
         """Every file says what its tensors are."""
@@ -76,11 +74,8 @@ class OpenVinoBackend(IsolatedBackend):
         from naiad.backends.openvino.instance import OpenVinoInstance
 
         options = self._options_of(config, files)
-        with self._lock:
-            # The configuration is one object for all instances that are made together, and lives as long.
-            shared = self._shared.get(id(config))
-            if shared is None:
-                shared = self._shared[id(config)] = self._compile(config, files, options)
+        # The configuration is one object for all instances that are made together, and lives as long.
+        shared = self._shared.get(id(config), lambda: self._compile(config, files, options))
         return OpenVinoInstance(config, shared.model, shared.compiled, options, owner=shared)
 
     def _compile(self, config: ModelConfig, files: ModelFiles, options: OpenVinoOptions) -> _Compiled:

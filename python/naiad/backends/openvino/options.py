@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from naiad.backends.words import YES_NO
 from naiad.errors import ConfigError, Unsupported
-
-_YES_NO = {"YES": True, "TRUE": True, "1": True, "NO": False, "FALSE": False, "0": False}
 
 REPLACED = {
     "CPU_THREADS_NUM": "INFERENCE_NUM_THREADS",
@@ -98,5 +97,5 @@ class _Reader:
         return self.matching(name, r"[0-9]{1,4}", "a number of threads")
 
     def flag(self, name: str) -> bool:
-        word = self.matching(name, "|".join(_YES_NO), "YES or NO")
-        return _YES_NO[word] if word else False
+        word = self.matching(name, "|".join(YES_NO).upper(), "YES or NO")
+        return YES_NO[word.lower()] if word else False

@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from naiad.backends.base import InstancePlace, ModelFiles
 from naiad.backends.isolated import ISOLATION_OPTIONS, IsolatedBackend
-from naiad.backends.python.failure import load_failure
+from naiad.backends.python.failure import loading
 from naiad.backends.python.instance import PythonModelInstance
 from naiad.backends.python.model_config import ModelConfig as CompletionConfig
 from naiad.backends.python.model_modules import ModelModules
+from naiad.backends.words import YES_NO
 from naiad.config import ModelConfig, from_dict
-from naiad.errors import ConfigError, InvalidArgument, NaiadError
+from naiad.errors import ConfigError, InvalidArgument
 
 if TYPE_CHECKING:
     from naiad.backends.services import ModelServices
 
 _log = logging.getLogger("naiad.backends.python")
-
-_YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -103,15 +102,11 @@ class Loaded:
 def preload(source: ModelSource, config: ModelConfig, files: ModelFiles) -> Loaded:
     """Imports model.py and calls the static ``preload`` of its class, where it has one, in this process."""
     modules = source.modules(files)
-    try:
+    with loading(_log, files, "preload"):
         model_class = _model_class(modules.load(source.file), files)
         own = getattr(model_class, "preload", None)
         if own is not None:
             own(model_args(config, files))
-    except NaiadError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise load_failure(_log, files, "preload", error) from None
     return Loaded(modules, model_class)
 
 
@@ -119,21 +114,18 @@ def complete_config(source: ModelSource, config: ModelConfig, files: ModelFiles)
     """Calls the model's ``auto_complete_config``, where it has one, in this process."""
     modules = source.modules(files)
     try:
-        model_class = _model_class(modules.load(source.file), files)
-        complete = getattr(model_class, "auto_complete_config", None)
-        if complete is None:
-            return config
-        completed = complete(CompletionConfig(config.to_json()))
-        if not isinstance(completed, CompletionConfig):
-            raise ConfigError(
-                f"model '{files.name}': auto_complete_config must return the ModelConfig, "
-                f"got {type(completed).__name__}"
-            )
-        return ModelConfig(from_dict(completed.as_dict()))
-    except NaiadError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise load_failure(_log, files, "auto_complete_config", error) from None
+        with loading(_log, files, "auto_complete_config"):
+            model_class = _model_class(modules.load(source.file), files)
+            complete = getattr(model_class, "auto_complete_config", None)
+            if complete is None:
+                return config
+            completed = complete(CompletionConfig(config.to_json()))
+            if not isinstance(completed, CompletionConfig):
+                raise ConfigError(
+                    f"model '{files.name}': auto_complete_config must return the ModelConfig, "
+                    f"got {type(completed).__name__}"
+                )
+            return ModelConfig(from_dict(completed.as_dict()))
     finally:
         modules.close()
 
@@ -150,23 +142,21 @@ def make_python_instance(
     modules = loaded.modules if loaded is not None else source.modules(files)
     modules.connect(services)
     try:
-        if loaded is not None:
-            model_class = loaded.model_class
-        else:
-            model_class = _model_class(modules.load(source.file), files)
-        model = model_class()
-        execute = getattr(model, "execute", None)
-        if not callable(execute):
-            raise InvalidArgument(f"model '{files.name}': TritonPythonModel has no execute function")
-        initialize = getattr(model, "initialize", None)
-        if initialize is not None:
-            initialize(initialize_args(config, files, place))
-    except NaiadError:
+        with loading(_log, files, "initialize"):
+            if loaded is not None:
+                model_class = loaded.model_class
+            else:
+                model_class = _model_class(modules.load(source.file), files)
+            model = model_class()
+            execute = getattr(model, "execute", None)
+            if not callable(execute):
+                raise InvalidArgument(f"model '{files.name}': TritonPythonModel has no execute function")
+            initialize = getattr(model, "initialize", None)
+            if initialize is not None:
+                initialize(initialize_args(config, files, place))
+    except BaseException:
         modules.close()
         raise
-    except (Exception, SystemExit) as error:
-        modules.close()
-        raise load_failure(_log, files, "initialize", error) from None
     outputs = [output.name for output in config.outputs]
     outputs += [state.output_name for state in config.proto.sequence_batching.state]
     return _Instance(
@@ -234,7 +224,7 @@ def _model_class(module: ModuleType, files: ModelFiles) -> Any:
 
 def _read_only_inputs(config: ModelConfig, files: ModelFiles) -> bool:
     word = config.parameters.get("READ_ONLY_INPUTS", "no")
-    chosen = _YES_NO.get(word.lower())
+    chosen = YES_NO.get(word.lower())
     if chosen is None:
         raise ConfigError(
             f"model '{files.name}': parameter READ_ONLY_INPUTS must be 'yes' or 'no', got '{word}'",

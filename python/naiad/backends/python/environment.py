@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from naiad.backends.base import ModelFiles
+from naiad.backends.made_once import MadeOnce
 from naiad.config import ModelConfig
 from naiad.errors import BackendError, ConfigError, InvalidArgument
 
@@ -67,8 +67,7 @@ class Environments:
 
     def __init__(self, *, installs_requirements: bool) -> None:
         self.installs_requirements = installs_requirements
-        self._lock = threading.Lock()
-        self._made: weakref.WeakValueDictionary[object, _Made] = weakref.WeakValueDictionary()
+        self._made: MadeOnce[_Made] = MadeOnce()
 
     def find(self, config: ModelConfig, files: ModelFiles) -> WorkerPython:
         """Blocks while one is unpacked or made. Raises ConfigError or BackendError."""
@@ -107,13 +106,13 @@ class Environments:
     def _make(self, source: Path, fill: Callable[[Path], None]) -> _Made:
         found = source.stat()
         key = (source, found.st_mtime_ns, found.st_size, found.st_ino)
-        with self._lock:
-            made = self._made.get(key)
-            if made is None:
-                made = _Made()
-                fill(made.home)
-                self._made[key] = made
+
+        def make() -> _Made:
+            made = _Made()
+            fill(made.home)
             return made
+
+        return self._made.get(key, make)
 
 
 class _Made:

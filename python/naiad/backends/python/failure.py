@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 
 from naiad.backends.base import ModelFiles
-from naiad.errors import BackendError
+from naiad.errors import BackendError, NaiadError
 
 
 class TritonErrorCode(IntEnum):
@@ -55,6 +57,17 @@ def load_failure(
     for directory in (files.version_directory, files.directory):
         said = said.replace(f"{directory}/", "")
     return BackendError(encodable(said))
+
+
+@contextmanager
+def loading(log: logging.Logger, files: ModelFiles, stage: str) -> Iterator[None]:
+    """What a model's code raises within is ``load_failure``; errors of ``naiad.errors`` go as they are."""
+    try:
+        yield
+    except NaiadError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise load_failure(log, files, stage, error) from None
 
 
 class TritonError:

@@ -9,8 +9,6 @@ from naiad.backends.base import ModelFiles
 from naiad.backends.python.backend import ModelSource, PythonBackend
 from naiad.config import ModelConfig
 
-BACKEND_FILE = "model.py"
-
 
 class SharedPythonBackend(PythonBackend):
     """Runs the ``TritonPythonModel`` class of a backend directory for models that hold data alone.
@@ -26,7 +24,7 @@ class SharedPythonBackend(PythonBackend):
         """The shared file."""
         del config
         return ModelSource(
-            self.directory / BACKEND_FILE, (self.directory, files.version_directory, files.directory)
+            self.directory / self.default_filename, (self.directory, files.version_directory, files.directory)
         )
 
 

@@ -64,8 +64,8 @@ class Workers:
         files: ModelFiles,
         python: WorkerPython,
         services: ModelServices | None,
-        backend: str = "python",
-        options: Mapping[str, str] | None = None,
+        backend: str,
+        options: Mapping[str, str],
         *,
         forks: bool = False,
         load_timeout_s: float = 0,
@@ -77,7 +77,7 @@ class Workers:
         self._files = files
         self._python = python
         self._backend = backend
-        self._options = dict(options or {})
+        self._options = dict(options)
         self._services = services
         self._metrics = RemoteMetrics()
         self._control: ThreadPoolExecutor | None = None
@@ -166,13 +166,13 @@ def complete_in_worker(
     config: ModelConfig,
     files: ModelFiles,
     python: WorkerPython,
-    backend: str = "python",
-    options: Mapping[str, str] | None = None,
+    backend: str,
+    options: Mapping[str, str],
 ) -> ModelConfig:
     """Calls the backend's ``complete`` in a process that ends with it. Raises what it raised."""
     read, write = os.pipe()
     try:
-        task = _task(config, files, backend=backend, options=dict(options or {}), result=write)
+        task = _task(config, files, backend=backend, options=dict(options), result=write)
         process = _start(task, python, f"{files.name} auto-complete", [write])
     finally:
         os.close(write)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
-import threading
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from naiad.backends.base import InstancePlace, ModelFiles
 from naiad.backends.isolated import ISOLATION_OPTIONS, IsolatedBackend
+from naiad.backends.made_once import MadeOnce
 from naiad.backends.model_tensors import model_inputs, model_outputs
-from naiad.backends.python.failure import load_failure
+from naiad.backends.python.failure import load_failure, loading
 from naiad.backends.python.model_modules import ModelModules
 from naiad.backends.torch.archive import FileKind, kind_of
 from naiad.backends.torch.options import TorchOptions, torch_options
 from naiad.config import ModelConfig, complete_tensors
-from naiad.errors import ConfigError, InvalidArgument, NaiadError, Unsupported
+from naiad.errors import ConfigError, InvalidArgument, Unsupported
 
 if TYPE_CHECKING:
     from naiad.backends.torch.instance import TorchInstance
@@ -40,10 +39,7 @@ class TorchBackend(IsolatedBackend):
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
-        self._lock = threading.Lock()
-        self._shared: weakref.WeakValueDictionary[tuple[int, str], LoadedModel] = (
-            weakref.WeakValueDictionary()
-        )
+        self._shared: MadeOnce[LoadedModel] = MadeOnce()
 
     def runs_on_gpu(self) -> bool:
         """Where torch was built for it: an instance says so when it is made."""
@@ -103,38 +99,22 @@ class TorchBackend(IsolatedBackend):
 
         isolation = self.isolation(config, files)
         options = torch_options(files.name, config.parameters, isolation=isolation)
-        try:
+        with loading(_log, files, "loading"):
             set_threads(options, files.name, own_process=isolation == "process")
             set_executor(options)
             modules = ModelModules([files.version_directory, files.directory], self.services)
             try:
-                model = self._load(config, files, place, options, modules)
+                # The configuration is one object for all instances that are made together, and lives as long.
+                key = (id(config), place.device_kind, place.device_id)
+
+                def load() -> LoadedModel:
+                    return _load(config, files, place, options, modules)
+
+                model = self._shared.get(key, load) if options.share_weights else load()
                 return TorchInstance(files.name, model, model_outputs(config), options, ended=modules.close)
             except BaseException:
                 modules.close()
                 raise
-        except NaiadError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise load_failure(_log, files, "loading", error) from None
-
-    def _load(
-        self,
-        config: ModelConfig,
-        files: ModelFiles,
-        place: InstancePlace,
-        options: TorchOptions,
-        modules: ModelModules,
-    ) -> LoadedModel:
-        if not options.share_weights:
-            return _load(config, files, place, options, modules)
-        # The configuration is one object for all instances that are made together, and lives as long.
-        key = (id(config), f"{place.device_kind}{place.device_id}")
-        with self._lock:
-            model = self._shared.get(key)
-            if model is None:
-                model = self._shared[key] = _load(config, files, place, options, modules)
-            return model
 
 
 def _load(

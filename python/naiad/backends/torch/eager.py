@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,12 +42,8 @@ def load_eager(
     plan = plan_inputs(model, names, arguments, any_count=any_count)
     run = module if options.compile is None else torch.compile(module, **options.compile)
 
-    def call(values: Any) -> Any:
-        positional, named = plan.arrange(values)
-        return run(*positional, **named)
-
     return LoadedModel(
-        call,
+        partial(plan.call, run),
         plan.kinds,
         device or device_of(module),
         writes_inputs=True,  # it may: who knows that it does not says READ_ONLY_INPUTS

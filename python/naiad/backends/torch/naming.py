@@ -42,6 +42,11 @@ class InputPlan:
     by_order: bool = False
     """Neither names nor indices say it: the order of the configuration does."""
 
+    def call(self, run: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+        """What ``run`` returns for them."""
+        positional, named = self.arrange(values)
+        return run(*positional, **named)
+
 
 def index_of(name: str) -> int | None:
     """The index in ``INPUT__0``; None for another name."""

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from naiad.backends.words import YES_NO
 from naiad.errors import ConfigError
-
-_YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 OF_THE_PROCESS = ("DISABLE_CUDNN", "ENABLE_JIT_EXECUTOR", "ENABLE_JIT_PROFILING")
 """Settings that torch has once per process: not for models that share one."""
@@ -83,9 +82,9 @@ class _Reader:
         text = self._parameters.get(name)
         if text is None:
             return None
-        if text.lower() not in _YES_NO:
+        if text.lower() not in YES_NO:
             raise self.error(name, f"must be 'true' or 'false', got '{text}'")
-        return _YES_NO[text.lower()]
+        return YES_NO[text.lower()]
 
     def count(self, *names: str) -> int | None:
         """The first of these names that is given: Triton's two runtimes call it differently."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,8 @@ def load_script(path: Path, model: str, names: Sequence[str], device: torch.devi
     module.eval()
     plan = plan_inputs(model, names, arguments_of(module.forward.schema))
 
-    def call(values: Any) -> Any:
-        positional, named = plan.arrange(values)
-        return module(*positional, **named)
-
     return LoadedModel(
-        call,
+        partial(plan.call, module),
         plan.kinds,
         device or device_of(module),
         writes_inputs=any(_WRITES.search(schema) for schema in _schemas(module.inlined_graph)),
