@@ -78,13 +78,13 @@ bool WorkerBackend::is_stopping() const {
   return stopping_;
 }
 
-void WorkerBackend::become(State state, Status reason) {
+void WorkerBackend::become(State state, Status reason, std::shared_ptr<WorkerLife> life) {
   {
     const std::lock_guard lock(mutex_);
     state_ = state;
     is_running_.store(state == State::kRunning, std::memory_order_relaxed);
     reason_ = std::move(reason);
-    if (state != State::kRunning) life_.reset();
+    life_ = std::move(life);
   }
   changed_.notify_all();
   if (state != State::kRunning && on_unhealthy_) on_unhealthy_();
@@ -154,15 +154,10 @@ bool WorkerBackend::live() {
   const auto take = [&] {
     try {
       switch (life->take_events()) {
-        case WorkerLife::News::kReady: {
+        case WorkerLife::News::kReady:
           is_ready = true;
-          const std::lock_guard lock(mutex_);
-          life_ = life;
-          state_ = State::kRunning;
-          is_running_.store(true, std::memory_order_relaxed);
-          changed_.notify_all();
+          become(State::kRunning, {}, life);
           break;
-        }
         case WorkerLife::News::kFailed:
           failure = life->failure();
           break;

@@ -36,7 +36,8 @@ class WorkerBackend final : public Backend {
   void watch();
   // One process from start to end; whether it has served.
   bool live();
-  void become(State state, Status reason = {});
+  // `life`: of kRunning.
+  void become(State state, Status reason = {}, std::shared_ptr<WorkerLife> life = nullptr);
   bool is_stopping() const;
 
   const ModelSpec& model_;
