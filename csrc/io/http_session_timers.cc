@@ -1,6 +1,6 @@
-#include "io/http_session.h"
-
 #include <algorithm>
+
+#include "io/http_session.h"
 
 namespace naiad {
 
