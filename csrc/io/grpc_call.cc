@@ -39,7 +39,9 @@ GrpcCall::GrpcCall(GrpcConnection& connection, GrpcHead& head)
       deadline_ns_(deadline_of(head, connection.context.loop.clock().now_ns())),
       bad_timeout_(head.bad_timeout()),
       trace_parent_(head.trace_parent()),
-      trace_state_(head.trace_state()) {
+      trace_state_(head.trace_state()),
+      inflation_(connection.context.coding, connection.context.pool,
+                 connection.context.options.http2.max_message_bytes) {
   if (head.is_inference()) forwarded_ = head.take_metadata();
 }
 
@@ -78,6 +80,7 @@ void GrpcCall::finish(GrpcStatus status, std::string_view message) {
   if (std::exchange(done_, true)) return;
   if (deadline_) deadline_->disarm();
   message_.reset();
+  inflation_.cancel();
   connection_.h2.finish(*this, status, message);
   connection_.h2.consume(*this, held_.size());
   held_.clear();
@@ -95,6 +98,7 @@ void GrpcCall::on_deadline() {
 }
 
 void GrpcCall::on_closed() {
+  inflation_.cancel();
   if (!done_) on_abandoned();
 }
 
@@ -110,7 +114,7 @@ void GrpcCall::on_end() {
 }
 
 void GrpcCall::say_half_close() {
-  if (!ended_ || done_ || half_closed_ || !held_.empty()) return;
+  if (!ended_ || done_ || half_closed_ || !held_.empty() || inflation_.under_way()) return;
   half_closed_ = true;
   if (assembling()) {
     fail(GrpcStatus::kInternal, "the request ended inside a message");
@@ -121,7 +125,7 @@ void GrpcCall::say_half_close() {
 
 void GrpcCall::resume() {
   if (in_assembly_) return;  // which asks may_begin() by itself
-  if (!held_.empty() && !done_ && may_begin()) {
+  if (!held_.empty() && !done_ && may_begin() && !inflation_.under_way()) {
     const std::string held = std::exchange(held_, {});
     const std::vector<Budget::Share> shares = std::exchange(held_shares_, {});
     const auto data = std::as_bytes(std::span(held));
@@ -151,7 +155,7 @@ std::size_t GrpcCall::assemble(std::span<const std::byte> data) {
   in_assembly_ = true;
   while (!done_ && (!data.empty() || message_)) {
     if (!message_) {
-      if (!prefix_.begun() && !may_begin()) break;
+      if (!prefix_.begun() && (inflation_.under_way() || !may_begin())) break;
       if (!prefix_.take(data)) break;
       begin_message(data);
       if (done_) break;
@@ -205,23 +209,25 @@ void GrpcCall::complete_message() {
   message_.reset();
   const bool compressed = prefix_.flag() == 1;
   prefix_.reset();
-  if (compressed) {
-    PlainBody plain;
-    const Status status = inflate_body(message.bytes(), coding_, context().pool,
-                                       context().options.http2.max_message_bytes, plain);
-    if (!status.ok()) {
-      fail(grpc_status(status.code()), status.message());
-      return;
-    }
-    message.share = {};
-    message = {std::move(plain.block), plain.size_bytes, context().bytes.try_take(plain.size_bytes)};
-    if (!message.share) {
-      fail(GrpcStatus::kResourceExhausted,
-           "too many bytes in flight to take a message of " + std::to_string(plain.size_bytes) + " bytes");
-      return;
-    }
-  }
-  on_message(std::move(message));
+  compressed ? inflate(std::move(message)) : on_message(std::move(message));
+}
+
+void GrpcCall::inflate(GrpcMessage message) {
+  const auto share = std::make_shared<Budget::Share>(std::move(message.share));
+  const auto bytes = message.bytes();
+  inflation_.begin(
+      bytes, std::move(message.block), coding_, [this, share](const Status& status, PlainBody plain) {
+        if (!status.ok()) return fail(grpc_status(status.code()), status.message());
+        *share = {};
+        const std::size_t size_bytes = plain.size_bytes;
+        GrpcMessage inflated{std::move(plain.block), size_bytes, context().bytes.try_take(size_bytes)};
+        if (!inflated.share) {
+          return fail(GrpcStatus::kResourceExhausted, "too many bytes in flight to take a message of " +
+                                                          std::to_string(size_bytes) + " bytes");
+        }
+        on_message(std::move(inflated));
+        resume();
+      });
 }
 
 Status GrpcCall::submit(GrpcMessage& message, std::uint32_t number, std::string_view refusal_of_many,

@@ -11,6 +11,7 @@
 
 #include "io/grpc_head.h"
 #include "io/h2_connection.h"
+#include "io/inflation.h"
 #include "io/session.h"
 #include "protocol/content_coding.h"
 #include "protocol/grpc_wire.h"
@@ -96,6 +97,7 @@ class GrpcCall : public H2Stream {
   // `data` follows the prefix.
   void begin_message(std::span<const std::byte> data);
   void complete_message();
+  void inflate(GrpcMessage message);
   void hold(std::span<const std::byte> data);
   void say_half_close();
   void on_deadline();
@@ -121,6 +123,7 @@ class GrpcCall : public H2Stream {
   std::optional<GrpcMessage> message_;  // the one under assembly
   std::size_t filled_ = 0;
   bool in_assembly_ = false;
+  Inflation inflation_;  // the next message has to wait for its end
 
   // What came while no message might begin. The window of the stream stays closed for it.
   std::string held_;

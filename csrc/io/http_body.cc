@@ -126,9 +126,7 @@ HttpBody::Progress HttpBody::skip(Stream& stream) {
   }
 }
 
-Status HttpBody::inflate(ContentCoding coding) {
-  PlainBody plain;
-  if (Status status = inflate_body(bytes_, coding, pool_, max_bytes_, plain); !status.ok()) return status;
+Status HttpBody::replace(PlainBody plain) {
   Budget::Share share = budget_.try_take(plain.size_bytes);
   if (!share) return {Code::kUnavailable, std::string(kBudgetSpent)};
   share_ = std::move(share);

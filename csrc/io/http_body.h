@@ -53,9 +53,9 @@ class HttpBody {
   const BufferRef& owner() const { return owner_; }
   // As it came: announced, or received so far.
   std::size_t size_bytes() const { return size_bytes_; }
-  // Undoes the content coding of a whole body: bytes() are then the plain ones. Refused like a body that is
-  // too large, too much for the budget or for the pool.
-  Status inflate(ContentCoding coding);
+  // bytes() are from now on these, of a whole body without its content coding. Refused when they are too much
+  // for the budget.
+  Status replace(PlainBody plain);
   // Lets go of bytes and budget.
   void reset();
 

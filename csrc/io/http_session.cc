@@ -23,8 +23,6 @@ constexpr std::string_view kRefusalOfMany =
 constexpr std::string_view kUnsupportedCoding = "Unsupported compression type";
 // Of requests that wait behind the one that is being answered.
 constexpr std::size_t kMaxAheadBytes = 64 << 10;
-// Of answers that the client does not take, before its next request is looked at.
-constexpr std::size_t kMaxUnsentBytes = 256 << 10;
 
 std::string too_large(std::size_t size_bytes, std::size_t max_bytes) {
   return "request JSON size of " + std::to_string(size_bytes) +
@@ -37,6 +35,7 @@ std::string too_large(std::size_t size_bytes, std::size_t max_bytes) {
 HttpSession::HttpSession(SessionContext& context, std::unique_ptr<Transport> transport)
     : context_(context),
       body_(context.pool, context.bytes, context.options.max_message_bytes),
+      inflation_(context.coding, context.pool, context.options.max_message_bytes),
       proxy_(context.loop, context.bridge, context.pool, *this),
       timer_(context.loop, [this] { on_due(); }),
       stream_(std::make_unique<Stream>(context.loop, std::move(transport), context.pool,
@@ -205,15 +204,21 @@ void HttpSession::take(HttpBody::Progress progress) {
 }
 
 void HttpSession::infer() {
+  if (exchange_.coding == ContentCoding::kIdentity) return submit_or_refuse();
+  inflation_.begin(body_.bytes(), body_.owner(), exchange_.coding, [this](Status status, PlainBody plain) {
+    if (status.ok()) status = body_.replace(std::move(plain));
+    status.ok() ? submit_or_refuse() : refuse(status);
+    advance();
+  });
+}
+
+void HttpSession::submit_or_refuse() {
   const Status status = submit();
   if (!status.ok()) return refuse(status);
   out_ = true;
 }
 
 Status HttpSession::submit() {
-  if (exchange_.coding != ContentCoding::kIdentity) {
-    if (Status inflated = body_.inflate(exchange_.coding); !inflated.ok()) return inflated;
-  }
   auto request = std::make_unique<Request>();
   request->body = body_.owner();
   name_model(*request);
@@ -278,43 +283,6 @@ void HttpSession::forward() {
   const AnswerFraming& framing = exchange_.framing;
   request.client = {framing.head_request, framing.keep_alive, framing.minor_version};
   proxy_.forward(std::move(request));
-}
-
-void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Response response) {
-  out_ = false;
-  if (state_ == State::kEnded) return;
-  exchange_.framing.keep_alive = exchange_.framing.keep_alive && !draining_;
-  if (trace_) trace_->mark_now(TraceMark::kInferResponseComplete);
-  if (exchange_.generate) {
-    if (draining_) generated_->refuse_keep_alive();
-    std::string text = generated_->finish(*request, response);
-    exchange_.framing.keep_alive = exchange_.framing.keep_alive && generated_->keep_alive();
-    trace_answer();
-    send_text(std::move(text));
-    finish();
-    return advance();
-  }
-  Outgoing outgoing;
-  const Status status = make_infer_answer(std::move(request), std::move(response), exchange_.answer_coding,
-                                          exchange_.framing, outgoing);
-  trace_answer();
-  if (status.ok()) {
-    stream_->send(std::move(outgoing));
-    finish();
-  } else {
-    refuse(status);
-  }
-  advance();
-}
-
-// Only a generate request is answered more than once.
-void HttpSession::on_response(std::uint64_t, const Request& request, Response response) {
-  if (state_ == State::kEnded) return request.window->taken(response.size_bytes());
-  if (trace_) trace_->mark_now(TraceMark::kInferResponseComplete);
-  send_text(generated_->respond(request, response));
-  const bool behind = state_ != State::kEnded && stream_->unsent_bytes() > kMaxUnsentBytes;
-  unsent_.add(request, response.size_bytes(), behind);
-  if (state_ != State::kEnded) await();
 }
 
 void HttpSession::on_relayed(std::string bytes) {
@@ -386,6 +354,8 @@ void HttpSession::end() {
   timer_.disarm();
   if (out_) context_.in_flight.abandon(*this);
   out_ = false;
+  inflation_.cancel();
+  deflation_.cancel();
   trace_.reset();
   sending_.reset();
   proxy_.close();

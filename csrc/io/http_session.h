@@ -11,6 +11,7 @@
 #include "io/generate_answer.h"
 #include "io/http_answer.h"
 #include "io/http_body.h"
+#include "io/inflation.h"
 #include "io/session.h"
 #include "io/unsent_responses.h"
 #include "protocol/content_coding.h"
@@ -72,9 +73,12 @@ class HttpSession final : public Session,
   Status begin_infer();
   void take(HttpBody::Progress progress);
   void infer();
+  void submit_or_refuse();
   Status submit();
   Status decode(Request& request);
   void start_trace(Request& request);
+  void answer(std::unique_ptr<Request> request, Response response);
+  void send_answer(const Status& status, Outgoing outgoing);
   // The answer is about to be sent.
   void trace_answer();
   void send_text(std::string text);
@@ -94,8 +98,13 @@ class HttpSession final : public Session,
   std::uint64_t idle_ns() const;
   void on_due();
 
+  // Of answers that the client does not take, before its next request is looked at.
+  static constexpr std::size_t kMaxUnsentBytes = 256 << 10;
+
   SessionContext& context_;
   HttpBody body_;
+  Inflation inflation_;
+  CodingThread::Job deflation_;
   ControlProxy proxy_;
   EventLoop::Timer timer_;
   State state_ = State::kHead;

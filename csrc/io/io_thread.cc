@@ -13,9 +13,17 @@ namespace naiad {
 IoThread::IoThread(SharedByThreads shared, std::string name)
     : shared_(std::move(shared)),
       name_(std::move(name)),
-      context_{loop_,           shared_.engine,        in_flight_,
-               shared_.bridge,  shared_.engine.pool(), shared_.bytes,
-               shared_.options, shared_.stopping,      [this](Session& session) { forget(session); }} {}
+      coding_(loop_, name_ + "-code"),
+      context_{loop_,
+               shared_.engine,
+               in_flight_,
+               shared_.bridge,
+               shared_.engine.pool(),
+               shared_.bytes,
+               shared_.options,
+               shared_.stopping,
+               coding_,
+               [this](Session& session) { forget(session); }} {}
 
 IoThread::~IoThread() {
   stop();

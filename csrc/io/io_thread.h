@@ -90,6 +90,7 @@ class IoThread {
   const SteadyClock clock_;
   EventLoop loop_{clock_};
   InFlight in_flight_{loop_};
+  CodingThread coding_;
   SessionContext context_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<Session*, Entry> sessions_;

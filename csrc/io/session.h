@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "io/bridge.h"
 #include "io/budget.h"
+#include "io/coding_thread.h"
 #include "io/data_plane.h"
 #include "io/event_loop.h"
 #include "io/in_flight.h"
@@ -39,6 +40,7 @@ struct SessionContext {
   const DataPlaneOptions& options;
   // Pairs with the store of DataPlane::drain() (relaxed: a request that just missed it is served).
   const std::atomic<bool>& stopping;
+  CodingThread& coding;
   // The session has closed its connection and is of no more use. Called once, perhaps from within any of its
   // own calls: the session must not be destroyed before that call has returned (EventLoop::post).
   std::function<void(Session&)> ended;

@@ -392,11 +392,19 @@ class SharedRegions:
         """Opens the POSIX shared memory object `key`. Raises AlreadyExists, InvalidArgument for a key that
         is not the name of such an object or a range that does not lie in it, Unavailable when there are
         too many."""
-    def unregister(self, name: str) -> None:
-        """Requests that use the region keep it open. An unknown name is no error."""
-    def unregister_all(self) -> None: ...
-    def list(self, name: str = "") -> list[tuple[str, str, int, int]]:
+    def register_gpu(self, name: str, handle: bytes, device: int, size_bytes: int) -> None:
+        """Opens the allocation on GPU `device` behind a cudaIpcMemHandle_t (64 bytes). Raises AlreadyExists;
+        InvalidArgument for a handle that cannot be opened or a range that does not lie in the allocation,
+        Unavailable when there are too many regions, Unsupported without a GPU."""
+    def unregister_system(self, name: str = "") -> None:
+        """One region, or all of the system's for "". Requests that use a region keep it open. An unknown name
+        is no error."""
+    def unregister_gpu(self, name: str = "") -> None:
+        """The same for regions on GPUs."""
+    def list_system(self, name: str = "") -> list[tuple[str, str, int, int]]:
         """(name, key, offset in bytes, size in bytes) of one region, or of all for "". Raises NotFound."""
+    def list_gpu(self, name: str = "") -> list[tuple[str, int, int]]:
+        """(name, device, size in bytes) of one region, or of all for "". Raises NotFound."""
 
 @final
 class StoreQueue:

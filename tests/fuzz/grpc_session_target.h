@@ -45,6 +45,7 @@ struct GrpcServer {
   const SteadyClock clock;
   EventLoop loop{clock};
   InFlight in_flight{loop};
+  CodingThread coding{loop, "code"};
   Bridge bridge;
   DataPlaneOptions options;
   Budget bytes{8UL << 20};
@@ -136,6 +137,7 @@ inline int run_grpc_session(std::span<const std::uint8_t> input) {
                          server.bytes,
                          server.options,
                          server.stopping,
+                         server.coding,
                          [&](Session&) {
                            server.loop.post([&] {
                              session.reset();

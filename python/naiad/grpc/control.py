@@ -126,7 +126,9 @@ class ControlMethods:
         return {"regions": {region["name"]: region for region in regions}}
 
     async def _register_cuda_region(self, request: Any) -> Any:
-        self._control.shared_memory.register_cuda(request.name)
+        self._control.shared_memory.register_cuda(
+            request.name, request.raw_handle, request.device_id, request.byte_size
+        )
         return {}
 
     async def _unregister_cuda_regions(self, request: Any) -> Any:

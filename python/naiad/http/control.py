@@ -7,6 +7,8 @@ socket for each client that asks such things.
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import json
 import logging
 import socket
@@ -176,7 +178,13 @@ class HttpControl:
         return json_answer(self._control.shared_memory.cuda_regions(route.region))
 
     async def _register_cuda_region(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
-        self._control.shared_memory.register_cuda(route.region)
+        registration = await self._json_body(request)
+        self._control.shared_memory.register_cuda(
+            route.region,
+            _exported_memory(registration),
+            registration.get("device_id"),
+            registration.get("byte_size"),
+        )
         return empty_answer()
 
     async def _unregister_cuda_regions(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
@@ -214,6 +222,15 @@ class HttpControl:
         if not isinstance(value, dict):
             raise InvalidArgument("the request JSON should be an object")
         return value
+
+
+def _exported_memory(registration: dict[str, Any]) -> bytes | None:
+    """The bytes of ``{"raw_handle": {"b64": TEXT}}``, None where there are none."""
+    exported = registration.get("raw_handle")
+    if isinstance(exported, dict) and isinstance(exported.get("b64"), str):
+        with contextlib.suppress(ValueError):  # not base64, or not even ASCII
+            return base64.b64decode(exported["b64"], validate=True)
+    return None
 
 
 def _trace_values(name: str, value: object) -> list[str]:

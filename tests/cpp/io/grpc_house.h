@@ -84,7 +84,7 @@ class GrpcHouse {
       : options(std::move(given)), bytes(options.max_in_flight_bytes) {
     context = std::make_unique<SessionContext>(SessionContext{loop, echo.engine, in_flight, bridge,
                                                               echo.engine.pool(), bytes, options, stopping,
-                                                              [this](Session& session) {
+                                                              coding, [this](Session& session) {
                                                                 loop.post([this, &session] {
                                                                   sessions_.erase(&session);
                                                                   num_sessions = sessions_.size();
@@ -153,6 +153,7 @@ class GrpcHouse {
   const SteadyClock clock;
   EventLoop loop{clock};
   InFlight in_flight{loop};
+  CodingThread coding{loop, "code"};
   Bridge bridge;
   Budget bytes;
   std::atomic<bool> stopping{false};

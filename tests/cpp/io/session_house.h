@@ -105,6 +105,7 @@ class SessionHouse {
   SteadyClock clock;
   EventLoop loop{clock};
   InFlight in_flight{loop};
+  CodingThread coding{loop, "code"};
   SessionContext context{
       loop,
       echo.engine,
@@ -114,6 +115,7 @@ class SessionHouse {
       bytes,
       options,
       stopping,
+      coding,
       [this](Session& session) { loop.post([this, &session] { sessions_.erase(&session); }); }};
 
  private:

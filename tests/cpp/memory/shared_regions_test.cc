@@ -58,8 +58,8 @@ TEST_CASE("regions are listed as they were registered") {
   SharedRegions regions;
   REQUIRE(regions.register_system("b", object.key(), 8, 16).ok());
   REQUIRE(regions.register_system("a", object.key().substr(1), 0, 100).ok());
-  std::vector<std::shared_ptr<const SharedRegion>> found;
-  REQUIRE(regions.list("", found).ok());
+  std::vector<std::shared_ptr<const SystemRegion>> found;
+  REQUIRE(regions.list_system("", found).ok());
   REQUIRE(found.size() == 2);
   CHECK(found[0]->name() == "a");
   CHECK(found[1]->name() == "b");
@@ -70,15 +70,15 @@ TEST_CASE("regions are listed as they were registered") {
   const Status taken = regions.register_system("a", object.key(), 0, 1);
   CHECK(taken.code() == Code::kAlreadyExists);
   CHECK(taken.message() == "shared memory region 'a' already in manager");
-  regions.unregister("a");
-  regions.unregister("never registered");
+  regions.unregister_system("a");
+  regions.unregister_system("never registered");
   found.clear();
-  const Status unknown = regions.list("a", found);
+  const Status unknown = regions.list_system("a", found);
   CHECK(unknown.code() == Code::kNotFound);
   CHECK(unknown.message() == "Unable to find system shared memory region: 'a'");
   CHECK(regions.register_system("a", object.key(), 0, 1).ok());
-  regions.unregister_all();
-  REQUIRE(regions.list("", found).ok());
+  regions.unregister_system("");
+  REQUIRE(regions.list_system("", found).ok());
   CHECK(found.empty());
 }
 
@@ -149,7 +149,7 @@ TEST_CASE("offset and size are checked without wrapping, at registration and at 
         REQUIRE(window.write(bytes).ok());
         CHECK(regions.lease("r", 0, size + 1, window).code() == Code::kInvalidArgument);
         CHECK(regions.lease("r", size, 0, window).code() == Code::kInvalidArgument);
-        regions.unregister_all();
+        regions.unregister_system("");
       }
       SharedWindow window;
       const Status leased = whole.lease("r", offset, size, window);
@@ -190,14 +190,14 @@ TEST_CASE("a region that is unregistered lives until its last window has gone") 
   REQUIRE(regions.register_system("r", object.key(), 0, 64).ok());
   SharedWindow window;
   REQUIRE(regions.lease("r", 0, 64, window).ok());
-  regions.unregister("r");
+  regions.unregister_system("r");
   // The name stands for another object now; the window still for the one it was leased of.
   const SharedObject other(64);
   REQUIRE(regions.register_system("r", other.key(), 0, 64).ok());
   REQUIRE(window.write(filled(64, 9)).ok());
   CHECK(object.bytes()[63] == std::byte{9});
   CHECK(other.bytes()[63] == std::byte{0});
-  regions.unregister_all();
+  regions.unregister_system("");
   CHECK(num_open_files() == files_before + 2);  // the window's, and the one of `other` itself
   window = {};
   CHECK(num_open_files() == files_before + 1);
@@ -213,7 +213,7 @@ TEST_CASE("refused registrations leave nothing open, and their number is bounded
     REQUIRE(regions.register_system("r" + std::to_string(i), object.key(), 0, 64).ok());
   }
   CHECK(regions.register_system("one more", object.key(), 0, 64).code() == Code::kUnavailable);
-  regions.unregister_all();
+  regions.unregister_system("");
   CHECK(num_open_files() == files_before);
 }
 
@@ -246,8 +246,8 @@ TEST_CASE("registering, leasing, copying and shrinking from many threads") {
     if (i % 7 == 0) object.resize(1000);
     std::this_thread::yield();
     if (i % 7 == 0) object.resize(kSize);
-    if (i % 2 == 0) regions.unregister("r");
-    if (i % 11 == 0) regions.unregister_all();
+    if (i % 2 == 0) regions.unregister_system("r");
+    if (i % 11 == 0) regions.unregister_system("");
   }
   done = true;
   for (std::thread& user : users) user.join();

@@ -67,14 +67,39 @@ def test_a_region_has_a_name(memory: SharedMemory, key: str) -> None:
         memory.register_system("", key, 0, 1)
 
 
-def test_regions_of_a_gpu_are_refused_by_a_sentence(memory: SharedMemory) -> None:
+def test_regions_of_a_gpu_are_checked(memory: SharedMemory) -> None:
     assert memory.cuda_regions("") == []
     memory.unregister_cuda("")
     memory.unregister_cuda("r")
     with pytest.raises(NotFound, match="Unable to find cuda shared memory region: 'r'"):
         memory.cuda_regions("r")
-    with pytest.raises(Unsupported, match="failed to register CUDA shared memory region: 'r', .*CUDA"):
-        memory.register_cuda("r")
+
+
+def test_without_a_gpu_a_region_of_one_is_refused_by_a_sentence(
+    memory: SharedMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("naiad.handlers.shared_memory.gpu_absence", lambda: "no GPU in this machine")
+    with pytest.raises(Unsupported) as caught:
+        memory.register_cuda("r", bytes(64), 0, 1)
+    assert caught.value.message == (
+        "failed to register CUDA shared memory region: 'r', GPUs not supported: no GPU in this machine"
+    )
+
+
+def test_what_is_said_of_a_region_of_a_gpu_is_checked(
+    memory: SharedMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("naiad.handlers.shared_memory.gpu_absence", lambda: "")
+    with pytest.raises(InvalidArgument, match="a handle of CUDA memory has 64 bytes, got 3"):
+        memory.register_cuda("r", b"abc", 0, 1)
+    with pytest.raises(
+        InvalidArgument, match="'raw_handle' should be an object whose 'b64' is text in base64"
+    ):
+        memory.register_cuda("r", None, 0, 1)
+    with pytest.raises(InvalidArgument, match="'device_id' should be an integer from 0 to 2147483647"):
+        memory.register_cuda("r", bytes(64), -1, 1)
+    with pytest.raises(InvalidArgument, match="'byte_size' should be an integer"):
+        memory.register_cuda("r", bytes(64), 0, None)
 
 
 def test_everything_is_refused_when_it_is_off() -> None:
@@ -84,7 +109,7 @@ def test_everything_is_refused_when_it_is_off() -> None:
         lambda: off.register_system("r", "k", 0, 1),
         lambda: off.unregister_system(""),
         lambda: off.cuda_regions(""),
-        lambda: off.register_cuda("r"),
+        lambda: off.register_cuda("r", bytes(64), 0, 1),
         lambda: off.unregister_cuda("r"),
     ):
         with pytest.raises(NaiadError) as caught:

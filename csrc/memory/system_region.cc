@@ -1,4 +1,4 @@
-#include "memory/shared_region.h"
+#include "memory/system_region.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -54,8 +54,8 @@ std::optional<std::uint64_t> file_size_bytes(int fd) {
 
 }  // namespace
 
-Status SharedRegion::open(std::string_view name, std::string_view key, std::uint64_t offset_bytes,
-                          std::uint64_t size_bytes, std::shared_ptr<const SharedRegion>& region) {
+Status SystemRegion::open(std::string_view name, std::string_view key, std::uint64_t offset_bytes,
+                          std::uint64_t size_bytes, std::shared_ptr<const SystemRegion>& region) {
   std::string bare;
   if (Status status = bare_key(name, key, bare); !status.ok()) return status;
   const int fd = shm_open(bare.c_str(), O_RDWR, 0);
@@ -63,7 +63,7 @@ Status SharedRegion::open(std::string_view name, std::string_view key, std::uint
     return {Code::kUnavailable, "no file descriptor is free for shared memory region " + quoted(name)};
   }
   if (fd < 0) return invalid("Unable to open shared memory region: " + quoted(name));
-  std::shared_ptr<const SharedRegion> opened(new SharedRegion(name, key, offset_bytes, size_bytes, fd));
+  std::shared_ptr<const SystemRegion> opened(new SystemRegion(name, key, offset_bytes, size_bytes, fd));
   const auto end_bytes = checked_add(offset_bytes, size_bytes);
   const auto file_bytes = file_size_bytes(fd);
   // The size of a file fits in off_t, and so does all that lies in it.
@@ -74,25 +74,25 @@ Status SharedRegion::open(std::string_view name, std::string_view key, std::uint
   return {};
 }
 
-SharedRegion::~SharedRegion() {
+SystemRegion::~SystemRegion() {
   close(fd_);
 }
 
-Status SharedRegion::shrunk() const {
-  return invalid("shared memory region " + quoted(name_) + " is smaller than it was when it was registered");
+Status SystemRegion::shrunk() const {
+  return invalid("shared memory region " + quoted(name()) + " is smaller than it was when it was registered");
 }
 
-Status SharedRegion::check() const {
+Status SystemRegion::check() const {
   const auto file_bytes = file_size_bytes(fd_);
-  return file_bytes && *file_bytes >= offset_bytes_ + size_bytes_ ? Status{} : shrunk();
+  return file_bytes && *file_bytes >= offset_bytes_ + size_bytes() ? Status{} : shrunk();
 }
 
-Status SharedRegion::read(std::uint64_t at_bytes, std::span<std::byte> into) const {
+Status SystemRegion::read(std::uint64_t at_bytes, std::span<std::byte> into) const {
   auto at = static_cast<off_t>(offset_bytes_ + at_bytes);
   while (!into.empty()) {
     const ssize_t count = pread(fd_, into.data(), std::min(into.size(), kMaxCallBytes), at);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return {Code::kInternal, "cannot read shared memory region " + quoted(name_)};
+    if (count < 0) return {Code::kInternal, "cannot read shared memory region " + quoted(name())};
     if (count == 0) return shrunk();
     into = into.subspan(static_cast<std::size_t>(count));
     at += count;
@@ -100,7 +100,7 @@ Status SharedRegion::read(std::uint64_t at_bytes, std::span<std::byte> into) con
   return {};
 }
 
-Status SharedRegion::write(std::uint64_t at_bytes, std::span<const std::byte> bytes) const {
+Status SystemRegion::write(std::uint64_t at_bytes, std::span<const std::byte> bytes) const {
   // Without this the write would grow the object again. A client that shrinks it in this very moment has it
   // grown: that is its own memory.
   if (Status status = check(); !status.ok()) return status;
@@ -109,9 +109,9 @@ Status SharedRegion::write(std::uint64_t at_bytes, std::span<const std::byte> by
     const ssize_t count = pwrite(fd_, bytes.data(), std::min(bytes.size(), kMaxCallBytes), at);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && (errno == ENOSPC || errno == ENOMEM)) {
-      return {Code::kUnavailable, "the system has no memory for shared memory region " + quoted(name_)};
+      return {Code::kUnavailable, "the system has no memory for shared memory region " + quoted(name())};
     }
-    if (count <= 0) return {Code::kInternal, "cannot write shared memory region " + quoted(name_)};
+    if (count <= 0) return {Code::kInternal, "cannot write shared memory region " + quoted(name())};
     bytes = bytes.subspan(static_cast<std::size_t>(count));
     at += count;
   }
