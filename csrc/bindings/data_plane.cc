@@ -100,15 +100,16 @@ py::list DataPlaneObject::take() {
 
 std::shared_ptr<DataPlaneObject> make_data_plane(
     const std::shared_ptr<Core>& core, const std::optional<ListenOptions>& http,
-    const std::optional<ListenOptions>& grpc, std::size_t io_threads, std::size_t max_connections,
-    std::size_t max_http_message_bytes, std::size_t max_in_flight_bytes, std::uint64_t grpc_keepalive_time_ms,
-    std::uint64_t grpc_keepalive_timeout_ms) {
+    const std::optional<ListenOptions>& grpc, std::size_t io_threads, std::uint64_t io_spin_us,
+    std::size_t max_connections, std::size_t max_http_message_bytes, std::size_t max_in_flight_bytes,
+    std::uint64_t grpc_keepalive_time_ms, std::uint64_t grpc_keepalive_timeout_ms) {
   DataPlaneOptions options;
   options.http.enabled = http.has_value();
   if (http) options.http = *http;
   options.grpc.enabled = grpc.has_value();
   if (grpc) options.grpc = *grpc;
   options.num_threads = io_threads;
+  options.spin_ns = io_spin_us * 1000;
   options.max_connections = max_connections;
   options.max_message_bytes = max_http_message_bytes;
   options.max_in_flight_bytes = max_in_flight_bytes;
@@ -165,7 +166,7 @@ void register_data_plane(py::module_& module) {
   const DataPlaneOptions defaults;
   py::class_<DataPlaneObject, std::shared_ptr<DataPlaneObject>>(module, "DataPlane")
       .def(py::init(&make_data_plane), py::arg("engine"), py::kw_only(), py::arg("http"), py::arg("grpc"),
-           py::arg("io_threads") = defaults.num_threads,
+           py::arg("io_threads") = defaults.num_threads, py::arg("io_spin_us") = 0,
            py::arg("max_connections") = defaults.max_connections,
            py::arg("max_http_message_bytes") = defaults.max_message_bytes,
            py::arg("max_in_flight_bytes") = defaults.max_in_flight_bytes,

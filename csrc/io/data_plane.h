@@ -43,6 +43,7 @@ struct DataPlaneOptions {
   ListenOptions http;
   ListenOptions grpc;
   std::size_t num_threads = 1;
+  std::uint64_t spin_ns = 0;  // see EventLoop
   std::size_t max_connections = 10'000;
   std::size_t max_message_bytes = 64UL << 20;        // a body of HTTP, compressed and not
   std::size_t max_in_flight_bytes = 1UL << 30;       // bodies of all connections together

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -44,8 +45,11 @@ struct EventLoop::State {
     std::uint32_t generation = 0;
   };
 
-  explicit State(const Clock& loop_clock)
-      : clock(loop_clock), wheel(loop_clock.now_ns()), epoll_fd(epoll_create1(EPOLL_CLOEXEC)) {
+  State(const Clock& loop_clock, std::uint64_t longest_spin_ns)
+      : clock(loop_clock),
+        spin_ns(longest_spin_ns),
+        wheel(loop_clock.now_ns()),
+        epoll_fd(epoll_create1(EPOLL_CLOEXEC)) {
     if (epoll_fd < 0) throw_refused("epoll_create1");
     epoll_event event{};
     // Edge-triggered: each signal is one wake-up, and the counter need not be read.
@@ -62,10 +66,15 @@ struct EventLoop::State {
 
   void change(int operation, int fd, std::uint32_t events);
   int wait_ms() const;
+  std::size_t wait(std::span<epoll_event> events);
+  std::size_t spin(std::span<epoll_event> events);
+  std::size_t sleep(std::span<epoll_event> events);
   void deliver(const epoll_event& event);
   void deliver_wakes();
 
   const Clock& clock;
+  const std::uint64_t spin_ns;
+  std::uint64_t waited_ns = 0;  // the last time, where it spins
   TimerWheel wheel;
   EventFd wake_event;
   const int epoll_fd;
@@ -103,6 +112,35 @@ int EventLoop::State::wait_ms() const {
   return static_cast<int>(std::min((due_ns - from_ns - 1) / 1'000'000 + 1, kLongestMs));
 }
 
+std::size_t EventLoop::State::wait(std::span<epoll_event> events) {
+  if (spin_ns == 0) return sleep(events);
+  const std::uint64_t from_ns = clock.now_ns();
+  std::size_t count = waited_ns <= spin_ns ? spin(events) : 0;
+  if (count == 0) count = sleep(events);
+  waited_ns = clock.now_ns() - from_ns;
+  return count;
+}
+
+// Nothing, too, when something is pending.
+std::size_t EventLoop::State::spin(std::span<epoll_event> events) {
+  const std::uint64_t until_ns = clock.now_ns() + spin_ns;
+  do {
+    if (pending.load(std::memory_order_relaxed)) return 0;  // which sleep() looks at again
+    const int count = epoll_wait(epoll_fd, events.data(), static_cast<int>(events.size()), 0);
+    if (count > 0) return static_cast<std::size_t>(count);
+  } while (clock.now_ns() < until_ns);
+  return 0;
+}
+
+std::size_t EventLoop::State::sleep(std::span<epoll_event> events) {
+  asleep.store(true, std::memory_order_seq_cst);
+  const int timeout_ms = pending.load(std::memory_order_seq_cst) ? 0 : wait_ms();
+  const int count = epoll_wait(epoll_fd, events.data(), static_cast<int>(events.size()), timeout_ms);
+  asleep.store(false, std::memory_order_relaxed);  // late is harmless: a signal too many
+  if (count < 0 && errno != EINTR) throw_refused("epoll_wait");
+  return static_cast<std::size_t>(std::max(count, 0));
+}
+
 void EventLoop::State::deliver(const epoll_event& event) {
   if (event.data.u64 == kWakeMark) return;  // pending says it
   const auto fd = static_cast<std::size_t>(event.data.u64 & 0xffff'ffff);
@@ -122,7 +160,8 @@ void EventLoop::State::deliver_wakes() {
   tasks.clear();
 }
 
-EventLoop::EventLoop(const Clock& clock) : state_(std::make_unique<State>(clock)) {}
+EventLoop::EventLoop(const Clock& clock, std::uint64_t spin_ns)
+    : state_(std::make_unique<State>(clock, spin_ns)) {}
 EventLoop::~EventLoop() = default;
 
 void EventLoop::watch(int fd, std::uint32_t events, Watcher& watcher) {
@@ -152,13 +191,9 @@ void EventLoop::run() {
   std::array<epoll_event, kMaxEvents> events{};
   state.running = true;
   while (!state.stopping.load(std::memory_order_relaxed)) {
-    state.asleep.store(true, std::memory_order_seq_cst);
-    const int timeout_ms = state.pending.load(std::memory_order_seq_cst) ? 0 : state.wait_ms();
-    const int count = epoll_wait(state.epoll_fd, events.data(), static_cast<int>(events.size()), timeout_ms);
-    state.asleep.store(false, std::memory_order_relaxed);  // late is harmless: a signal too many
-    if (count < 0 && errno != EINTR) throw_refused("epoll_wait");
+    const std::size_t count = state.wait(events);
     state.now_ns = state.clock.now_ns();
-    for (int i = 0; i < count; ++i) state.deliver(events[static_cast<std::size_t>(i)]);
+    for (std::size_t i = 0; i < count; ++i) state.deliver(events[i]);
     state.deliver_wakes();
     state.wheel.advance(state.now_ns);
   }

@@ -47,7 +47,9 @@ class EventLoop {
     std::uint64_t due_tick_ = 0;
   };
 
-  explicit EventLoop(const Clock& clock);
+  // `spin_ns`: a wait that is likely to be shorter, as the one before was, does not sleep: on a machine whose
+  // idle processors wake up slowly that answers sooner, for the time of the processor.
+  explicit EventLoop(const Clock& clock, std::uint64_t spin_ns = 0);
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;

@@ -13,6 +13,7 @@ namespace naiad {
 IoThread::IoThread(SharedByThreads shared, std::string name)
     : shared_(std::move(shared)),
       name_(std::move(name)),
+      loop_(clock_, shared_.options.spin_ns),
       coding_(loop_, name_ + "-code"),
       context_{loop_,
                shared_.engine,

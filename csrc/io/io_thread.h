@@ -88,7 +88,7 @@ class IoThread {
   SharedByThreads shared_;
   const std::string name_;
   const SteadyClock clock_;
-  EventLoop loop_{clock_};
+  EventLoop loop_;
   InFlight in_flight_{loop_};
   CodingThread coding_;
   SessionContext context_;

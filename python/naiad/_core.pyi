@@ -686,6 +686,7 @@ class DataPlane:
         http: Listen | None,
         grpc: Listen | None,
         io_threads: int = 1,
+        io_spin_us: int = 0,
         max_connections: int = 10_000,
         max_http_message_bytes: int = 64 << 20,
         max_in_flight_bytes: int = 1 << 30,

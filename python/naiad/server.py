@@ -228,6 +228,7 @@ def _data_plane(built: Core, settings: ServerSettings) -> core.DataPlane:
         http=_listen(http),
         grpc=_listen(grpc),
         io_threads=io.threads or default_io_threads(),
+        io_spin_us=io.spin_us,
         max_connections=io.max_connections,
         max_http_message_bytes=http.max_input_size_bytes,
         max_in_flight_bytes=io.max_in_flight_bytes,

@@ -89,6 +89,8 @@ class IoSettings:
 
     threads: int = 0
     """0: by the number of processors."""
+    spin_us: int = 0
+    """How long a thread of them waits awake, where the last wait was no longer."""
     max_connections: int = 10_000
     max_in_flight_bytes: int = 1 << 30
     """Bound of the bodies of requests that are not answered yet."""

@@ -232,6 +232,17 @@ def serve(
             "--io-threads", _IO, "Threads that serve HTTP and gRPC; 0: by the number of processors.", min=0
         ),
     ] = _IO_DEFAULTS.threads,
+    io_spin_microseconds: Annotated[
+        int,
+        _flag(
+            "--io-spin-microseconds",
+            _IO,
+            "How long such a thread waits for a request without sleeping, where the last one came as soon:"
+            " answers a lone client sooner, and takes a processor meanwhile.",
+            min=0,
+            max=1000,
+        ),
+    ] = _IO_DEFAULTS.spin_us,
     max_connections: Annotated[
         int, _flag("--max-connections", _IO, "Connections of HTTP and gRPC at the same time.", min=1)
     ] = _IO_DEFAULTS.max_connections,
@@ -340,6 +351,7 @@ def serve(
         ),
         io=IoSettings(
             threads=io_threads,
+            spin_us=io_spin_microseconds,
             max_connections=max_connections,
             max_in_flight_bytes=max_in_flight_byte_size,
         ),

@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -46,6 +48,39 @@ TEST_CASE("event loop: tells of what is watched for, until it is forgotten") {
   loop.forget(pair.near);
   test::run_rounds(loop, 2);
   CHECK(watcher.calls == 3);
+}
+
+TEST_CASE("event loop: one that spins misses nothing, and sleeps when nothing comes") {
+  const SteadyClock clock;
+  EventLoop loop(clock, 200'000);
+  test::SocketPair pair;
+  CallingWatcher watcher;
+  loop.watch(pair.near, EPOLLIN, watcher);
+  std::atomic<int> num_tasks{0};
+  std::thread thread([&] { loop.run(); });
+  for (int i = 0; i < 2000; ++i) {
+    loop.post([&] { ++num_tasks; });
+    while (num_tasks.load() <= i) std::this_thread::yield();
+    // Both ways into a wait: while it spins, and when it has gone to sleep.
+    if (i % 100 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::atomic<int> num_reads{0};
+  loop.post([&] {
+    watcher.call = [&] {
+      char byte = 0;
+      if (read(pair.near, &byte, 1) == 1) ++num_reads;
+    };
+  });
+  for (int i = 0; i < 200; ++i) {
+    pair.write("x");
+    while (num_reads.load() <= i) std::this_thread::yield();
+    if (i % 50 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  loop.post([&] { loop.forget(pair.near); });
+  loop.stop();
+  thread.join();
+  CHECK(num_tasks.load() == 2000);
+  CHECK(num_reads.load() == 200);
 }
 
 TEST_CASE("event loop: refuses what epoll refuses") {
