@@ -1,12 +1,10 @@
 #include "io/grpc_head.h"
 
+#include "io/h2_connection.h"
 #include "protocol/grpc_wire.h"
 
 namespace naiad {
 namespace {
-
-// What a field costs beyond its characters (RFC 9113, section 6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE).
-constexpr std::size_t kFieldBytes = 32;
 
 bool is_grpc_type(std::string_view type) {
   constexpr std::string_view kGrpc = "application/grpc";
@@ -18,7 +16,7 @@ bool is_grpc_type(std::string_view type) {
 }  // namespace
 
 void GrpcHead::add(std::string_view name, std::string_view value) {
-  num_bytes_ += name.size() + value.size() + kFieldBytes;
+  num_bytes_ += name.size() + value.size() + H2Connection::kFieldBytes;
   if (too_large() || add_own(name, value)) return;
   if (name == "triton_grpc_error") strict_errors_ = value == "true";
   if (name == "traceparent") trace_parent_ = value;

@@ -25,6 +25,8 @@ constexpr std::size_t kMaxSentFrameBytes = 128UL << 10;
 constexpr std::uint64_t kControlFrameBurst = 2000;
 constexpr std::uint64_t kControlFramesPerSecond = 500;
 constexpr std::size_t kMaxContinuations = 8;
+// Header blocks up to so many times the limit are read to the end, for an answer that says what was wrong.
+constexpr std::size_t kRefusedBlocks = 4;
 // Stream resets that nghttp2 counts by itself; ours come first.
 constexpr std::uint64_t kNoOwnLimit = 1U << 30;
 
@@ -42,24 +44,38 @@ struct H2Connection::Callbacks {
     return static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session, id));
   }
 
-  // nghttp2 skips PRIORITY frames, which mean nothing here, without another word.
+  // nghttp2 skips PRIORITY frames, which mean nothing here, without another word, and lets CONTINUATION be of
+  // any length.
   static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user_data) noexcept {
     H2Connection& connection = self(user_data);
-    if (head->type == NGHTTP2_PRIORITY) connection.counted(connection.control_frames_);
+    if (head->type == NGHTTP2_PRIORITY) {
+      connection.counted(connection.control_frames_);
+      if (head->stream_id == 0) connection.terminate(NGHTTP2_PROTOCOL_ERROR);
+    } else if (head->type == NGHTTP2_CONTINUATION && head->length > kMaxFrameBytes) {
+      connection.terminate(NGHTTP2_FRAME_SIZE_ERROR);
+    }
     return 0;
   }
 
   static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user_data) noexcept {
     H2Connection& connection = self(user_data);
+    connection.block_bytes_ = 0;
     connection.in_head_ = frame->headers.cat == NGHTTP2_HCAT_REQUEST;
     if (connection.in_head_) connection.user_.on_head();
     return 0;
   }
 
-  static int on_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t* name,
+  static int on_header(nghttp2_session* session, const nghttp2_frame* frame, const std::uint8_t* name,
                        std::size_t name_size, const std::uint8_t* value, std::size_t value_size, std::uint8_t,
                        void* user_data) noexcept {
     H2Connection& connection = self(user_data);
+    connection.block_bytes_ += name_size + value_size + kFieldBytes;
+    if (connection.block_bytes_ > connection.limits_.max_metadata_bytes * kRefusedBlocks) {
+      // A few bytes of HPACK may stand for very many: the rest is decoded, but looked at no more.
+      check(nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                      NGHTTP2_ENHANCE_YOUR_CALM));
+      return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
     // Fields behind the body mean nothing in a gRPC request.
     if (connection.in_head_) connection.user_.on_field(text_of(name, name_size), text_of(value, value_size));
     return 0;
@@ -75,7 +91,7 @@ struct H2Connection::Callbacks {
         }
         break;
       case NGHTTP2_DATA:
-        if (frame->hd.length == 0 && !ended) connection.counted(connection.control_frames_);
+        if (frame->hd.length == frame->data.padlen && !ended) connection.counted(connection.control_frames_);
         break;
       case NGHTTP2_RST_STREAM:
         connection.counted(connection.resets_);
@@ -119,7 +135,18 @@ struct H2Connection::Callbacks {
     return 0;
   }
 
-  static int on_sent(nghttp2_session* session, const nghttp2_frame* frame, void*) noexcept {
+  // Not: an answer that came early, a client that is slow, calls beyond a limit that it did not know of yet.
+  static bool is_fault_of_client(std::uint32_t error_code) {
+    return error_code != NGHTTP2_NO_ERROR && error_code != NGHTTP2_CANCEL &&
+           error_code != NGHTTP2_REFUSED_STREAM && error_code != NGHTTP2_INTERNAL_ERROR;
+  }
+
+  static int on_sent(nghttp2_session* session, const nghttp2_frame* frame, void* user_data) noexcept {
+    if (frame->hd.type == NGHTTP2_RST_STREAM && is_fault_of_client(frame->rst_stream.error_code)) {
+      // It begins calls and gives them up as if it had reset them itself (CVE-2025-8671).
+      H2Connection& connection = self(user_data);
+      connection.counted(connection.resets_);
+    }
     const bool may_end = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (!may_end || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return 0;
     // The answer is complete though the client is still sending: it may stop (RFC 9113, section 8.1).

@@ -25,6 +25,9 @@ class H2Connection {
   // a gather list, and its tensors are free at once.
   static constexpr std::size_t kCopyBytes = 4096;
 
+  // What a header field costs beyond its characters (RFC 9113, section 6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE).
+  static constexpr std::size_t kFieldBytes = 32;
+
   class User {
    public:
     virtual ~User() = default;
@@ -111,6 +114,7 @@ class H2Connection {
   std::size_t window_bytes_;  // of the connection
   bool greeted_ = false;
   bool in_head_ = false;
+  std::size_t block_bytes_ = 0;  // of the header block that is being read
   bool output_told_ = false;
   bool terminated_ = false;
 };

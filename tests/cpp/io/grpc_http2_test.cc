@@ -19,8 +19,14 @@ std::string frame(unsigned type, unsigned flags, std::uint32_t stream, const std
   return bytes + content;
 }
 
-// Sends raw bytes to a new connection; whether the server closes it then.
-bool closes(GrpcHouse& house, const std::string& bytes) {
+// A connection that was closed, and the code of the GOAWAY that came before; -1: none did.
+struct End {
+  bool closed = false;
+  int code = -1;
+};
+
+// Sends raw bytes to a new connection, and reads until the server closes it.
+End end_of(GrpcHouse& house, const std::string& bytes) {
   const int fd = house.connect();
   std::size_t sent = 0;
   while (sent < bytes.size()) {
@@ -30,10 +36,42 @@ bool closes(GrpcHouse& house, const std::string& bytes) {
   }
   char buffer[4096];
   pollfd waiting{fd, POLLIN, 0};
-  bool closed = false;
-  while (!closed && poll(&waiting, 1, 10'000) > 0) closed = recv(fd, buffer, sizeof buffer, 0) <= 0;
+  std::string said;
+  End end;
+  while (!end.closed && poll(&waiting, 1, 10'000) > 0) {
+    const ssize_t count = recv(fd, buffer, sizeof buffer, 0);
+    end.closed = count <= 0;
+    if (count > 0) said.append(buffer, static_cast<std::size_t>(count));
+  }
   close(fd);
-  return closed;
+  const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(said[at]); };
+  for (std::size_t at = 0; at + 9 <= said.size();) {
+    const std::size_t length = byte(at) << 16U | byte(at + 1) << 8U | byte(at + 2);
+    if (byte(at + 3) == NGHTTP2_GOAWAY && at + 17 <= said.size()) end.code = byte(at + 16);
+    at += 9 + length;
+  }
+  return end;
+}
+
+bool closes(GrpcHouse& house, const std::string& bytes) {
+  return end_of(house, bytes).closed;
+}
+
+// The head of a call to `path`, in literals.
+std::string call_head(std::uint32_t stream, std::string_view path) {
+  std::string block = "\x83\x86";
+  const auto add = [&](std::string_view name, std::string_view value) {
+    block += '\0';
+    block += static_cast<char>(name.size());
+    block += name;
+    block += static_cast<char>(value.size());
+    block += value;
+  };
+  add(":path", path);
+  add(":authority", "naiad");
+  add("te", "trailers");
+  add("content-type", "application/grpc");
+  return frame(1, 4, stream, block);
 }
 
 }  // namespace
@@ -111,6 +149,27 @@ TEST_CASE("metadata beyond the limit is refused, call by call") {
   CHECK(client.call(fits).status() == 0);
 }
 
+TEST_CASE("a header block far beyond the limit is reset, in front of the message and behind it") {
+  DataPlaneOptions options;
+  options.http2.max_metadata_bytes = 4096;
+  GrpcHouse house(options);
+  GrpcClient client(house.connect());
+  const std::int32_t vast =
+      client.ask(kModelInfer, infer_message({1}), {{"x-vast", std::string(17'000, 'x')}});
+  REQUIRE(client.pump_closed(vast));
+  CHECK(client.call(vast).error_code == kEnhanceYourCalm);
+  const std::int32_t fits = client.ask(kModelInfer, infer_message({1}));
+  REQUIRE(client.pump_closed(fits));
+  CHECK(client.call(fits).status() == 0);
+
+  // One entry of the table, named 10,000 times.
+  std::string bomb = "\x40\6x-bomb\x7F\xA1\x1E" + std::string(4000, 'b') + std::string(10'000, '\xBE');
+  std::string calls = std::string(kPreface) + frame(4, 0, 0, "");
+  for (std::uint32_t i = 0; i < 1200; ++i)
+    calls += call_head(2 * i + 1, kModelInfer) + frame(1, 5, 2 * i + 1, bomb);
+  CHECK(end_of(house, calls).code == kEnhanceYourCalm);
+}
+
 TEST_CASE("header blocks in endless pieces, pings, settings and empty frames end the connection") {
   GrpcHouse house;
   const std::string start = std::string(kPreface) + frame(4, 0, 0, "");
@@ -128,6 +187,30 @@ TEST_CASE("header blocks in endless pieces, pings, settings and empty frames end
   CHECK(closes(house, pings));
   CHECK(closes(house, settings));
   CHECK(closes(house, priorities));
+}
+
+TEST_CASE("frames that mean nothing end the connection when there are many of them, or when they are wrong") {
+  GrpcHouse house;
+  const std::string start = std::string(kPreface) + frame(4, 0, 0, "");
+  std::string padding = start + call_head(1, kModelInfer);
+  for (int i = 0; i < 10'000; ++i) {
+    padding += frame(0, 8, 1, std::string("\2\0\0", 3));
+  }
+  CHECK(end_of(house, padding).code == kEnhanceYourCalm);
+  CHECK(end_of(house, start + frame(2, 0, 0, std::string(5, '\0'))).code == NGHTTP2_PROTOCOL_ERROR);
+  const std::string endless = start + frame(1, 0, 1, "") + frame(9, 4, 1, std::string((1 << 20) + 1, '\x82'));
+  CHECK(end_of(house, endless).code == NGHTTP2_FRAME_SIZE_ERROR);
+}
+
+TEST_CASE("resets that a client makes the server send count as its own") {
+  DataPlaneOptions options;
+  options.http2.max_resets_per_second = 10;
+  GrpcHouse house(options);
+  std::string overflows = std::string(kPreface) + frame(4, 0, 0, "");
+  for (std::uint32_t i = 0; i < 200; ++i) {
+    overflows += call_head(2 * i + 1, kModelInfer) + frame(8, 0, 2 * i + 1, "\x7F\xFF\xFF\xFF");
+  }
+  CHECK(end_of(house, overflows).code == kEnhanceYourCalm);
 }
 
 TEST_CASE("rapid resets end the connection with ENHANCE_YOUR_CALM; a client beside it is served") {
