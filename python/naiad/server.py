@@ -29,6 +29,7 @@ from prometheus_client import CollectorRegistry
 
 from naiad import engine as core
 from naiad import logs
+from naiad.audience import Audience, Silent
 from naiad.backends.python.log_level import level_of_workers
 from naiad.backends.python.metric_family import read_families
 from naiad.certificates import CertificateWatch
@@ -68,8 +69,9 @@ _GIL_SWITCH_INTERVAL_S = 0.0005
 class NetworkServer:
     """A server with its ports open. ``start`` and ``stop`` belong on one event loop."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, audience: Audience | None = None) -> None:
         self._settings = settings
+        self._audience = audience or Silent()
         self._core: Core | None = None
         self._control: ControlPlane | None = None
         self._plane: core.DataPlane | None = None
@@ -90,7 +92,8 @@ class NetworkServer:
         self._tracing = Tracing(self._settings.trace, core.Tracer(self._core.engine))
         self._tracing.start()
         try:
-            await asyncio.to_thread(self._core.repository.load_all)
+            with self._audience.loading(self._core.repository.index):
+                await asyncio.to_thread(self._core.repository.load_all)
         finally:
             await asyncio.to_thread(self._log_models, self._core)
         self._control = ControlPlane(
@@ -109,6 +112,8 @@ class NetworkServer:
         self._certificates = CertificateWatch(_reloads(self._plane, self._settings))
         self._certificates.start()
         await self._log_ports(self._core, self._plane)
+        index = await asyncio.to_thread(self._core.repository.index)
+        self._audience.serving(index, self._core.repository.loaded(), self._urls(self._plane))
 
     async def stop(self) -> bool:
         """Ends everything in order. False: requests did not finish in time, and their models still run."""
@@ -153,6 +158,17 @@ class NetworkServer:
             self._metrics = metrics_edge
             log.info("Started Metrics Service at %s:%d", settings.metrics.address, metrics_edge.port)
 
+    def _urls(self, plane: core.DataPlane) -> dict[str, str]:
+        settings, urls = self._settings, {}
+        if settings.http.enabled:
+            scheme = "http" if settings.http.tls is None else "https"
+            urls["HTTP"] = f"{scheme}://{_reachable(settings.http.address)}:{plane.http_port}"
+        if settings.grpc.enabled:
+            urls["gRPC"] = f"{_reachable(settings.grpc.address)}:{plane.grpc_port}"
+        if self._metrics is not None:
+            urls["Metrics"] = f"http://{_reachable(settings.metrics.address)}:{self._metrics.port}/metrics"
+        return urls
+
     def _registry(self, built: Core, plane: core.DataPlane) -> CollectorRegistry:
         settings = self._settings.metrics
         # auto_describe off: registering must not take a reading.
@@ -183,6 +199,13 @@ class NetworkServer:
             for row in built.repository.index()
         ]
         log.info("Models", extra={"table": logs.table(("Model", "Version", "Status"), rows)})
+
+
+def _reachable(address: str) -> str:
+    """Where a client on this machine finds a port that listens on ``address``."""
+    if address in ("0.0.0.0", "::", ""):
+        return "localhost"
+    return f"[{address}]" if ":" in address else address
 
 
 def _tls_of(tls: TlsSettings) -> core.Tls:
@@ -263,20 +286,22 @@ async def _drain(plane: core.DataPlane, timeout_s: float) -> bool:
     return False
 
 
-async def run(settings: ServerSettings) -> int:
+async def run(settings: ServerSettings, audience: Audience | None = None) -> int:
     """Serves until SIGINT or SIGTERM; gives the exit status of the process."""
     stopping = asyncio.Event()
+    audience = audience or Silent()
 
     def on_signal() -> None:
         if stopping.is_set():
             log.error("Second signal: ending at once")
+            audience.ending()
             os._exit(1)
         stopping.set()
 
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, on_signal)
-    server = NetworkServer(settings)
+    server = NetworkServer(settings, audience)
     # Elsewhere it ends the process, as ever.
     if _has_tls(settings.http) or _has_tls(settings.grpc):
         loop.add_signal_handler(signal.SIGHUP, server.renew_certificates)
@@ -284,11 +309,13 @@ async def run(settings: ServerSettings) -> int:
         await server.start()
     except (NaiadError, OSError) as error:
         log.error("creating server: %s", error)
+        audience.failed(error)
         await server.stop()
         return 1
     await stopping.wait()
     if not await server.stop():
         log.error("Exiting immediately")
+        audience.ending()
         os._exit(1)
     return 0
 
@@ -325,7 +352,7 @@ def configure_logs(settings: LogSettings) -> None:
     level_of_workers().set(logs.least_level(settings))
 
 
-def serve(settings: ServerSettings) -> int:
+def serve(settings: ServerSettings, audience: Audience | None = None) -> int:
     """Runs a server in this process until a signal ends it; gives the exit status."""
     try:
         configure_logs(settings.log)
@@ -334,4 +361,4 @@ def serve(settings: ServerSettings) -> int:
         return 1
     sys.setswitchinterval(_GIL_SWITCH_INTERVAL_S)
     _allow_descriptors(settings.io.max_connections)
-    return uvloop.run(run(settings))
+    return uvloop.run(run(settings, audience))

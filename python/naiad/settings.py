@@ -38,6 +38,8 @@ class RepositorySettings:
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Backend name -> key -> value; the name "" holds settings of all backends."""
     load_threads: int = 4
+    linked_repository: Path | None = None
+    """One of them, made of links to what the command line named: these may lead out of it."""
 
 
 @dataclass(frozen=True, slots=True)

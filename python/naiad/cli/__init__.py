@@ -1,18 +1,55 @@
-"""The command line: ``naiad serve``, ``naiad fleet``, ``naiad version``."""
+"""The command line: ``naiad serve`` and what goes with it. ``app`` is the file to read first."""
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import Any
 
-from naiad.cli.app import app
+import typer
+from rich.console import Console
+
+from naiad.cli.app import app, serve_flags
+from naiad.cli.console import show_error
+from naiad.cli.sources import Gathered, gather
 from naiad.cli.triton_flags import FlagRefused, prepare
+
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""click's, wherever typer keeps it."""
 
 
 def main() -> None:
     """The entry point of the ``naiad`` command."""
+    arguments = sys.argv[1:]
+    gathered = Gathered(arguments)
     try:
-        arguments = prepare(sys.argv[1:])
+        if arguments[:1] == ["serve"] and "--help" not in arguments:
+            gathered = gather(arguments[1:], os.environ, serve_flags())
+            gathered.arguments.insert(0, "serve")
+        arguments = prepare(gathered.arguments)
     except FlagRefused as refused:
-        print(f"naiad: {refused}", file=sys.stderr)
-        raise SystemExit(2) from None
-    app(args=arguments, prog_name="naiad")
+        _refuse(str(refused), arguments)
+    try:
+        status = app(args=arguments, prog_name="naiad", standalone_mode=False)
+    except _UsageError as error:
+        flag = _flag_of(error)
+        origin = gathered.origins.get(flag, "")
+        _refuse(error.format_message() + (f" (from {origin})" if origin else ""), arguments)
+    except typer.Abort:
+        raise SystemExit(130) from None
+    raise SystemExit(status if isinstance(status, int) else 0)
+
+
+def _refuse(reason: str, arguments: list[str]) -> None:
+    command = " ".join(["naiad", *arguments[:1]]) if arguments[:1] != ["--help"] else "naiad"
+    show_error(Console(stderr=True), reason, f"`{command} --help` shows what there is")
+    raise SystemExit(2)
+
+
+def _flag_of(error: Any) -> str:
+    """The first spelling of the flag that is to blame; "" where it is not known."""
+    hint = getattr(error, "param_hint", None)
+    if isinstance(hint, str):
+        return hint.strip("'")
+    param = getattr(error, "param", None)
+    return str(param.opts[0]) if param is not None and param.opts else ""

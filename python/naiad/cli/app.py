@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from naiad.cli.serve import serve
+from naiad.cli.sources import KnownFlags
+from naiad.cli.triton_flags import BOOLEANS, DEPRECATED, REPLACED, UNSUPPORTED, UNSUPPORTED_BOOLEANS
 
 app = typer.Typer(
     name="naiad",
@@ -46,3 +48,17 @@ def version() -> None:
     typer.echo(f"naiad {metadata.version('naiad')}")
     for name, fact in sorted(build_facts().items()):
         typer.echo(f"  {name}: {fact}")
+
+
+def serve_flags() -> KnownFlags:
+    """All flags of ``naiad serve``, those of Triton that are refused too."""
+    command = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]
+    aliases = {name: name for name in (*UNSUPPORTED, *DEPRECATED, *REPLACED)}
+    repeatable = set()
+    for option in command.params:
+        if option.opts[0].startswith("--"):
+            aliases.update(dict.fromkeys(option.opts, option.opts[0]))
+            if option.multiple:
+                repeatable.add(option.opts[0])
+    aliases.pop("--help", None)
+    return KnownFlags(aliases, frozenset(repeatable), valueless=BOOLEANS | UNSUPPORTED_BOOLEANS)

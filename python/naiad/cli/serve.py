@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from naiad.cli.caches import cache_config as parse_cache_config
+from naiad.cli.flags import ControlMode, LogFormat, RateLimit
+from naiad.cli.flags import file_flag as _file
+from naiad.cli.flags import flag as _flag
+from naiad.cli.flags import port_flag as _port
+from naiad.cli.flags import switch_flag as _switch
+from naiad.cli.launch import ConsoleMode, launch
+from naiad.cli.sources import CONFIG_FLAG
 from naiad.cli.trace_flags import trace_settings
-from naiad.cli.values import Switch, TlsFlags, host_policies, rate_limit_resources, switch
+from naiad.cli.values import Switch, TlsFlags, host_policies, rate_limit_resources
 from naiad.cli.values import backend_config as parse_backend_config
 from naiad.cli.values import metrics_config as parse_metrics_config
 from naiad.settings import (
@@ -45,47 +51,18 @@ _METRICS_DEFAULTS = MetricsSettings()
 _CORE_DEFAULTS = CoreSettings()
 
 
-class ControlMode(StrEnum):
-    """How models come and go."""
-
-    none = "none"
-    explicit = "explicit"
-    poll = "poll"
-
-
-class RateLimit(StrEnum):
-    """What decides which instance runs next."""
-
-    off = "off"
-    execution_count = "execution_count"
-
-
-class LogFormat(StrEnum):
-    """The form of log lines."""
-
-    default = "default"
-    ISO8601 = "ISO8601"
-
-
-def _flag(name: str, panel: str, help_text: str, **more: Any) -> Any:
-    return typer.Option(name, rich_help_panel=panel, help=help_text, show_default=True, **more)
-
-
-def _switch(name: str, panel: str, help_text: str) -> Any:
-    return _flag(name, panel, help_text, parser=switch, metavar="BOOL")
-
-
-def _file(name: str, panel: str, help_text: str) -> Any:
-    return typer.Option(name, rich_help_panel=panel, help=help_text, show_default=False, metavar="FILE")
-
-
-def _port(name: str, panel: str, help_text: str) -> Any:
-    return _flag(name, panel, help_text, min=0, max=65535)
-
-
 def serve(
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="What to serve, with no configuration needed: model.onnx, model.pt, model.pt2, model.xml, "
+            "model.py, a folder of such files, a model repository, a model of Hugging Face on disk.",
+            show_default=False,
+            metavar="[PATH]...",
+        ),
+    ] = None,
     model_repository: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             "--model-repository",
             "--model-store",
@@ -93,7 +70,7 @@ def serve(
             help="Directory with the models; may be given more than once.",
             metavar="DIR",
         ),
-    ],
+    ] = None,
     model_control_mode: Annotated[
         ControlMode,
         _flag("--model-control-mode", _MODELS, "none: all models at start; explicit: by request."),
@@ -114,7 +91,8 @@ def serve(
         Switch, _switch("--strict-readiness", _MODELS, "Ready only when every model is ready.")
     ] = _ON,
     disable_auto_complete_config: Annotated[
-        Switch, _switch("--disable-auto-complete-config", _MODELS, "Take configurations as they are written.")
+        Switch,
+        _switch("--disable-auto-complete-config", _MODELS, "Take configurations as they are written."),
     ] = _OFF,
     model_load_thread_count: Annotated[
         int, _flag("--model-load-thread-count", _MODELS, "Models that load at the same time.", min=1)
@@ -284,6 +262,21 @@ def serve(
             metavar="[MODE,]KEY=VALUE",
         ),
     ] = None,
+    config: Annotated[
+        str,
+        typer.Option(
+            CONFIG_FLAG,
+            rich_help_panel=_SERVER,
+            help="YAML with flags by their names, as in http-port: 8001. Flags and NAIAD_<FLAG> in the "
+            "environment are stronger.",
+            show_default=False,
+            metavar="FILE",
+        ),
+    ] = "",
+    console: Annotated[
+        ConsoleMode,
+        _flag("--console", _SERVER, "What the start shows; auto: table on a terminal, else the log."),
+    ] = ConsoleMode.auto,
     server_id: Annotated[str, _flag("--id", _SERVER, "Name of the server in its metadata.")] = "triton",
     exit_timeout_secs: Annotated[
         int, _flag("--exit-timeout-secs", _SERVER, "Time for requests in flight when stopping.", min=0)
@@ -301,10 +294,11 @@ def serve(
         ),
     ] = 0,
 ) -> None:
-    """Serve the models of a repository over HTTP, gRPC and metrics.
+    """Serve models over HTTP, gRPC and metrics: files, folders, repositories.
 
     Flags are Triton's; further flags of Triton that do not act in this version are refused by name.
     """
+    del config  # naiad.cli.sources made flags of it
     if model_control_mode is ControlMode.poll:
         raise typer.BadParameter("poll is not supported by this version", param_hint="--model-control-mode")
     if load_model and model_control_mode is not ControlMode.explicit:
@@ -318,7 +312,7 @@ def serve(
     cache_bytes, redis = parse_cache_config(cache_config or (), os.environ)
     settings = ServerSettings(
         repository=RepositorySettings(
-            model_repositories=tuple(model_repository),
+            model_repositories=tuple(model_repository or ()),
             control_mode="explicit" if model_control_mode is ControlMode.explicit else "none",
             load_models=tuple(load_model or ()),
             exit_on_error=exit_on_error.on,
@@ -383,6 +377,4 @@ def serve(
         ),
         core=CoreSettings(pool_bytes=tensor_pool_byte_size, pinned_bytes=pinned_memory_pool_byte_size),
     )
-    from naiad.server import serve as run_server
-
-    raise typer.Exit(run_server(settings))
+    raise typer.Exit(launch(settings, models or (), console))

@@ -94,7 +94,7 @@ REPLACED: dict[str, str] = {
 }
 """Those of them that still act, each with the setting of --trace-config that it is."""
 
-_UNSUPPORTED_BOOLEANS = frozenset(name for name, values in UNSUPPORTED.items() if values in (_OFF, _ON))
+UNSUPPORTED_BOOLEANS = frozenset(name for name, values in UNSUPPORTED.items() if values in (_OFF, _ON))
 
 
 class FlagRefused(Exception):
@@ -128,7 +128,7 @@ def _serve_arguments(arguments: list[str]) -> list[str]:
             replaced.append(f"--trace-config={REPLACED[name]}={given}")
             print(f"naiad: {name} is deprecated, use --trace-config {REPLACED[name]}=...", file=sys.stderr)
             continue
-        if name in BOOLEANS or name in _UNSUPPORTED_BOOLEANS:
+        if name in BOOLEANS or name in UNSUPPORTED_BOOLEANS:
             if given is None and following is not None and following.lower() in (*TRUE_WORDS, *FALSE_WORDS):
                 given = following
                 position += 1

@@ -14,7 +14,7 @@ from naiad.engine import Engine, gpu_count
 from naiad.errors import Internal, InvalidArgument, NaiadError, NotFound, NotReady, Stopping
 from naiad.repository.fingerprint import Fingerprint, fingerprint
 from naiad.repository.loader import LoadFailed, ModelLoader
-from naiad.repository.scan import ModelDirectory, find_model, scan
+from naiad.repository.scan import ModelDirectory, Scan, find_model, scan
 from naiad.repository.served import IndexEntry, LoadedVersion, State
 from naiad.settings import RepositorySettings, SchedulingSettings
 
@@ -104,7 +104,7 @@ class ModelRepository:
         """
         self._check_open()
         try:
-            directory = find_model(self._settings.model_repositories, name)
+            directory = self._find_directory(name)
         except NaiadError as error:
             # Not NotFound: clients of the load call take that for a missing API.
             raise InvalidArgument(f"failed to load '{name}': {error}") from None
@@ -128,7 +128,7 @@ class ModelRepository:
             if step in (name, *above) or self._entry(step).served:
                 continue
             try:
-                directory = find_model(self._settings.model_repositories, step)
+                directory = self._find_directory(step)
                 inner = self._loader.steps(directory, None)
                 self._load_steps(step, inner, (name, *above))
                 self._load(self._entry(step), directory, None, inner)
@@ -142,7 +142,7 @@ class ModelRepository:
                 if not entry.served:
                     continue
                 try:
-                    directory = find_model(self._settings.model_repositories, entry.name)
+                    directory = self._find_directory(entry.name)
                     loaded = self._loader.load(directory, entry.config_json)
                 except LoadFailed as failure:
                     self._stop(entry)
@@ -185,7 +185,7 @@ class ModelRepository:
         entry = self._entries.get(name)
         if entry is None:
             try:
-                find_model(self._settings.model_repositories, name)
+                self._find_directory(name)
             except NaiadError as error:
                 raise InvalidArgument(f"failed to unload '{name}': {error}") from None
             return
@@ -254,7 +254,7 @@ class ModelRepository:
 
     def index(self, ready_only: bool = False) -> list[IndexEntry]:
         """All models in the repositories, and their versions' states. Reads the directories."""
-        found = scan(self._settings.model_repositories)
+        found = self._scan()
         entries = dict(self._entries)
         served = {name for name, entry in entries.items() if entry.served}
         rows: list[IndexEntry] = []
@@ -269,10 +269,16 @@ class ModelRepository:
         return [row for row in rows if row.state == "READY"] if ready_only else rows
 
     def _names_at_start(self) -> tuple[list[str], dict[str, NaiadError]]:
-        found = scan(self._settings.model_repositories)
+        found = self._scan()
         if self._settings.control_mode == "none" or _ALL in self._settings.load_models:
             return list(found.models), dict(found.refused)
         return list(dict.fromkeys(self._settings.load_models)), {}
+
+    def _scan(self) -> Scan:
+        return scan(self._settings.model_repositories, linked=self._settings.linked_repository)
+
+    def _find_directory(self, name: str) -> ModelDirectory:
+        return find_model(self._settings.model_repositories, name, linked=self._settings.linked_repository)
 
     def _try_load(self, name: str) -> str | None:
         """Why the load failed, or None."""

@@ -24,7 +24,8 @@ class ModelDirectory:
 
     name: str
     root: Path
-    """The repository, symbolic links resolved: nothing outside of it is read."""
+    """The repository, symbolic links resolved: nothing outside of it is read. Of a repository whose links may
+    lead out of it: the root of the file system."""
     path: Path
     """The model directory, symbolic links resolved."""
     versions: tuple[int, ...]
@@ -82,8 +83,8 @@ def check_model_name(name: str) -> None:
         )
 
 
-def scan(roots: Sequence[Path]) -> Scan:
-    """Looks at every model directory of every root.
+def scan(roots: Sequence[Path], *, linked: Path | None = None) -> Scan:
+    """Looks at every model directory of every root. ``linked``: the root whose links may lead out of it.
 
     Hidden directories and plain files are passed over. Two roots with a model of one name leave none of the
     two, for nothing says which is meant. Raises NotFound for a root that is not a directory.
@@ -101,13 +102,13 @@ def scan(roots: Sequence[Path]) -> Scan:
                 models.pop(entry.name, None)
                 continue
             try:
-                models[entry.name] = read_model(root, entry.name)
+                models[entry.name] = read_model(root, entry.name, linked=linked)
             except NaiadError as error:
                 refused[entry.name] = error
     return Scan(models=dict(sorted(models.items())), refused=dict(sorted(refused.items())))
 
 
-def find_model(roots: Sequence[Path], name: str) -> ModelDirectory:
+def find_model(roots: Sequence[Path], name: str, *, linked: Path | None = None) -> ModelDirectory:
     """One model, looked for anew in all roots. Raises InvalidArgument, NotFound or AlreadyExists."""
     check_model_name(name)
     found = [root for root in _distinct(roots) if (root / name).is_dir()]
@@ -115,14 +116,19 @@ def find_model(roots: Sequence[Path], name: str) -> ModelDirectory:
         raise NotFound(f"model '{name}' is not in the model repository")
     if len(found) > 1:
         raise _twice(name)
-    return read_model(found[0], name)
+    return read_model(found[0], name, linked=linked)
 
 
-def read_model(root: Path, name: str) -> ModelDirectory:
-    """Looks at one model directory. Raises InvalidArgument for a bad name or a link out of the repository."""
+def read_model(root: Path, name: str, *, linked: Path | None = None) -> ModelDirectory:
+    """Looks at one model directory. ``linked``: the root whose links may lead out of it.
+
+    Raises InvalidArgument for a bad name or a link out of the repository.
+    """
     check_model_name(name)
     root = root.resolve()
     path = (root / name).resolve()
+    if linked is not None and root == linked.resolve():
+        root = Path(root.anchor)
     if not path.is_relative_to(root):
         raise InvalidArgument(f"model '{name}' is a link that leads out of its model repository")
     versions = []

@@ -25,7 +25,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
     """The settings that a server would have been started with."""
     taken: list[ServerSettings] = []
 
-    def serve(settings: ServerSettings) -> int:
+    def serve(settings: ServerSettings, audience: object = None) -> int:
         taken.append(settings)
         return 0
 
