@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import psutil
-
+from naiad.doctor.ports import port_owners
 from naiad.settings import ServerSettings
 
 _PORT = re.compile(r"(?:cannot listen on \S*:|bind on address \('[^']*', )(\d+)", re.ASCII)
@@ -64,28 +62,10 @@ def _port_step(port: int, text: str, settings: ServerSettings) -> str:
         return f"take a port of 1024 or more: {flag}={port + 8000}"
     if "in use" not in text:
         return f"see whether this machine has that address; {flag.replace('port', 'address')} sets it"
-    owner = next(_owners(port), "")
+    owner = next((f" ({one})" for one in port_owners(port)), "")
     return (
         f"end what listens there{owner}, or take another port: {flag}={port + 10}, or {flag}=0 for a free one"
     )
-
-
-def _owners(port: int) -> Iterator[str]:
-    """Of processes that may be looked at."""
-    try:
-        connections = psutil.net_connections("tcp")
-    except (psutil.Error, OSError):
-        return
-    for connection in connections:
-        if (
-            connection.status == psutil.CONN_LISTEN
-            and getattr(connection.laddr, "port", 0) == port
-            and connection.pid
-        ):
-            try:
-                yield f" ({psutil.Process(connection.pid).name()}, process {connection.pid})"
-            except psutil.Error:
-                continue
 
 
 def _directory_step(settings: ServerSettings) -> str:
