@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from naiad.cli.doctor import doctor
+from naiad.cli.repo import repo_app
 from naiad.cli.serve import serve
 from naiad.cli.sources import KnownFlags
 from naiad.cli.triton_flags import BOOLEANS, DEPRECATED, REPLACED, UNSUPPORTED, UNSUPPORTED_BOOLEANS
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 fleet_app = typer.Typer(help="The example fleet: real models to try the server with.", no_args_is_help=True)
+app.add_typer(repo_app, name="repo")
 app.add_typer(fleet_app, name="fleet")
 app.command("serve")(serve)
 app.command("doctor")(doctor)

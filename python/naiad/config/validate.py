@@ -5,6 +5,7 @@ Tensors and batch inputs are judged in ``validate_tensors``, sequence controls i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,7 +13,7 @@ from naiad import protos
 from naiad.config.batching_parameters import validate_batching_parameters
 from naiad.config.complete import BACKEND_OF_PLATFORM
 from naiad.config.validate_sequence import validate_sequence
-from naiad.config.validate_tensors import validate_tensors
+from naiad.config.validate_tensors import tensor_checks
 from naiad.errors import ConfigError
 
 _KIND = protos.ModelInstanceGroup
@@ -25,6 +26,33 @@ def validate(message: Any, *, model_name: str, num_gpus: int = 0) -> None:
     ``message`` has been through ``complete_backend`` and ``complete_defaults``; ``model_name`` is the name of
     the model directory and ``num_gpus`` the number of GPUs on which the backend can execute.
     """
+    for error in problems(message, model_name=model_name, num_gpus=num_gpus):
+        raise error
+
+
+def problems(message: Any, *, model_name: str, num_gpus: int = 0) -> Iterator[ConfigError]:
+    """``validate`` for who wants to know all that is wrong, as far as one thing does not hide another."""
+    checks: list[Callable[[], None]] = [
+        lambda: _name(message, model_name),
+        lambda: _backend(message),
+        lambda: _max_batch_size(message),
+        lambda: _version_policy(message),
+        lambda: _scheduler(message),
+        lambda: validate_batching_parameters(message),
+        lambda: _response_cache(message),
+        *tensor_checks(message),
+        lambda: _instance_groups(message, num_gpus),
+        lambda: _warmup(message),
+        lambda: _file_names(message),
+    ]
+    for check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            yield error
+
+
+def _name(message: Any, model_name: str) -> None:
     if message.name != model_name:
         raise ConfigError(
             f"unexpected directory name '{model_name}' for model '{message.name}', directory name must "
@@ -32,19 +60,13 @@ def validate(message: Any, *, model_name: str, num_gpus: int = 0) -> None:
             "name",
             field="name",
         )
-    _backend(message)
+
+
+def _max_batch_size(message: Any) -> None:
     if message.max_batch_size < 0:
         raise ConfigError(
             f"'max_batch_size' must be non-negative value for {message.name}", field="max_batch_size"
         )
-    _version_policy(message)
-    _scheduler(message)
-    validate_batching_parameters(message)
-    _response_cache(message)
-    validate_tensors(message)
-    _instance_groups(message, num_gpus)
-    _warmup(message)
-    _file_names(message)
 
 
 def _backend(message: Any) -> None:

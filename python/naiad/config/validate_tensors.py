@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from naiad import protos
@@ -14,26 +15,35 @@ _BATCH_INPUT = protos.message_class("inference.BatchInput")
 _BATCH_OUTPUT = protos.message_class("inference.BatchOutput")
 
 
-def validate_tensors(message: Any) -> None:
-    """Raises ConfigError for the first input, output, batch input or batch output that is wrong."""
+def tensor_checks(message: Any) -> list[Callable[[], None]]:
+    """Each raises ConfigError for one input, output, batch input or batch output that is wrong."""
+    checks: list[Callable[[], None]] = []
     for direction in ("input", "output"):
         seen: set[str] = set()
         for index, io in enumerate(getattr(message, direction)):
             field = f"{direction}[{index}]"
-            _tensor(message, io, f"model {direction}", field)
-            if io.name in seen:
-                raise ConfigError(
-                    f"model {direction} '{io.name}' is specified more than once for {message.name}",
-                    field=f"{field}.name",
-                )
+            checks.append(partial(_tensor, message, io, f"model {direction}", field))
+            checks.append(partial(_only_once, message, io, f"model {direction}", f"{field}.name", set(seen)))
             seen.add(io.name)
+    return [
+        *checks,
+        partial(_formats, message),
+        partial(_batch_inputs, message),
+        partial(_batch_outputs, message),
+    ]
+
+
+def _only_once(message: Any, io: Any, what: str, field: str, seen: set[str]) -> None:
+    if io.name in seen:
+        raise ConfigError(f"{what} '{io.name}' is specified more than once for {message.name}", field=field)
+
+
+def _formats(message: Any) -> None:
     for index, io in enumerate(message.input):
         if io.format != protos.ModelInput.FORMAT_NONE and len(io.dims) != 3:
             raise ConfigError(
                 f"model input NHWC/NCHW require 3 dims for {message.name}", field=f"input[{index}].format"
             )
-    _batch_inputs(message)
-    _batch_outputs(message)
 
 
 def _tensor(message: Any, io: Any, what: str, field: str) -> None:
