@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from naiad.cli.doctor import doctor
+from naiad.cli.plan import plan
 from naiad.cli.repo import repo_app
 from naiad.cli.serve import serve
 from naiad.cli.sources import KnownFlags
@@ -26,6 +27,7 @@ app.add_typer(repo_app, name="repo")
 app.add_typer(fleet_app, name="fleet")
 app.command("serve")(serve)
 app.command("doctor")(doctor)
+app.command("plan")(plan)
 
 
 @fleet_app.command("build")

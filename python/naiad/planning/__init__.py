@@ -1,0 +1,1 @@
+"""How much GPU memory models take together, and which GPU that needs."""
