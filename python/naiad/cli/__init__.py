@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -28,20 +28,25 @@ def main() -> None:
             gathered.arguments.insert(0, "serve")
         arguments = prepare(gathered.arguments)
     except FlagRefused as refused:
-        _refuse(str(refused), arguments)
+        _refuse(str(refused), "naiad serve")
     try:
         status = app(args=arguments, prog_name="naiad", standalone_mode=False)
     except _UsageError as error:
-        flag = _flag_of(error)
-        origin = gathered.origins.get(flag, "")
-        _refuse(error.format_message() + (f" (from {origin})" if origin else ""), arguments)
+        context = getattr(error, "ctx", None)
+        origin = gathered.origins.get(_flag_of(error), "")
+        reason = error.format_message()
+        if not reason.strip():
+            raise SystemExit(2) from None  # no arguments: the help has been shown
+        _refuse(
+            reason + (f" (from {origin})" if origin else ""),
+            "naiad" if context is None else context.command_path,
+        )
     except typer.Abort:
         raise SystemExit(130) from None
     raise SystemExit(status if isinstance(status, int) else 0)
 
 
-def _refuse(reason: str, arguments: list[str]) -> None:
-    command = " ".join(["naiad", *arguments[:1]]) if arguments[:1] != ["--help"] else "naiad"
+def _refuse(reason: str, command: str) -> NoReturn:
     show_error(Console(stderr=True), reason, f"`{command} --help` shows what there is")
     raise SystemExit(2)
 

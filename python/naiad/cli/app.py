@@ -1,4 +1,4 @@
-"""The commands."""
+"""The commands. The file to read first."""
 
 from __future__ import annotations
 
@@ -15,19 +15,40 @@ from naiad.cli.serve import serve
 from naiad.cli.sources import KnownFlags
 from naiad.cli.triton_flags import BOOLEANS, DEPRECATED, REPLACED, UNSUPPORTED, UNSUPPORTED_BOOLEANS
 
+_SERVING = "Serving"
+_PREPARING = "Preparing"
+_BUILDING = "Examples and extensions"
+
 app = typer.Typer(
     name="naiad",
-    help="A multi-framework, multi-model inference server that speaks Triton's protocols.",
+    help="A multi-framework, multi-model inference server that speaks Triton's protocols.\n\n"
+    "Try it: naiad serve model.onnx",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 fleet_app = typer.Typer(help="The example fleet: real models to try the server with.", no_args_is_help=True)
-app.add_typer(repo_app, name="repo")
-app.add_typer(fleet_app, name="fleet")
-app.command("serve")(serve)
-app.command("doctor")(doctor)
-app.command("plan")(plan)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"naiad {metadata.version('naiad')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    del version  # its callback acts
+
+
+app.command("serve", rich_help_panel=_SERVING)(serve)
+app.command("doctor", rich_help_panel=_PREPARING)(doctor)
+app.command("plan", rich_help_panel=_PREPARING)(plan)
+app.add_typer(repo_app, name="repo", rich_help_panel=_PREPARING)
+app.add_typer(fleet_app, name="fleet", rich_help_panel=_BUILDING)
 
 
 @fleet_app.command("build")
@@ -40,13 +61,13 @@ def fleet_build(
     build_fleet(directory, progress=typer.echo)
 
 
-@app.command("cmake-dir")
+@app.command("cmake-dir", rich_help_panel=_BUILDING)
 def cmake_dir() -> None:
     """Show where CMake finds what backends in libraries of their own are built with."""
     typer.echo(Path(__file__).resolve().parent.parent / "cmake")
 
 
-@app.command("version")
+@app.command("version", rich_help_panel=_PREPARING)
 def version() -> None:
     """Show what is installed and how the core was built."""
     from naiad.engine import build_facts

@@ -360,7 +360,8 @@ class ModelRepository:
         """The error's text, with no place on the server's disk in it."""
         text = str(error)
         for root in self._settings.model_repositories:
-            for spelled in {str(root), str(root.resolve())}:
+            # A relative name may be any word of the text.
+            for spelled in {str(root.absolute()), str(root.resolve())}:
                 text = text.replace(f"{spelled}/", "").replace(spelled, "the model repository")
         return text
 

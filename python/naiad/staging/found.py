@@ -101,7 +101,7 @@ def _similar(path: Path) -> Path | None:
 
 
 def _file(path: Path, name: str = "") -> FoundModel:
-    path = path.absolute()
+    shown, path = path, path.absolute()
     if _VERSION.match(path.parent.name) and path.stem == "model":
         # ``<model>/<version>/model.onnx``, named inside of a repository.
         return _model_folder(path.parents[1].resolve())
@@ -110,13 +110,13 @@ def _file(path: Path, name: str = "") -> FoundModel:
     known = _FILES.get(path.suffix.lower())
     if known is None:
         raise Unservable(
-            f"'{path}' is no model file that naiad knows",
+            f"'{shown}' is no model file that naiad knows",
             next_step=_ELSEWHERE.get(
                 path.suffix.lower(), f"it serves {', '.join(sorted({*_FILES, '.py'}))} and folders of them"
             ),
         )
     if path.stat().st_size == 0:
-        raise Unservable(f"'{path}' is empty", next_step="export or copy the model again")
+        raise Unservable(f"'{shown}' is empty", next_step="export or copy the model again")
     filename, backend = known
     name = name or model_name(path.stem)
     beside = _FINDERS[backend](path) if backend in _FINDERS else {}
