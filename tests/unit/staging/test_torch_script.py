@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from naiad.config import parse_pbtxt  # noqa: E402
+from naiad.staging import torch_script  # noqa: E402
 from naiad.staging.found import find_models  # noqa: E402
 from naiad.staging.script_probe import NotFoundOut, look_at  # noqa: E402
 from naiad.staging.torch_script import describe_script  # noqa: E402
@@ -97,12 +98,15 @@ def test_what_can_not_be_found_out(tmp_path: Path) -> None:
         look_at(save(Counted(), tmp_path / "m.pt"))
 
 
-def test_the_configuration_comes_from_a_process_of_its_own(tmp_path: Path) -> None:
+def test_the_configuration_comes_from_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (model,) = find_models(save(torch.nn.Linear(4, 2), tmp_path / "line.pt")).models
     message = parse_pbtxt(describe_script(model))
     assert (message.name, message.max_batch_size) == ("line", 4)
     assert list(message.input[0].dims) == [4] and list(message.output[0].dims) == [2]
     (refused,) = find_models(save(Counted(), tmp_path / "counted.pt")).models
+    monkeypatch.setattr(torch_script, "probe", lambda path: "argument 'times' is no tensor")
     with pytest.raises(Unservable, match="could not be found out: argument 'times'") as error:
         describe_script(refused)
     assert "naiad repo init" in error.value.next_step
