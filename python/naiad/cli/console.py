@@ -88,6 +88,8 @@ class TerminalAudience:
             transient=True,
         )
         done = threading.Event()
+        for handler in log.handlers:
+            handler.addFilter(_not_shown_here)
         with progress, _lines_above(self._console):
             task = progress.add_task("Loading models", total=None)
 
@@ -114,7 +116,12 @@ class TerminalAudience:
     def serving(
         self, index: Sequence[IndexEntry], served: Sequence[LoadedVersion], urls: Mapping[str, str]
     ) -> None:
+        for handler in log.handlers:
+            handler.removeFilter(_not_shown_here)
         self._console.print(models_table(index, served))
+        for row in index:
+            if row.state == "UNAVAILABLE" and row.reason:
+                show_error(self._console, f"model '{row.name}' can not be served: {row.reason}", "")
         for name, url in urls.items():
             self._console.print(f"[bold]{name:>8}[/]  {escape(url)}", highlight=False, soft_wrap=True)
         first = next((loaded for loaded in served), None)
@@ -156,12 +163,11 @@ class TerminalAudience:
 
 
 def models_table(index: Sequence[IndexEntry], served: Sequence[LoadedVersion]) -> Table:
-    """What is served, and what is not and why."""
+    """What is served, and what is not."""
     loaded = {(one.name, str(one.version)): one for one in served}
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ("Model", "Version", "State", "Backend", "Instances", "Load"):
         table.add_column(head, overflow="fold", justify="right" if head in ("Instances", "Load") else "left")
-    reasons: list[str] = []
     for row in index:
         one = loaded.get((row.name, row.version))
         state = row.state or _NOT_ASKED_FOR
@@ -172,13 +178,12 @@ def models_table(index: Sequence[IndexEntry], served: Sequence[LoadedVersion]) -
             backend = "ensemble" if one.config.is_ensemble else one.config.backend
             cells = (backend, instances, f"{one.load_duration_s:.1f} s")
         table.add_row(escape(row.name), row.version or "-", f"[{color}]{state}[/]", *map(escape, cells))
-        if row.reason and one is None:
-            reasons.append(f"{row.name}: {row.reason}")
-    if reasons:
-        table.caption = escape("\n".join(reasons))
-        table.caption_style = "red"
-        table.caption_justify = "left"
     return table
+
+
+def _not_shown_here(record: logging.LogRecord) -> bool:
+    """Keeps out of the log what is shown at the end of a start."""
+    return not record.msg.startswith(("failed to load '", "creating server: "))
 
 
 @contextmanager

@@ -40,7 +40,6 @@ def test_the_table_shows_state_version_backend_and_instances() -> None:
     assert rows[1] == ["a", "1", "READY", "python", "3", "0.2", "s"]
     assert rows[2] == ["b", "2", "UNAVAILABLE"]
     assert rows[3] == ["c", "-", "not", "loaded"]
-    assert "b: no such [file]" in text.getvalue()
 
 
 def test_where_it_is_served() -> None:
@@ -53,6 +52,13 @@ def test_where_it_is_served() -> None:
     )
     assert "HTTP  http://localhost:1\n" in text.getvalue()
     assert "curl http://localhost:1/v2/models/a\n" in text.getvalue()
+
+
+def test_a_model_that_is_not_served_has_its_reason_below() -> None:
+    console, text = screen()
+    index = [IndexEntry("b", "2", "UNAVAILABLE", "no such [file]")]
+    TerminalAudience(console, SETTINGS).serving(index, [], {})
+    assert "error: model 'b' can not be served: no such [file]" in text.getvalue()
 
 
 def test_an_empty_repository_says_what_to_do() -> None:
