@@ -1,3 +1,5 @@
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -50,12 +52,14 @@ class PythonBackend final : public Backend {
   PythonBackend(const py::function& make, const InstanceSpec& spec)
       : name_(spec.name),
         calls_(spec.calls),
-        number_(calls_ != nullptr ? calls_->add_instance({spec.model.name, spec.model.version}) : 0) {
+        number_(calls_ != nullptr ? calls_->add_instance({spec.model.name, spec.model.version}) : 0),
+        on_unhealthy_(spec.on_unhealthy) {
     const PythonThread::Entered entered(thread_);
     try {
       instance_ = make(spec.name, spec.device.kind == DeviceKind::kGpu ? "GPU" : "CPU", spec.device.id);
       takes_batches_ = py::hasattr(instance_, "execute_batch");
       execute_ = instance_.attr(takes_batches_ ? "execute_batch" : "execute");
+      can_break_ = py::hasattr(instance_, "is_broken");
     } catch (const py::error_already_set& error) {
       const Status status = status_of(error);
       throw Error(status);
@@ -91,12 +95,20 @@ class PythonBackend final : public Backend {
       link->execution = nullptr;
     } catch (const py::error_already_set& error) {
       link->execution = nullptr;
+      if (can_break_) look_after_health();
       throw Error(status_of(error));
     }
     if (!takes_batches_) execution.outputs_ready();
   }
 
+  bool is_healthy() const override { return is_healthy_.load(std::memory_order_relaxed); }
+
  private:
+  void look_after_health() {
+    if (!instance_.attr("is_broken").cast<bool>() || !is_healthy_.exchange(false)) return;
+    if (on_unhealthy_) on_unhealthy_();
+  }
+
   static py::list views(const std::shared_ptr<ExecutionLink>& link) {
     const std::size_t count = link->execution->num_requests();
     py::list requests(count);
@@ -109,8 +121,11 @@ class PythonBackend final : public Backend {
   py::object instance_;
   py::object execute_;
   bool takes_batches_ = false;
+  bool can_break_ = false;
+  std::atomic<bool> is_healthy_{true};  // relaxed: a request more or less finds out
   CallGraph* const calls_;
   const std::uint64_t number_;  // among the instances that may call models
+  const std::function<void()> on_unhealthy_;
   const std::shared_ptr<OpenSenders> senders_ = std::make_shared<OpenSenders>();
 };
 

@@ -27,7 +27,7 @@ constexpr std::size_t kDefaultQueueSize = 8192;
 TensorSpec make_tensor_spec(std::string name, const std::string& datatype,
                             const std::vector<std::int64_t>& dims,
                             const std::optional<std::vector<std::int64_t>>& reshape, bool optional,
-                            std::vector<std::string> labels, bool internal, bool ragged) {
+                            std::vector<std::string> labels, bool internal, bool ragged, bool shape_values) {
   const auto dtype = dtype_from_name(datatype);
   if (!dtype)
     throw Error(Code::kInvalidArgument, "unknown datatype '" + datatype + "' of tensor '" + name + "'");
@@ -40,6 +40,7 @@ TensorSpec make_tensor_spec(std::string name, const std::string& datatype,
   spec.labels = std::move(labels);
   spec.internal = internal;
   spec.ragged = ragged;
+  spec.shape_values = shape_values;
   return spec;
 }
 
@@ -126,7 +127,7 @@ void add_batch_input(ModelSpec& spec, const std::string& kind, const std::string
   const auto found = kinds.find(kind);
   if (found == kinds.end()) throw Error(Code::kInvalidArgument, "unknown kind of batch input '" + kind + "'");
   const std::size_t from = position(spec.input_index(source), spec, source);
-  TensorSpec made = make_tensor_spec(name, datatype, dims, std::nullopt, false, {}, true, false);
+  TensorSpec made = make_tensor_spec(name, datatype, dims, std::nullopt, false, {}, true, false, false);
   made.generated = true;
   spec.batch_inputs.push_back({found->second, spec.inputs.size(), from});
   spec.inputs.push_back(std::move(made));
@@ -227,7 +228,7 @@ void register_specs(py::module_& module) {
       .def(py::init(&make_tensor_spec), py::arg("name"), py::arg("datatype"), py::arg("dims"), py::kw_only(),
            py::arg("reshape") = py::none(), py::arg("optional") = false,
            py::arg("labels") = std::vector<std::string>{}, py::arg("internal") = false,
-           py::arg("ragged") = false)
+           py::arg("ragged") = false, py::arg("shape_values") = false)
       .def_readonly("name", &TensorSpec::name)
       .def_property_readonly("datatype",
                              [](const TensorSpec& spec) { return std::string(dtype_name(spec.dtype)); })

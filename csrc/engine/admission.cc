@@ -61,16 +61,21 @@ Status wrong_inputs(const ModelSpec& spec, const Request& request) {
   return invalid(std::move(text));
 }
 
+// Whether an input's first dimension is that of the batch.
+bool has_rows(const ModelSpec& spec, const TensorSpec& input) {
+  return spec.batches() && !input.shape_values;
+}
+
 // The shape that the configuration asks for, batch dimension included.
 Shape expected_shape(const ModelSpec& spec, const TensorSpec& input) {
-  if (!spec.batches()) return input.dims;
+  if (!has_rows(spec, input)) return input.dims;
   Shape expected{-1};
   for (std::int64_t dim : input.dims) expected.push_back(dim);
   return expected;
 }
 
 bool shape_fits(const ModelSpec& spec, const TensorSpec& input, const Shape& shape) {
-  const std::size_t lead = spec.batches() ? 1 : 0;
+  const std::size_t lead = has_rows(spec, input) ? 1 : 0;
   if (shape.rank() != input.dims.rank() + lead) return false;
   for (std::size_t i = 0; i < input.dims.rank(); ++i) {
     if (input.dims[i] >= 0 && input.dims[i] != shape[lead + i]) return false;
@@ -81,7 +86,7 @@ bool shape_fits(const ModelSpec& spec, const TensorSpec& input, const Shape& sha
 Status wrong_shape(const ModelSpec& spec, const TensorSpec& input, const Shape& got) {
   std::string text = "unexpected shape for input " + quoted(input.name) + of_model(spec) + ". Expected " +
                      expected_shape(spec, input).to_string() + ", got " + got.to_string() + ".";
-  if (spec.batches()) {
+  if (has_rows(spec, input)) {
     text +=
         " NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be "
         "prepended to each input shape. If you want to specify the full shape including the batch dim in "
@@ -99,6 +104,7 @@ std::int64_t max_rows(const ModelSpec& spec) {
   return spec.max_batch_size * static_cast<std::int64_t>(std::min(SplitRun::kMaxParts, spec.max_queue_size));
 }
 
+// `first`: whether it is to say how many rows there are.
 Status admit_input(const ModelSpec& spec, std::size_t index, Tensor tensor, bool first, Request& request) {
   const TensorSpec& input = spec.inputs[index];
   if (tensor.dtype != input.dtype) {
@@ -107,7 +113,7 @@ Status admit_input(const ModelSpec& spec, std::size_t index, Tensor tensor, bool
                    quoted(dtype_name(input.dtype)));
   }
   if (!shape_fits(spec, input, tensor.shape)) return wrong_shape(spec, input, tensor.shape);
-  if (spec.batches()) {
+  if (has_rows(spec, input)) {
     const std::int64_t rows = tensor.shape[0];
     if (rows < 1 || rows > max_rows(spec)) {
       return invalid("inference request batch-size must be " + std::string(rows < 1 ? ">= 1" : "<= ") +
@@ -122,7 +128,7 @@ Status admit_input(const ModelSpec& spec, std::size_t index, Tensor tensor, bool
   }
   if (input.reshape) {
     try {
-      tensor.shape = apply_reshape(input, tensor.shape, spec.batches());
+      tensor.shape = apply_reshape(input, tensor.shape, has_rows(spec, input));
     } catch (const Error& error) {
       return error.status();
     }
@@ -149,7 +155,7 @@ Status admit_inputs(const ModelSpec& spec, Request& request) {
     if (Status status = admit_input(spec, *index, std::move(given.tensor), first, request); !status.ok()) {
       return status;
     }
-    first = false;
+    if (!spec.inputs[*index].shape_values) first = false;
   }
   for (std::size_t i = 0; i < spec.inputs.size(); ++i) {
     const TensorSpec& input = spec.inputs[i];

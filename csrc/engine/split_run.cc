@@ -91,6 +91,10 @@ std::vector<std::unique_ptr<Request>> SplitRun::make_parts() {
   }
   for (std::size_t i = 0; i < whole.inputs.size(); ++i) {
     if (!whole.inputs[i].present()) continue;
+    if (whole.spec->inputs[i].shape_values) {
+      for (const auto& part : parts) part->inputs[i] = whole.inputs[i];
+      continue;
+    }
     RowCutter cutter(whole.inputs[i]);
     for (const auto& part : parts) part->inputs[i] = cutter.next(part->num_rows);
   }

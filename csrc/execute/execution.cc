@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -41,19 +42,22 @@ Tensor Execution::input(std::size_t index) {
   if (spec.ragged) return gather_ragged(requests_, index, pool_);
   const Tensor& first = requests_.front()->inputs[index];
   if (!first.present()) return {};
-  if (requests_.size() == 1 && aligned(first.data)) return first;
+  // All have the same values of it: batch_together().
+  const std::size_t num_parts = spec.shape_values ? 1 : requests_.size();
+  if (num_parts == 1 && aligned(first.data)) return first;
 
+  const auto parts = std::span(requests_).first(num_parts);
   std::size_t size_bytes = 0;
-  for (const auto& request : requests_) size_bytes += request->inputs[index].size_bytes;
+  for (const auto& request : parts) size_bytes += request->inputs[index].size_bytes;
   BufferRef slab = allocate(size_bytes);
   std::byte* end = slab->data();
-  for (const auto& request : requests_) {
+  for (const auto& request : parts) {
     const Tensor& rows = request->inputs[index];
     if (rows.size_bytes != 0) std::memcpy(end, rows.data, rows.size_bytes);
     end += rows.size_bytes;
   }
   Tensor tensor{first.dtype, first.shape, slab->data(), size_bytes, std::move(slab)};
-  if (model_.batches()) tensor.shape[0] = num_rows_;
+  if (model_.batches() && !spec.shape_values) tensor.shape[0] = num_rows_;
   return tensor;
 }
 

@@ -108,6 +108,7 @@ void WorkerServer::serve(const BackendFactory& factory, const std::string& insta
     MessageReader reader(message);
     if (static_cast<WorkerOrder>(reader.get<std::uint8_t>()) == WorkerOrder::kStop) break;
     run(reader, *backend);
+    if (!backend->is_healthy()) break;  // the server starts another process
   }
   backend.reset();
 }

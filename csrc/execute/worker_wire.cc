@@ -34,6 +34,9 @@ void write_tensor_specs(MessageWriter& message, const std::vector<TensorSpec>& s
     write_shape(message, spec.dims);
     message.put(static_cast<std::uint8_t>(spec.optional));
     message.put(static_cast<std::uint8_t>(spec.internal));
+    message.put(static_cast<std::uint8_t>(spec.ragged));
+    message.put(static_cast<std::uint8_t>(spec.generated));
+    message.put(static_cast<std::uint8_t>(spec.shape_values));
   }
 }
 
@@ -45,8 +48,47 @@ std::vector<TensorSpec> read_tensor_specs(MessageReader& message) {
     spec.dims = read_shape(message);
     spec.optional = message.get_bool();
     spec.internal = message.get_bool();
+    spec.ragged = message.get_bool();
+    spec.generated = message.get_bool();
+    spec.shape_values = message.get_bool();
   }
   return specs;
+}
+
+void write_ragged(MessageWriter& message, const ModelSpec& spec) {
+  message.put(static_cast<std::uint32_t>(spec.batch_inputs.size()));
+  for (const BatchInput& made : spec.batch_inputs) {
+    message.put(static_cast<std::uint8_t>(made.kind));
+    message.put(static_cast<std::uint32_t>(made.input));
+    message.put(static_cast<std::uint32_t>(made.source));
+  }
+  message.put(static_cast<std::uint32_t>(spec.batch_outputs.size()));
+  for (const BatchOutput& cut : spec.batch_outputs) {
+    message.put(static_cast<std::uint32_t>(cut.output));
+    message.put(static_cast<std::uint32_t>(cut.source));
+  }
+}
+
+std::size_t read_position(MessageReader& message, const std::vector<TensorSpec>& among) {
+  const auto position = message.get<std::uint32_t>();
+  if (position >= among.size()) MessageReader::malformed();
+  return position;
+}
+
+void read_ragged(MessageReader& message, ModelSpec& spec) {
+  spec.batch_inputs.resize(message.get_count());
+  for (BatchInput& made : spec.batch_inputs) {
+    const auto kind = message.get<std::uint8_t>();
+    if (kind > static_cast<std::uint8_t>(BatchInputKind::kItemShapeFlatten)) MessageReader::malformed();
+    made.kind = static_cast<BatchInputKind>(kind);
+    made.input = read_position(message, spec.inputs);
+    made.source = read_position(message, spec.inputs);
+  }
+  spec.batch_outputs.resize(message.get_count());
+  for (BatchOutput& cut : spec.batch_outputs) {
+    cut.output = read_position(message, spec.outputs);
+    cut.source = read_position(message, spec.inputs);
+  }
 }
 
 void write_sequence(MessageWriter& message, const Request& request) {
@@ -104,6 +146,7 @@ void write_spec(MessageWriter& message, const ModelSpec& spec) {
   message.put(static_cast<std::uint8_t>(spec.sequence && spec.sequence->iterative));
   write_tensor_specs(message, spec.inputs);
   write_tensor_specs(message, spec.outputs);
+  write_ragged(message, spec);
 }
 
 ModelSpec read_spec(MessageReader& message) {
@@ -119,6 +162,7 @@ ModelSpec read_spec(MessageReader& message) {
   }
   spec.inputs = read_tensor_specs(message);
   spec.outputs = read_tensor_specs(message);
+  read_ragged(message, spec);
   return spec;
 }
 

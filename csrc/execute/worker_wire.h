@@ -57,7 +57,8 @@ void write_tensor(MessageWriter& message, const Tensor& tensor, const Placing& p
 // Checks that data type, shape and size fit each other.
 Tensor read_tensor(MessageReader& message, const Finding& find);
 
-// What the worker has to know of its model: names, data types, whether it batches, decouples, iterates.
+// What the worker has to know of its model: names, data types, whether it batches, decouples, iterates,
+// which inputs are ragged or made of the batch.
 // Without reshapes, which are the server's.
 void write_spec(MessageWriter& message, const ModelSpec& spec);
 ModelSpec read_spec(MessageReader& message);

@@ -29,6 +29,8 @@ struct TensorSpec {
   bool internal = false;            // between the scheduler and the model: no client names it
   bool ragged = false;              // in one row with those of other shapes, without a batch dimension
   bool generated = false;           // inputs only: made when a batch is, of what its requests hold
+  bool shape_values = false;  // inputs only: its values set shapes of the model's. One for a whole batch,
+                              // without a batch dimension: what runs together has the same
 };
 
 // What is run on every instance before it serves (model_configuration.md, "Model Warmup").

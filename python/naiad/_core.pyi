@@ -33,10 +33,12 @@ class TensorSpec:
         labels: Sequence[str] = (),
         internal: bool = False,
         ragged: bool = False,
+        shape_values: bool = False,
     ) -> None:
         """`datatype` is the wire name ("FP32", "BYTES"); `dims` leaves the batch dimension out, -1 = any;
         `internal`: between the scheduler and the model, no client names it. `ragged`: of any shape beside
-        others in a batch."""
+        others in a batch. `shape_values`: one for a whole batch, without a batch dimension; requests with
+        other values run in another batch."""
     name: str
     datatype: str
     dims: list[int]
@@ -211,7 +213,9 @@ class BatchInstance(Protocol):
     """A PythonInstance that takes the rows of all requests of a batch together."""
     def execute_batch(self, batch: BatchView) -> None:
         """Gives every wanted output of the batch; the core cuts it into the rows of the requests. One that it
-        does not give is left out of the answers. The batch fails when it raises."""
+        does not give is left out of the answers. The batch fails when it raises; where the instance has an
+        attribute ``is_broken`` that is then true, it gets no more while others can run them, and a worker
+        process ends."""
     def finalize(self) -> None: ...
 
 def python_factory(make: Callable[[str, str, int], PythonInstance | BatchInstance]) -> BackendFactory:

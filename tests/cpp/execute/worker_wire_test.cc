@@ -61,6 +61,38 @@ TEST_CASE("a response arrives as it was sent") {
   CHECK(std::get<bool>(got.parameters[2].value));
 }
 
+TEST_CASE("a worker knows which inputs are ragged, made of the batch, or set shapes") {
+  ModelSpec sent;
+  sent.name = "m";
+  for (const char* name : {"X", "SIZE", "COUNT"}) {
+    sent.inputs.push_back({name, DataType::kInt32, Shape{-1}, {}, false, {}});
+  }
+  sent.inputs[0].ragged = true;
+  sent.inputs[1].shape_values = true;
+  sent.inputs[2].generated = true;
+  sent.outputs.push_back({"Y", DataType::kInt32, Shape{-1}, {}, false, {}});
+  sent.batch_inputs.push_back({BatchInputKind::kItemShape, 2, 0});
+  sent.batch_outputs.push_back({0, 1});
+  MessageWriter message;
+  write_spec(message, sent);
+  MessageReader reader(message.bytes());
+  const ModelSpec got = read_spec(reader);
+  CHECK(got.inputs[0].ragged);
+  CHECK(got.inputs[1].shape_values);
+  CHECK(got.inputs[2].generated);
+  REQUIRE(got.batch_inputs.size() == 1);
+  CHECK(got.batch_inputs[0].kind == BatchInputKind::kItemShape);
+  CHECK(got.batch_inputs[0].input == 2);
+  REQUIRE(got.batch_outputs.size() == 1);
+  CHECK(got.batch_outputs[0].source == 1);
+
+  sent.batch_inputs[0].source = 3;
+  message.clear();
+  write_spec(message, sent);
+  MessageReader wrong(message.bytes());
+  CHECK_THROWS_AS(read_spec(wrong), Error);
+}
+
 TEST_CASE("the names of a call outlive the message that brought them") {
   Request sent;
   sent.model_name = "a model with a rather long name";
