@@ -61,7 +61,10 @@ class ModelFiles:
         Raises InvalidArgument, naming the file relative to the repository, when it is not there or a link
         leads out of the repository.
         """
-        filename = config.default_model_filename or default_filename
+        return self.find_named(config.default_model_filename or default_filename)
+
+    def find_named(self, filename: str) -> Path:
+        """The file of that name in the version directory. Raises as ``find`` does."""
         place = f"'{self.name}/{self.version}/{filename}'"
         path = self.version_directory / filename
         if not is_inside(filename) or not path.resolve().is_relative_to(self.root):

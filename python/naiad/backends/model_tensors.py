@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from naiad import protos
 from naiad.config import ModelConfig, TensorConfig, wire_datatype
 
+_ITEM_SHAPE = protos.message_class("inference.BatchInput").BATCH_ITEM_SHAPE
 _TYPES = protos.pool.FindEnumTypeByName("inference.DataType")
 
 
@@ -20,6 +21,11 @@ class ModelTensor:
     shape: tuple[int, ...]
     """With the batch dimension, as -1, where the model batches and the tensor has one; -1 is any size."""
     optional: bool = False
+    is_shape_tensor: bool = False
+    """As an input it has no batch dimension."""
+    is_non_linear: bool = False
+    has_rows: bool = False
+    """Whether the first dimension is that of the batch."""
 
 
 def model_inputs(config: ModelConfig) -> tuple[ModelTensor, ...]:
@@ -29,21 +35,27 @@ def model_inputs(config: ModelConfig) -> tuple[ModelTensor, ...]:
         ModelTensor(
             tensor.name,
             tensor.datatype,
-            # Ragged rows lie behind one another.
-            (-1,) if tensor.allow_ragged_batch else (*lead, *_own_dims(tensor)),
+            _input_shape(tensor, lead),
             tensor.optional,
+            tensor.is_shape_tensor,
+            tensor.is_non_linear_format_io,
+            has_rows=bool(lead) and not tensor.is_shape_tensor and not tensor.allow_ragged_batch,
         )
         for tensor in config.inputs
     ]
     batching = config.proto.sequence_batching
     for control_input in batching.control_input:
         for control in control_input.control:
-            found.append(ModelTensor(control_input.name, _control_datatype(control), (*lead, 1)))
+            datatype = _control_datatype(control)
+            found.append(ModelTensor(control_input.name, datatype, (*lead, 1), has_rows=bool(lead)))
     for state in batching.state:
-        found.append(ModelTensor(state.input_name, _wire(state.data_type), (*lead, *state.dims)))
+        datatype = _wire(state.data_type)
+        shape = (*lead, *state.dims)
+        found.append(ModelTensor(state.input_name, datatype, shape, has_rows=bool(lead)))
     for made in config.proto.batch_input:
         for name in made.target_name:
-            found.append(ModelTensor(name, _wire(made.data_type), (-1,)))
+            has_ranks = made.kind == _ITEM_SHAPE
+            found.append(ModelTensor(name, _wire(made.data_type), (-1, -1) if has_ranks else (-1,)))
     return tuple(found)
 
 
@@ -56,6 +68,8 @@ def model_outputs(config: ModelConfig) -> tuple[ModelTensor, ...]:
             tensor.name,
             tensor.datatype,
             (-1,) if tensor.name in scattered else (*lead, *_own_dims(tensor)),
+            is_shape_tensor=tensor.is_shape_tensor,
+            is_non_linear=tensor.is_non_linear_format_io,
         )
         for tensor in config.outputs
     ]
@@ -64,6 +78,12 @@ def model_outputs(config: ModelConfig) -> tuple[ModelTensor, ...]:
         if state.output_name not in known:
             found.append(ModelTensor(state.output_name, _wire(state.data_type), (*lead, *state.dims)))
     return tuple(found)
+
+
+def _input_shape(tensor: TensorConfig, lead: tuple[int, ...]) -> tuple[int, ...]:
+    if tensor.allow_ragged_batch:
+        return (-1,)  # rows lie behind one another
+    return _own_dims(tensor) if tensor.is_shape_tensor else (*lead, *_own_dims(tensor))
 
 
 def _own_dims(tensor: TensorConfig) -> tuple[int, ...]:

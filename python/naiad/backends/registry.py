@@ -26,6 +26,7 @@ _BUILT_IN = {
     "onnxruntime": ("naiad.backends.onnxruntime", "OnnxRuntimeBackend"),
     "openvino": ("naiad.backends.openvino.backend", "OpenVinoBackend"),
     "python": ("naiad.backends.python.backend", "PythonBackend"),
+    "tensorrt": ("naiad.backends.tensorrt.backend", "TensorRtBackend"),
     "pytorch": ("naiad.backends.torch.backend", "TorchBackend"),
 }
 """Name -> module and class: imported when a model first asks for it."""

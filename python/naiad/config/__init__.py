@@ -7,6 +7,7 @@ from naiad.config.complete import (
     complete_backend,
     complete_defaults,
     complete_tensors,
+    fill_tensors,
 )
 from naiad.config.parse import from_dict, parse_json, parse_pbtxt
 from naiad.config.print import to_json, to_pbtxt
@@ -44,6 +45,7 @@ __all__ = [
     "complete_defaults",
     "complete_tensors",
     "config_data_type",
+    "fill_tensors",
     "from_dict",
     "ignored_hints",
     "is_inside",

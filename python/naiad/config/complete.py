@@ -138,6 +138,13 @@ def complete_tensors(
     """
     if not (message.input and message.output):
         _complete_batching(message, found, default_max_batch_size)
+    fill_tensors(message, found)
+
+
+def fill_tensors(message: Any, found: FoundTensors) -> None:
+    """The part of ``complete_tensors`` that is about inputs and outputs: whether the model batches is what
+    its max_batch_size says.
+    """
     batches = message.max_batch_size > 0
     sequence = message.sequence_batching
     scheduled = {control.name for control in sequence.control_input} | {s.input_name for s in sequence.state}

@@ -38,6 +38,9 @@ class TensorConfig:
     """An output is never optional."""
     allow_ragged_batch: bool
     is_shape_tensor: bool
+    """Its values set shapes of the model's. As an input it has no batch dimension."""
+    is_non_linear_format_io: bool
+    """Its elements lie in the order that the framework wants, not row by row."""
     label_filename: str
     """Of an output, within the model directory; empty when there is none."""
 
@@ -62,6 +65,10 @@ class InstanceGroup:
     count: int
     gpus: tuple[int, ...]
     passive: bool
+    profiles: tuple[str, ...] = ()
+    """The optimization profiles of TensorRT that its instances use."""
+    dla_cores: tuple[int, ...] = ()
+    """Of its secondary devices, which are NVIDIA's deep learning accelerators."""
 
     @property
     def instance_names(self) -> tuple[str, ...]:
@@ -198,6 +205,8 @@ class ModelConfig:
                 count=group.count,
                 gpus=tuple(group.gpus),
                 passive=group.passive,
+                profiles=tuple(group.profile),
+                dla_cores=tuple(device.device_id for device in group.secondary_devices),
             )
             for group in self.proto.instance_group
         )
@@ -266,5 +275,6 @@ def _tensor(
         optional=optional,
         allow_ragged_batch=ragged,
         is_shape_tensor=io.is_shape_tensor,
+        is_non_linear_format_io=io.is_non_linear_format_io,
         label_filename=label_filename,
     )

@@ -15,6 +15,7 @@ from naiad import protos
 from naiad.errors import Unsupported
 
 _KIND = protos.ModelInstanceGroup
+_TENSORRT = "tensorrt"
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,17 @@ class _Row:
     used: Callable[[Any, ServerOptions], bool]
 
 
+def _elsewhere(used: Callable[[Any, ServerOptions], bool]) -> Callable[[Any, ServerOptions], bool]:
+    """Of models of any backend but TensorRT's, for which the field has its effect."""
+    return lambda config, options: config.backend != _TENSORRT and used(config, options)
+
+
 def _any_group(used: Callable[[Any], object]) -> Callable[[Any, ServerOptions], bool]:
     return lambda config, options: any(bool(used(group)) for group in config.instance_group)
 
 
 # rate_limiter has no effect with --rate-limit=off, as in Triton.
 _ROWS = (
-    _Row("input.is_shape_tensor", lambda config, options: any(io.is_shape_tensor for io in config.input)),
     _Row(
         "instance_group.kind: KIND_GPU",
         lambda config, options: (
@@ -51,8 +56,8 @@ _ROWS = (
             and any(group.kind == _KIND.KIND_GPU for group in config.instance_group)
         ),
     ),
-    _Row("instance_group.secondary_devices", _any_group(lambda group: group.secondary_devices)),
-    _Row("instance_group.profile", _any_group(lambda group: group.profile)),
+    _Row("instance_group.secondary_devices", _elsewhere(_any_group(lambda group: group.secondary_devices))),
+    _Row("instance_group.profile", _elsewhere(_any_group(lambda group: group.profile))),
     _Row(
         "ensemble_scheduling.step.model_namespace",
         lambda config, options: any(step.model_namespace for step in config.ensemble_scheduling.step),
@@ -62,7 +67,7 @@ _ROWS = (
         "model_operations.op_library_filename",
         lambda config, options: bool(config.model_operations.op_library_filename),
     ),
-    _Row("cc_model_filenames", lambda config, options: bool(config.cc_model_filenames)),
+    _Row("cc_model_filenames", _elsewhere(lambda config, options: bool(config.cc_model_filenames))),
     _Row(
         "runtime",
         lambda config, options: (
@@ -95,10 +100,12 @@ def ignored_hints(message: Any, options: ServerOptions | None = None) -> tuple[s
     options = options or ServerOptions()
     optimization = message.optimization
     by_onnxruntime = message.backend == "onnxruntime"
+    by_tensorrt = message.backend == _TENSORRT
     hints = [
         ("optimization.graph", not by_onnxruntime and optimization.HasField("graph")),
-        ("optimization.priority", optimization.priority != 0),
-        ("optimization.cuda", optimization.HasField("cuda")),
+        ("optimization.priority", not by_tensorrt and optimization.priority != 0),
+        ("optimization.cuda", not by_tensorrt and optimization.HasField("cuda")),
+        ("optimization.cuda.output_copy_stream", by_tensorrt and optimization.cuda.output_copy_stream),
         (
             "optimization.execution_accelerators",
             not by_onnxruntime and optimization.HasField("execution_accelerators"),

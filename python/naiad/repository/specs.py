@@ -46,6 +46,7 @@ def model_spec(
                 reshape=tensor.reshape,
                 optional=tensor.optional,
                 ragged=tensor.allow_ragged_batch,
+                shape_values=tensor.is_shape_tensor,
             )
             for tensor in config.inputs
         ]

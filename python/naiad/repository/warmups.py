@@ -95,7 +95,8 @@ def _add_input(
     else:
         content = bytes(size)
     shape = _backend_dims(dims, declared.reshape if declared is not None else None)
-    lead = (1,) if config.max_batch_size > 0 else ()
+    has_rows = config.max_batch_size > 0 and not (declared is not None and declared.is_shape_tensor)
+    lead = (1,) if has_rows else ()
     sample.add_input(index, datatype=datatype, shape=(*lead, *shape), content=content)
 
 

@@ -12,7 +12,6 @@ from naiad.errors import Unsupported
 BASE = 'name: "m" backend: "python" max_batch_size: 8 '
 
 ROWS = [
-    (BASE + 'input { name: "x" is_shape_tensor: true }', "input.is_shape_tensor"),
     (BASE + "instance_group { kind: KIND_GPU }", "instance_group.kind: KIND_GPU"),
     (BASE + "instance_group { secondary_devices { } }", "instance_group.secondary_devices"),
     (BASE + 'instance_group { profile: "0" }', "instance_group.profile"),
@@ -67,6 +66,17 @@ def test_all_fields_are_named_at_once() -> None:
 )
 def test_what_has_its_effect_or_is_a_hint_is_served(text: str) -> None:
     refuse_unsupported(ready(text), ServerOptions())
+
+
+def test_what_is_tensorrt_s_acts_for_its_models() -> None:
+    message = ready(
+        'name: "m" platform: "tensorrt_plan" backend: "tensorrt" cc_model_filenames { key: "8.0" value: "x" '
+        '} instance_group { profile: "0" secondary_devices { } } '
+        'input { name: "x" is_shape_tensor: true is_non_linear_format_io: true } '
+        "optimization { priority: PRIORITY_MAX cuda { graphs: true output_copy_stream: true } }"
+    )
+    refuse_unsupported(message, ServerOptions())
+    assert ignored_hints(message) == ("optimization.cuda.output_copy_stream",)
 
 
 def test_a_backend_with_gpu_execution_may_ask_for_gpus() -> None:

@@ -20,6 +20,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(specs, name, lambda *args, **named: (args, named))
 
 
+NOTHING_ELSE = {"ragged": False, "shape_values": False}
+
+
 def config(text: str, num_gpus: int = 0) -> ModelConfig:
     message = parse_pbtxt('name: "m" ' + text)
     complete_defaults(message, num_gpus=num_gpus)
@@ -42,7 +45,7 @@ def test_a_model_and_its_tensors() -> None:
     assert args == ("m", 3)
     assert named == {
         "max_batch_size": 8,
-        "inputs": [(("a", "BYTES", (1,)), {"reshape": (), "optional": True, "ragged": False})],
+        "inputs": [(("a", "BYTES", (1,)), {"reshape": (), "optional": True} | NOTHING_ELSE)],
         "outputs": [(("y", "FP32", (2, -1)), {"reshape": None, "labels": ("cat", "dog")})],
         "dynamic_batching": True,
         "preferred_batch_sizes": (2, 4),
