@@ -70,7 +70,7 @@ def ask(model: naiad.Model, count: int) -> bool:
 
 def test_an_engine_needs_no_configuration(server: naiad.Server) -> None:
     server.load("completed")
-    assert server.model("completed").config()["max_batch_size"] == 4
+    assert server.model("completed").config["max_batch_size"] == 4
     assert all(ask(server.model("completed"), count) for count in (1, 4, 3))
 
 
@@ -97,7 +97,7 @@ def test_a_shape_tensor(server: naiad.Server) -> None:
     """Its first value is the number of rows, which no request brings."""
     server.load("reshape")
     model = server.model("reshape")
-    assert model.config()["input"][1]["is_shape_tensor"]
+    assert model.config["input"][1]["is_shape_tensor"]
     for count, width in ((1, 2), (3, 8), (4, 4)):
         x = np.arange(count * width, dtype=np.float32).reshape(count, width)
         assert (model.infer({"x": x, "shape": np.array([width], np.int64)})["y"] == x).all()
