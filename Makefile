@@ -31,7 +31,7 @@ run: .naiad-to-run
 .PHONY: .naiad-to-run
 .naiad-to-run:
 	@$(SETUP) debian $(TO_BUILD) curl=curl
-	@$(SETUP) python fleet
+	@$(SETUP) python fleet openai
 	@$(SETUP) weights
 	@$(SETUP) naiad
 

@@ -6,6 +6,7 @@
       DataPlane         the I/O threads of the core: HTTP and gRPC, inference without Python
       ControlPlane      what the API does apart from inference
         HttpControl  Calls   what the data plane sends over the Bridge
+        OpenAiService  the OpenAI-compatible API, under the HTTP port and one of its own
         CertificateWatch  renewed certificates for new connections
         MetricsEdge
 
@@ -48,6 +49,7 @@ from naiad.metrics.edge import MetricsEdge
 from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
 from naiad.metrics.models import ModelCollector
 from naiad.metrics.stores import StoreCollector
+from naiad.openai.service import OpenAiService
 from naiad.settings import GrpcSettings, HttpSettings, LogSettings, ServerSettings, TlsSettings
 from naiad.tracing.service import Tracing
 
@@ -76,6 +78,7 @@ class NetworkServer:
         self._control: ControlPlane | None = None
         self._plane: core.DataPlane | None = None
         self._http: HttpControl | None = None
+        self._openai: OpenAiService | None = None
         self._calls: Calls | None = None
         self._bridge: Bridge | None = None
         self._certificates: CertificateWatch | None = None
@@ -104,7 +107,9 @@ class NetworkServer:
             self._tracing.control,
         )
         self._plane = _data_plane(self._core, self._settings)
-        self._http = HttpControl(self._control, self._settings.http)
+        self._openai = OpenAiService(self._core.engine, self._core.repository, self._settings)
+        await self._openai.start()
+        self._http = HttpControl(self._control, self._settings.http, [self._openai.api])
         self._calls = Calls(control_methods(self._control))
         self._bridge = Bridge(self._plane, self._http, self._calls)
         self._bridge.open()
@@ -122,12 +127,14 @@ class NetworkServer:
             await self._certificates.stop()
         if self._control is not None and self._plane is not None:
             self._control.stopping = True
-            drained = await _drain(self._plane, self._settings.exit_timeout_s)
+            drained = await _drain(self._plane, self._openai, self._settings.exit_timeout_s)
             await asyncio.to_thread(self._plane.stop)
         if self._calls is not None:
             await self._calls.stop(_CLOSE_TIMEOUT_S)
         if self._http is not None:
             await self._http.stop(_CLOSE_TIMEOUT_S)
+        if self._openai is not None:
+            await self._openai.stop()
         if self._metrics is not None:
             await self._metrics.stop()
         if self._bridge is not None:
@@ -152,6 +159,8 @@ class NetworkServer:
         if settings.http.enabled:
             log.info("Started HTTPService at %s:%d", settings.http.address, plane.http_port)
             _log_tls("HTTPService", settings.http.tls)
+        if self._openai is not None and self._openai.port is not None:
+            log.info("Started OpenAI Service at %s:%d", settings.openai.address, self._openai.port)
         if settings.metrics.enabled:
             metrics_edge = MetricsEdge(self._registry(built, plane), settings.metrics)
             await metrics_edge.start()
@@ -265,22 +274,28 @@ def default_io_threads() -> int:
     return max(1, len(os.sched_getaffinity(0)) // _PROCESSORS_PER_IO_THREAD)
 
 
-async def _drain(plane: core.DataPlane, timeout_s: float) -> bool:
+async def _drain(plane: core.DataPlane, openai: OpenAiService | None, timeout_s: float) -> bool:
     """Lets what is in flight finish, closes the connections. False: not all did in time, and was told so."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout_s
     plane.refuse_inference()
-    log.info("Stopping: %d requests in flight", plane.usage()["in_flight"])
+    if openai is not None:
+        openai.refuse()
+
+    def in_flight() -> int:
+        return plane.usage()["in_flight"] + (0 if openai is None else openai.num_in_flight)
+
+    log.info("Stopping: %d requests in flight", in_flight())
     # Only then do the ports close: who asks for the health meanwhile gets an answer.
-    while plane.usage()["in_flight"] > 0 and loop.time() < end:
+    while in_flight() > 0 and loop.time() < end:
         await asyncio.sleep(_DRAIN_LOOK_S)
-    if plane.usage()["in_flight"] == 0:
+    if in_flight() == 0:
         # Beyond the time for inference: answers that are written get some to be read to their end.
         left_s = max(end - loop.time(), _CLOSE_TIMEOUT_S)
         if not await asyncio.to_thread(plane.drain, left_s):
             log.warning("Closing %d connections that did not end", plane.usage()["open_connections"])
         return True
-    log.error("Exit timeout expired with %d requests in flight", plane.usage()["in_flight"])
+    log.error("Exit timeout expired with %d requests in flight", in_flight())
     plane.give_up()
     await asyncio.to_thread(plane.drain, _CLOSE_TIMEOUT_S)
     return False

@@ -86,6 +86,15 @@ class GrpcSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenAiSettings:
+    """The OpenAI-compatible API, which is under the HTTP port too."""
+
+    address: str = "0.0.0.0"
+    port: int | None = None
+    """A port of its own; None: it has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class IoSettings:
     """The threads that serve HTTP and gRPC, and what all connections together may take."""
 
@@ -247,6 +256,7 @@ class ServerSettings:
     read and write every shared memory object that it is allowed to open."""
     http: HttpSettings = field(default_factory=HttpSettings)
     grpc: GrpcSettings = field(default_factory=GrpcSettings)
+    openai: OpenAiSettings = field(default_factory=OpenAiSettings)
     io: IoSettings = field(default_factory=IoSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)

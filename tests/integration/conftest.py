@@ -245,3 +245,20 @@ def fleet_server(start_server: Start, tmp_path_factory: pytest.TempPathFactory) 
         build_fleet(path)
     server = start_server(path)
     return FleetServer(server.http, server.grpc, server.metrics, path)
+
+
+@pytest.fixture(scope="session")
+def openai_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models for the OpenAI API, and one that is none of it."""
+    from .openai_models import write_openai_models
+
+    path = tmp_path_factory.mktemp("openai")
+    write_openai_models(path)
+    write_model(path, "numbers", IDENTITY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def openai_server(start_server: Start, openai_repository: Path) -> ServerProcess:
+    """Serves them, on a port of the API's own too."""
+    return start_server(openai_repository, "--openai-port=0", "--http-max-input-size=1048576")

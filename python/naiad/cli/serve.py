@@ -17,7 +17,7 @@ from naiad.cli.flags import switch_flag as _switch
 from naiad.cli.launch import ConsoleMode, launch
 from naiad.cli.sources import CONFIG_FLAG
 from naiad.cli.trace_flags import trace_settings
-from naiad.cli.values import Switch, TlsFlags, host_policies, rate_limit_resources
+from naiad.cli.values import Switch, TlsFlags, host_policies, openai_settings, rate_limit_resources
 from naiad.cli.values import backend_config as parse_backend_config
 from naiad.cli.values import metrics_config as parse_metrics_config
 from naiad.settings import (
@@ -173,6 +173,13 @@ def serve(
     http_root_cert: Annotated[
         str, _file("--http-root-cert", _HTTP, "PEM: roots of the certificates of clients.")
     ] = "",
+    openai_port: Annotated[
+        int | None,
+        _port("--openai-port", _HTTP, "A port of its own for the OpenAI API. [default: the HTTP port alone]"),
+    ] = None,
+    openai_address: Annotated[
+        str | None, _flag("--openai-address", _HTTP, "Its address. [default: as --http-address]")
+    ] = None,
     allow_grpc: Annotated[Switch, _switch("--allow-grpc", _GRPC, "Serve gRPC.")] = _ON,
     grpc_address: Annotated[str, _flag("--grpc-address", _GRPC, "Address to listen on.")] = "0.0.0.0",
     grpc_port: Annotated[int, _port("--grpc-port", _GRPC, "Port to listen on; 0 takes a free one.")] = 8001,
@@ -333,6 +340,7 @@ def serve(
             header_forward=http_header_forward_pattern,
             tls=http_tls.settings(),
         ),
+        openai=openai_settings(openai_address, openai_port, http_address, http_tls),
         grpc=GrpcSettings(
             enabled=allow_grpc.on,
             address=grpc_address,

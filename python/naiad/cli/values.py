@@ -10,7 +10,14 @@ from typing import NoReturn
 import typer
 
 from naiad.cli.triton_flags import FALSE_WORDS, TRUE_WORDS
-from naiad.settings import ALL_TOGETHER, EVERY_DEVICE, HostPolicy, TlsSettings, read_core_list
+from naiad.settings import (
+    ALL_TOGETHER,
+    EVERY_DEVICE,
+    HostPolicy,
+    OpenAiSettings,
+    TlsSettings,
+    read_core_list,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +158,19 @@ class TlsFlags:
 
     def _refuse(self, reason: str, part: str) -> NoReturn:
         raise typer.BadParameter(reason, param_hint=self._name(part))
+
+
+def openai_settings(
+    address: str | None, port: int | None, http_address: str, http_tls: TlsFlags
+) -> OpenAiSettings:
+    """``--openai-address`` and ``--openai-port``. The port is plain: with TLS for HTTP it is refused."""
+    if port is None:
+        if address is not None:
+            raise typer.BadParameter("needs --openai-port", param_hint="--openai-address")
+        return OpenAiSettings()
+    if http_tls.use.on or http_tls.mutual.on:
+        raise typer.BadParameter(
+            "cannot be combined with TLS; the OpenAI API is served over TLS under the HTTP port",
+            param_hint="--openai-port",
+        )
+    return OpenAiSettings(http_address if address is None else address, port)

@@ -12,8 +12,8 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -30,6 +30,14 @@ from naiad.settings import HttpSettings
 
 _Handler = Callable[[web.BaseRequest, Route], Awaitable[web.StreamResponse]]
 
+
+class OtherApi(Protocol):
+    """An API beside KServe's under the same port, with answers and errors in a form of its own."""
+
+    def serves(self, path: str) -> bool: ...
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse: ...
+
+
 # A body of a control request is a few parameters or a model configuration.
 _MAX_CONTROL_BYTES = 4 << 20
 # aiohttp logs every malformed request with a traceback; a client could fill the disk with that.
@@ -41,8 +49,11 @@ _SILENT.propagate = False
 class HttpControl:
     """Answers HTTP requests on sockets that it is given, on the event loop that makes it."""
 
-    def __init__(self, control: ControlPlane, settings: HttpSettings) -> None:
+    def __init__(
+        self, control: ControlPlane, settings: HttpSettings, other_apis: Sequence[OtherApi] = ()
+    ) -> None:
         self._control = control
+        self._other_apis = tuple(other_apis)
         self._settings = settings
         self._connections = _Connections(
             self._answer,
@@ -91,8 +102,12 @@ class HttpControl:
         await self._connections.shutdown(timeout_s)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.raw_path.partition("?")[0]
+        for api in self._other_apis:
+            if api.serves(path):
+                return await api.answer(request)
         try:
-            route = find_route(request.raw_path.partition("?")[0])
+            route = find_route(path)
             if route is None:
                 return error_answer(404, "Not Found")
             if request.method not in METHODS[route.endpoint]:

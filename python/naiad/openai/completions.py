@@ -1,0 +1,187 @@
+"""``/v1/completions``."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from naiad.openai.catalogue import Catalogue, Entry, role_of
+from naiad.openai.chat import HARMLESS, MAX_TOP_LOGPROBS, read_stream
+from naiad.openai.engine_requests import ModelRequests
+from naiad.openai.errors import invalid, unsupported
+from naiad.openai.events import Event, Events
+from naiad.openai.fields import Fields, Json
+from naiad.openai.generation import Generation, Prompt, TokenLogprob, Usage, check_usage
+from naiad.openai.logprobs import completion_logprobs
+from naiad.openai.merge import merged
+from naiad.openai.roles import Generator
+from naiad.openai.sampling import read_format, read_max_tokens, read_sampling
+from naiad.openai.text_files import text_of
+from naiad.openai.text_models import TextModels
+
+_DEFAULT_MAX_TOKENS = 16  # OpenAI's
+_MAX_PROMPTS = 2048
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A request that has been read. ``prompts``: the texts; each has ``num_answers`` of the choices."""
+
+    generations: list[Generation]
+    prompts: list[str]
+    num_answers: int
+    num_top: int | None
+    echo: bool
+    stream: bool
+    include_usage: bool
+    id: str
+    model: str
+    created: int
+
+
+class Completions:
+    """Goes on with texts. The event loop's thread."""
+
+    def __init__(self, catalogue: Catalogue, text_models: TextModels, requests: ModelRequests) -> None:
+        self._catalogue = catalogue
+        self._text_models = text_models
+        self._requests = requests
+
+    async def answer(self, body: Json) -> Json | Events:
+        """The whole answer, or the events of a stream. Raises ApiError, NaiadError."""
+        plan = await self._plan(Fields(body))
+        return _chunks(plan) if plan.stream else await _whole(plan)
+
+    async def _plan(self, fields: Fields) -> _Plan:
+        entry = self._catalogue.named(fields)
+        role_of(entry, Generator)
+        prompts, are_ids = await read_texts(self._text_models, entry, fields.required("prompt"), "prompt")
+        sampling = read_sampling(fields)
+        read_max_tokens(fields, sampling, "max_tokens")
+        num_top = fields.integer("logprobs", 0, MAX_TOP_LOGPROBS)
+        sampling.choose("logprobs", num_top, "logprobs")
+        form = fields.object("response_format")
+        if form is not None:
+            read_format(Fields(form, "response_format"), sampling, "response_format")
+        echo = fields.boolean("echo")
+        if echo and num_top is not None:
+            raise unsupported("echo", "cannot be combined with 'logprobs'")
+        special = fields.boolean("add_special_tokens", True)
+        if are_ids or not special:
+            sampling.default("add_special_tokens", False)
+        stream, include_usage = read_stream(fields)
+        best_of = fields.integer("best_of", 1)
+        if best_of is not None and best_of != sampling.n:
+            raise unsupported("best_of", "is supported with the value of 'n' only")
+        fields.ignore(*HARMLESS)
+        fields.refuse("suffix", "prompt_logprobs")
+        fields.finish()
+        if include_usage:
+            check_usage(entry, "stream_options.include_usage")
+        sampling.default("max_tokens", _DEFAULT_MAX_TOKENS)
+        generations = [
+            Generation(self._requests, entry, Prompt(text, sampling, stream, (), num_top)) for text in prompts
+        ]
+        return _Plan(
+            generations,
+            prompts,
+            sampling.n,
+            num_top,
+            echo,
+            stream,
+            include_usage,
+            f"cmpl-{uuid.uuid4().hex}",
+            entry.name,
+            int(time.time()),
+        )
+
+
+async def read_texts(text_models: TextModels, entry: Entry, value: Any, param: str) -> tuple[list[str], bool]:
+    """The texts of ``value``, and whether they came as token ids: a string, strings, ids, or lists of ids."""
+    if isinstance(value, str):
+        return [value], False
+    if not isinstance(value, list) or not value:
+        raise invalid(
+            param, f"'{param}' should be a string, token ids, or an array of these that is not empty"
+        )
+    if all(_is_id(each) for each in value):
+        value = [value]
+    if len(value) > _MAX_PROMPTS:
+        raise invalid(param, f"'{param}' should have at most {_MAX_PROMPTS} texts")
+    if all(isinstance(each, str) for each in value):
+        return value, False
+    if not all(isinstance(each, list) and each and all(_is_id(id_) for id_ in each) for each in value):
+        raise invalid(param, f"'{param}' should have strings only, or token ids only")
+    tokenizer = await text_models.needed_tokenizer(entry, param)
+    return [text_of(tokenizer, ids, param) for ids in value], True
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+async def _whole(plan: _Plan) -> Json:
+    num = len(plan.prompts) * plan.num_answers
+    texts, reasons = [""] * num, ["stop"] * num
+    logprobs: list[list[TokenLogprob]] = [[] for _ in range(num)]
+    async with contextlib.aclosing(merged([each.deltas() for each in plan.generations])) as deltas:
+        async for prompt, delta in deltas:
+            index = prompt * plan.num_answers + delta.index
+            texts[index] += delta.text
+            logprobs[index] += delta.logprobs
+            reasons[index] = delta.finish_reason or reasons[index]
+    choices = [
+        {
+            "index": index,
+            "text": (plan.prompts[index // plan.num_answers] if plan.echo else "") + texts[index],
+            "logprobs": None
+            if plan.num_top is None
+            else completion_logprobs(logprobs[index], plan.num_top, 0),
+            "finish_reason": reasons[index],
+        }
+        for index in range(num)
+    ]
+    return _frame(plan, choices) | {"usage": _usage(plan)}
+
+
+async def _chunks(plan: _Plan) -> AsyncGenerator[Event, None]:
+    lengths: dict[int, int] = {}
+    async with contextlib.aclosing(merged([each.deltas() for each in plan.generations])) as deltas:
+        async for prompt, delta in deltas:
+            index = prompt * plan.num_answers + delta.index
+            echoed = plan.prompts[prompt] if plan.echo and index not in lengths else ""
+            offset = lengths.get(index, 0)
+            lengths[index] = offset + sum(len(each.token) for each in delta.logprobs)
+            told = None
+            if plan.num_top is not None and delta.logprobs:
+                told = completion_logprobs(delta.logprobs, plan.num_top, offset)
+            choice = {
+                "index": index,
+                "text": echoed + delta.text,
+                "logprobs": told,
+                "finish_reason": delta.finish_reason,
+            }
+            yield "", _frame(plan, [choice]) | ({"usage": None} if plan.include_usage else {})
+    if plan.include_usage:
+        yield "", _frame(plan, []) | {"usage": _usage(plan)}
+
+
+def _usage(plan: _Plan) -> Json | None:
+    usage = Usage()
+    for generation in plan.generations:
+        usage.add(generation.usage)
+    return usage.to_json()
+
+
+def _frame(plan: _Plan, choices: list[Json]) -> Json:
+    return {
+        "id": plan.id,
+        "object": "text_completion",
+        "created": plan.created,
+        "model": plan.model,
+        "choices": choices,
+    }

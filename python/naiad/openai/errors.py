@@ -1,0 +1,60 @@
+"""Failures in OpenAI's form: ``{"error": {"message", "type", "param", "code"}}``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from naiad.errors import NaiadError
+from naiad.http.errors import status_of
+
+# The core's words when a queue is full: the one case of UNAVAILABLE where the client asks too much.
+_QUEUE_FULL = "Exceeds maximum queue size"
+
+_TYPES = {
+    400: "invalid_request_error",
+    404: "invalid_request_error",
+    405: "invalid_request_error",
+    429: "rate_limit_error",
+    501: "invalid_request_error",
+    503: "service_unavailable_error",
+    504: "timeout_error",
+}
+
+
+class ApiError(Exception):
+    """What a request is answered with in place of a result.
+
+    ``param`` names the field of the request that is at fault, ``code`` the kind of fault.
+    """
+
+    def __init__(
+        self, status: int, message: str, *, param: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.param = param
+        self.code = code
+
+    def to_json(self) -> dict[str, Any]:
+        """The body."""
+        kind = _TYPES.get(self.status, "server_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+
+def invalid(param: str, message: str) -> ApiError:
+    """A field with a value that can't be."""
+    return ApiError(400, message, param=param, code="invalid_value")
+
+
+def unsupported(param: str, reason: str) -> ApiError:
+    """A field that would change the answer and does not act here."""
+    return ApiError(400, f"'{param}' {reason}", param=param, code="unsupported_parameter")
+
+
+def api_error(error: NaiadError) -> ApiError:
+    """The failure of a model or of the server in this form."""
+    status = status_of(error)
+    if error.code == "UNAVAILABLE" and _QUEUE_FULL in error.message:
+        return ApiError(429, error.message, code="rate_limit_exceeded")
+    return ApiError(status, error.message, code=error.code.lower() if status >= 500 else None)

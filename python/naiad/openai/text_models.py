@@ -1,0 +1,64 @@
+"""The tokenizers and templates of the models that are served, read when they are first asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from naiad.openai.catalogue import Entry
+from naiad.openai.chat_template import ChatTemplate
+from naiad.openai.errors import ApiError
+from naiad.openai.text_files import TextFiles, find_text_files
+from naiad.repository.scan import find_model
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class TextModels:
+    """Finds the text files of models. The event loop's thread; files are read on others."""
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        """``roots``: the model repositories."""
+        self._roots = tuple(roots)
+        # By the version that is served: a model that is loaded again is another one.
+        self._found: weakref.WeakKeyDictionary[Any, TextFiles | None] = weakref.WeakKeyDictionary()
+
+    async def of(self, entry: Entry) -> TextFiles | None:
+        """The model's own; None: it has none."""
+        served = entry.served
+        if served not in self._found:
+            self._found[served] = await asyncio.to_thread(self._find, entry)
+        return self._found[served]
+
+    async def template(self, entry: Entry) -> ChatTemplate | None:
+        """The model's chat template; None without one."""
+        files = await self.of(entry)
+        return None if files is None else await _read_once(files, "template")
+
+    async def tokenizer(self, entry: Entry) -> Tokenizer | None:
+        """The model's tokenizer; None without one."""
+        files = await self.of(entry)
+        return None if files is None else await _read_once(files, "tokenizer")
+
+    async def needed_tokenizer(self, entry: Entry, param: str) -> Tokenizer:
+        """The same, which ``param`` of the request needs."""
+        tokenizer = await self.tokenizer(entry)
+        if tokenizer is None:
+            raise ApiError(
+                400, f"'{param}' needs the tokenizer of the model '{entry.name}', which has none", param=param
+            )
+        return tokenizer
+
+    def _find(self, entry: Entry) -> TextFiles | None:
+        return find_text_files(find_model(self._roots, entry.name), entry.served.version, entry.config)
+
+
+async def _read_once(files: TextFiles, name: str) -> Any:
+    """A cached property, made on another thread."""
+    if name in vars(files):
+        return vars(files)[name]
+    return await asyncio.to_thread(getattr, files, name)
