@@ -59,12 +59,14 @@ class Embeddings:
             *(
                 self._requests.infer(
                     entry.name,
-                    {embedder.input: text_rows(part, embedder.batched or embedder.width == 1)},
+                    {embedder.input: text_rows(part, embedder.form == "column")},
                     embedder.output,
                 )
                 for part in parts
             )
         )
+        if embedder.form == "single":
+            answers = [answer.reshape(1, -1) for answer in answers]
         for part, answer in zip(parts, answers, strict=True):
             if answer.ndim != 2 or len(answer) != len(part):
                 raise ApiError(

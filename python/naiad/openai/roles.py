@@ -8,6 +8,8 @@ from typing import Literal
 from naiad.config import ModelConfig
 from naiad.config.types import TensorConfig
 
+Form = Literal["column", "row", "single"]
+"""Of texts: BYTES of shape [n, 1], [n], or one text a request."""
 Task = Literal["generate", "embed", "rerank", "none"]
 TASKS: tuple[Task, ...] = ("generate", "embed", "rerank", "none")
 PARAMETER = "openai_task"
@@ -16,6 +18,7 @@ _TEXT_IN, _TEXT_OUT = "text_input", "text_output"
 _QUERIES = ("query", "text_1")
 _DOCUMENTS = ("document", "documents", "passage", "text_2")
 _VECTORS = ("embedding", "embeddings", "sentence_embedding")
+_CLASSES = ("probabilities", "logits")
 _SCORES = ("score", "scores", "relevance_score")
 
 
@@ -26,15 +29,13 @@ class Generator:
 
 @dataclass(frozen=True)
 class Embedder:
-    """A text a row to a vector a row. ``batched``: the model itself has a batch dimension."""
+    """Texts to vectors: a text a row to a vector a row, or one text to one vector."""
 
     input: str
     output: str
-    batched: bool
+    form: Form
     max_rows: int
     """Of one request; 0: any number."""
-    width: int
-    """Of ``input``'s rows: 1, or 0 where the rows are the only dimension."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,13 @@ def _embedder(config: ModelConfig) -> Role | None:
     if len(required) != 1 or required[0].datatype != "BYTES":
         return None
     output = _pick(config.outputs, "FP32", _VECTORS)
-    rows = _rows(config, required[0])
-    if output is None or rows is None or len(output.dims) != (1 if rows[0] else 2):
+    form = _form(config, required[0])
+    if output is None or form is None or len(config.wire_shape(output)) != (1 if form == "single" else 2):
         return None
     # A score for each text is no vector.
-    if output.dims[-1] == 1 or output.name.lower() in _SCORES:
+    if output.dims[-1] == 1 or output.name.lower() in (*_SCORES, *_CLASSES):
         return None
-    batched, width = rows
-    return Embedder(required[0].name, output.name, batched, config.max_batch_size, width)
+    return Embedder(required[0].name, output.name, form, 1 if form == "single" else config.max_batch_size)
 
 
 def _reranker(config: ModelConfig) -> Role | None:
@@ -128,10 +128,11 @@ def _pick(tensors: tuple[TensorConfig, ...], datatype: str, names: tuple[str, ..
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _rows(config: ModelConfig, text: TensorConfig) -> tuple[bool, int] | None:
-    """Whether the model batches, and the width of a row of texts; None: it takes no texts by the row."""
-    if config.max_batch_size > 0:
-        return (True, 1) if text.dims in ((1,), (-1,)) else None
-    if text.dims == (-1,):
-        return False, 0
-    return (False, 1) if text.dims == (-1, 1) else None
+def _form(config: ModelConfig, text: TensorConfig) -> Form | None:
+    """How the model takes texts; None: not as any of them."""
+    shape = config.wire_shape(text)
+    if shape == (1,):
+        return "single"
+    if shape == (-1,):
+        return "row"
+    return "column" if len(shape) == 2 and shape[1] in (1, -1) else None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MISSING = "this needs tokenizers, which is not installed here: pip install 'naiad[openai]'"
 PARAMETER = "tokenizer"
 _ENGINE_FILE = "model.json"
+_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # transformers writes 1e30 where there is no limit.
 _NO_LIMIT = 10**9
@@ -104,6 +105,7 @@ def find_text_files(directory: ModelDirectory, version: int, config: ModelConfig
         name = arguments.get(key)
         # A name that is no folder here is one of a model hub, which the engine knows.
         if isinstance(name, str):
+            name = name.replace(_DIRECTORY, str(directory.path), 1)
             for base in (path.parent, directory.path, Path()):
                 if (base / name / "tokenizer_config.json").is_file():
                     return _read(base / name, length if isinstance(length, int) else None)

@@ -214,3 +214,18 @@ def test_a_log_file_that_cannot_be_written(tmp_path: Path, capsys: pytest.Captur
     settings = ServerSettings(repository, log=LogSettings(file=tmp_path / "no" / "such" / "log"))
     assert server.serve(settings) == 1
     assert "log file cannot be written" in capsys.readouterr().err
+
+
+def test_the_openai_port(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]) -> None:
+    assert run(monkeypatch, "--model-repository=/m") == 0
+    assert run(monkeypatch, "--model-repository=/m", "--openai-port=9000", "--http-address=::1") == 0
+    address = "--openai-address=10.0.0.1"
+    assert run(monkeypatch, "--model-repository=/m", "--openai-port=0", address) == 0
+    assert [(each.openai.port, each.openai.address) for each in parsed] == [
+        (None, "0.0.0.0"),
+        (9000, "::1"),
+        (0, "10.0.0.1"),
+    ]
+    assert run(monkeypatch, "--model-repository=/m", address) == 2
+    tls = ("--http-use-ssl", "--http-server-cert=/c", "--http-server-key=/k")
+    assert run(monkeypatch, "--model-repository=/m", "--openai-port=9000", *tls) == 2
