@@ -10,7 +10,7 @@ namespace naiad {
 std::uint32_t Leases::hold(BufferRef buffer) {
   std::vector<BufferRef> dropped;  // let go without the lock
   const std::lock_guard lock(mutex_);
-  if (out_.size() >= look_at_) collect_locked(dropped);
+  if (out_.size() >= std::min(look_at_, buffers_.size())) collect_locked(dropped);
   std::uint32_t slot = next_;
   if (!free_.empty()) {
     slot = free_.back();

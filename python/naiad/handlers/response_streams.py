@@ -7,7 +7,7 @@ import select
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
-from naiad.engine import CompletionQueue, Engine, LocalAnswer, ParameterValue, Result
+from naiad.engine import CompletionQueue, Engine, ParameterValue, Result
 
 _TAG = 1
 
@@ -51,8 +51,11 @@ class ResponseStream:
         try:
             while not self._ended:
                 poll.poll()
-                for answer in self._take():
-                    yield from _shown(answer)
+                for error, result in self._take():
+                    if error is not None:
+                        raise error
+                    if result is not None:
+                        yield result
         finally:
             self._queue.cancel(_TAG)
             while not self._ended:
@@ -64,8 +67,10 @@ class ResponseStream:
         try:
             while not self._ended:
                 await self._readable()
-                for answer in self._take():
-                    for result in _shown(answer):
+                for error, result in self._take():
+                    if error is not None:
+                        raise error
+                    if result is not None:
                         yield result
         finally:
             self._queue.cancel(_TAG)
@@ -73,10 +78,12 @@ class ResponseStream:
                 await self._readable()
                 self._take()
 
-    def _take(self) -> list[LocalAnswer]:
+    def _take(self) -> list[tuple[Exception | None, Result | None]]:
         answers = self._queue.drain()
         self._ended = self._ended or any(answer.last for answer in answers)
-        return answers
+        # Not the answers themselves: a failure that is raised refers to the frame, and so to what the frame
+        # holds, and of the core's objects the garbage collector does not know that they refer to the failure.
+        return [(answer.error, answer.result) for answer in answers]
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -91,10 +98,3 @@ class ResponseStream:
             await readable
         finally:
             loop.remove_reader(self._queue.fileno())
-
-
-def _shown(answer: LocalAnswer) -> Iterator[Result]:
-    if answer.error is not None:
-        raise answer.error
-    if answer.result is not None:
-        yield answer.result
