@@ -8,6 +8,7 @@
 #include "bindings/arrays.h"
 #include "bindings/core.h"
 #include "bindings/errors.h"
+#include "request/response_window.h"
 
 namespace naiad {
 namespace {
@@ -117,6 +118,11 @@ void SenderObject::finish() {
     status = sender_->finish();
   }
   if (!status.ok()) raise_status(status);
+}
+
+bool SenderObject::is_full() const {
+  const auto window = sender_->window();
+  return window != nullptr && window->is_full();
 }
 
 void SenderObject::give(Response response, bool is_last) {
@@ -250,6 +256,7 @@ void register_request_view(py::module_& module) {
            py::arg("last"))
       .def("fail", &SenderObject::fail, py::arg("code"), py::arg("message"), py::kw_only(), py::arg("last"))
       .def("finish", &SenderObject::finish)
+      .def_property_readonly("is_full", &SenderObject::is_full)
       .def_property_readonly("cancelled", &SenderObject::cancelled);
 }
 

@@ -59,6 +59,8 @@ class SenderObject {
   void fail(const std::string& code, const std::string& message, bool is_last);
   void finish();
   bool cancelled() const { return sender_->cancelled(); }
+  // Whether send() would wait.
+  bool is_full() const;
 
  private:
   void give(Response response, bool is_last);

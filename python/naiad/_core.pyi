@@ -291,6 +291,8 @@ class ResponseSender:
     """Answers a request that was kept; let go of before the last response, it fails it. Any thread."""
 
     cancelled: bool
+    is_full: bool
+    """The client is so far behind that `send` would wait."""
     def send(
         self,
         outputs: list[tuple[str, str, NDArray[Any]]],

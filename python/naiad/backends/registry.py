@@ -28,6 +28,7 @@ _BUILT_IN = {
     "python": ("naiad.backends.python.backend", "PythonBackend"),
     "tensorrt": ("naiad.backends.tensorrt.backend", "TensorRtBackend"),
     "pytorch": ("naiad.backends.torch.backend", "TorchBackend"),
+    "vllm": ("naiad.backends.vllm.backend", "VllmBackend"),
 }
 """Name -> module and class: imported when a model first asks for it."""
 

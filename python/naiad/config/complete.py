@@ -45,6 +45,7 @@ _FORMATS = (
     _Format("pytorch", "model.pt", ("pytorch_libtorch", "libtorch")),
     _Format("pytorch", "model.pt2", ("torch_aoti",)),
     _Format("python", "model.py"),
+    _Format("vllm", "model.json"),
 )
 
 BACKEND_OF_PLATFORM = {platform: format.backend for format in _FORMATS for platform in format.platforms}

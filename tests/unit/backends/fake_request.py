@@ -74,6 +74,7 @@ class FakeSender:
 
     def __init__(self) -> None:
         self.cancelled = False
+        self.is_full = False
         self.given: list[Any] = []
         """Of each call: ({name: values}, parameters) or (code, message), and whether it was the last."""
         self.ended = False

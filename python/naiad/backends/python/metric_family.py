@@ -131,6 +131,17 @@ class Metric:
             self._series.value += value
         self._pass_on("observe", value)
 
+    def _replace(self, value: float, counts: Sequence[int] = ()) -> None:
+        """What others have counted takes the place of what was here. Of a histogram ``value`` is the sum, and
+        ``counts`` those of the buckets, what lies above the last of them included.
+        """
+        with _lock:
+            if len(counts) != (len(self._series.counts) if self._series.buckets else 0):
+                raise InvalidArgument("Metric: there is a count for each bucket, and one more")
+            self._series.value = float(value)
+            self._series.counts = list(counts) or self._series.counts
+        self._pass_on("replace", value, counts)
+
     def value(self) -> float:
         """Of a counter or a gauge."""
         self._refuse("value", MetricFamily.HISTOGRAM)
@@ -139,10 +150,16 @@ class Metric:
         with _lock:
             return self._series.value
 
-    def _pass_on(self, operation: str, value: float) -> None:
+    def _pass_on(self, operation: str, value: float, counts: Sequence[int] = ()) -> None:
         if _tell is not None:
+            more = {"counts": counts} if counts else {}
             _tell(
-                "metrics", operation=operation, name=self._family.name, labels=self._key, value=float(value)
+                "metrics",
+                operation=operation,
+                name=self._family.name,
+                labels=self._key,
+                value=float(value),
+                **more,
             )
 
     def _refuse(self, operation: str, *kinds: int) -> None:
@@ -172,11 +189,14 @@ class RemoteMetrics:
             self._metrics[key] = self._families[name].Metric(dict(key[1]), more["buckets"] or None)
             return None
         metric = self._metrics.get(key)
-        if metric is None or operation not in ("increment", "set", "observe", "value"):
+        if metric is None or operation not in ("increment", "set", "observe", "replace", "value"):
             raise InvalidArgument(f"Metric: there is no such metric of family '{name}'")
         if operation == "value":
             return metric.value()
-        getattr(metric, operation)(more["value"])
+        if operation == "replace":
+            metric._replace(more["value"], more.get("counts", ()))
+        else:
+            getattr(metric, operation)(more["value"])
         return None
 
 

@@ -61,6 +61,10 @@ class InferenceResponseSender:
         """Whether the client has gone or taken the request back."""
         return self._sender.cancelled
 
+    def _is_full(self) -> bool:
+        """Whether ``send`` would wait."""
+        return self._sender.is_full
+
     def _send(self, response: InferenceResponse, last: bool) -> None:
         unknown = [tensor._name for tensor in response._tensors if tensor._name not in self._outputs]
         if unknown:

@@ -1,0 +1,1 @@
+"""The ``vllm`` backend: large language models and embeddings by vLLM, one engine for each instance."""
