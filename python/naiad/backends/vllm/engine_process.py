@@ -13,12 +13,17 @@ from importlib import util
 from naiad.engine import die_with_parent
 
 
+_PARENT = "NAIAD_SPAWNED_BY"
+
+
 def run_first_in_spawned() -> None:
     """From now on this module is the one that ``multiprocessing`` lets a spawned process import as the main
     module of its parent. They spawn theirs in the same way.
     """
     sys.modules["__main__"].__spec__ = util.find_spec(__name__)
+    os.environ[_PARENT] = str(os.getpid())
 
 
 if __name__ == "__mp_main__":
-    die_with_parent(os.getppid())
+    die_with_parent(int(os.environ[_PARENT]))
+    os.environ[_PARENT] = str(os.getpid())
