@@ -45,8 +45,10 @@ _FORMATS = (
     _Format("pytorch", "model.pt", ("pytorch_libtorch", "libtorch")),
     _Format("pytorch", "model.pt2", ("torch_aoti",)),
     _Format("python", "model.py"),
-    _Format("vllm", "model.json"),
 )
+
+VLLM_FILE = "model.json"
+"""Tells of a model of vLLM where nothing else is said; Triton wants the backend named."""
 
 BACKEND_OF_PLATFORM = {platform: format.backend for format in _FORMATS for platform in format.platforms}
 """The platforms that are known; each belongs to one backend. (``ensemble`` has none.)"""
@@ -70,7 +72,10 @@ def complete_backend(message: Any, *, model_name: str, filenames: Sequence[str] 
         message.platform = message.platform or next(iter(format.platforms), "")
         message.default_model_filename = message.default_model_filename or format.filename
     elif not (message.backend or message.platform or message.default_model_filename):
-        _complete_custom_backend(message, model_name)
+        if VLLM_FILE in filenames:
+            message.backend = "vllm"
+        else:
+            _complete_custom_backend(message, model_name)
 
 
 def _format_of(message: Any, filenames: Sequence[str]) -> _Format | None:

@@ -43,7 +43,7 @@ def test_model_json_alone_is_enough() -> None:
     message = config_of().copy_proto()
     message.Clear()
     complete_backend(message, model_name="m", filenames=["model.json", "config.txt"])
-    assert (message.backend, message.default_model_filename) == ("vllm", "model.json")
+    assert (message.backend, message.default_model_filename) == ("vllm", "")
 
 
 def test_a_model_that_generates(files: ModelFiles) -> None:

@@ -38,6 +38,8 @@ TORCH = ("pytorch", "pytorch_libtorch", "model.pt")
         ("", ["model.pt"], TORCH),
         ("", ["model.pt2"], ("pytorch", "torch_aoti", "model.pt2")),
         ("", ["model.py", "weights.bin"], ("python", "", "model.py")),
+        ("", ["model.json"], ("vllm", "", "")),
+        ("", ["model.json", "model.py"], ("python", "", "model.py")),
         ('backend: "onnxruntime"', [], ONNX),
         ('backend: "onnxruntime"', ["model.py"], ONNX),
         ('platform: "onnxruntime_onnx"', ["model.py"], ONNX),
