@@ -12,7 +12,6 @@ from importlib import util
 
 from naiad.engine import die_with_parent
 
-
 _PARENT = "NAIAD_SPAWNED_BY"
 
 
