@@ -122,7 +122,7 @@ void refuse_many(Request& request) {
 void register_local_request(py::module_& module) {
   py::class_<LocalRequest>(module, "LocalRequest")
       .def(py::init(&make), py::arg("engine"), py::arg("model"), py::arg("version"), py::arg("inputs"),
-           py::kw_only(), py::arg("outputs") = std::vector<std::string>{}, py::arg("request_id") = "",
+           py::arg("outputs") = std::vector<std::string>{}, py::arg("request_id") = "",
            py::arg("parameters") = py::none(), py::arg("correlation_id") = std::uint64_t{0},
            py::arg("sequence_start") = false, py::arg("sequence_end") = false, py::arg("timeout_us") = 0,
            py::arg("many") = false, py::arg("caller") = 0, py::arg("trace_number") = 0);

@@ -504,7 +504,6 @@ class LocalRequest:
         model: str,
         version: str,
         inputs: Sequence[tuple[str, str, Any]],
-        *,
         outputs: Sequence[str] = (),
         request_id: str = "",
         parameters: Mapping[str, ParameterValue] | None = None,

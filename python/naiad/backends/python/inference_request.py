@@ -51,6 +51,9 @@ class InferenceTrace:
         return None if self._context is None else json.dumps(self._context, separators=(",", ":"))
 
 
+_NO_TRACE = InferenceTrace()
+
+
 class PreferredMemory:
     """Where a model would like the response tensors of a request that it makes."""
 
@@ -119,7 +122,7 @@ class InferenceRequest:
         self._flags = flags
         self._timeout = timeout
         self._preferred_memory = preferred_memory
-        self._trace = InferenceTrace() if trace is None else trace
+        self._trace = _NO_TRACE if trace is None else trace
         self._parameters = dict(parameters or {})
 
     def inputs(self) -> list[Tensor]:
