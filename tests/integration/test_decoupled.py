@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -253,3 +254,19 @@ def test_in_process_coroutines(local: naiad.Server) -> None:
 def test_in_process_one_answer_is_refused(local: naiad.Server, ask: Callable[[Any], Any]) -> None:
     with pytest.raises(Unsupported, match="use stream"):
         ask(local.model("repeat"))
+
+
+def test_failed_streams_leave_nothing_behind(local: naiad.Server) -> None:
+    model = local.model("repeat")
+
+    def failed() -> None:
+        with pytest.raises(InvalidArgument, match="suite -7"):
+            list(model.stream(values(-7)))
+
+    failed()
+    gc.collect()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(10):
+        failed()
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -54,11 +54,18 @@ app.add_typer(fleet_app, name="fleet", rich_help_panel=_BUILDING)
 @fleet_app.command("build")
 def fleet_build(
     directory: Annotated[Path, typer.Argument(help="The model repository to make.", metavar="DIR")],
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="With embedding, retrieval and reranker; and rag and rag_bls where DIR has a model smollm2.",
+        ),
+    ] = False,
 ) -> None:
     """Fetch and export the example models into a model repository."""
     from naiad.fleet.build import build_fleet
 
-    build_fleet(directory, progress=typer.echo)
+    build_fleet(directory, full=full, progress=typer.echo)
 
 
 @app.command("cmake-dir", rich_help_panel=_BUILDING)

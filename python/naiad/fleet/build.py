@@ -32,12 +32,15 @@ Progress = Callable[[str], None]
 
 ROOM = Path(__file__).parent
 PICTURE = "hello.png"
+LANGUAGE_MODEL = "smollm2"
+"""What answers in the retrieval pipelines."""
 
 
 def build_fleet(
-    directory: str | os.PathLike[str], *, progress: Progress = lambda line: None
+    directory: str | os.PathLike[str], *, full: bool = False, progress: Progress = lambda line: None
 ) -> list[FleetModel]:
-    """Makes the model repository ``directory``: the models ``minilm``, ``ocr_rec`` and ``tokenizer``.
+    """Makes the model repository ``directory``: the models ``minilm``, ``ocr_rec`` and ``tokenizer``; with
+    ``full`` those of the retrieval pipeline too, and the pipelines where a model ``smollm2`` is there.
 
     ``progress`` gets a line for each step. A directory that holds a fleet is brought up to date: files that
     are missing or differ are written again, an edited config.pbtxt and everything else that lies there stays.
@@ -48,14 +51,17 @@ def build_fleet(
     its known answers.
     """
     target = Path(directory)
-    check_libraries()
-    recipe = _recipe()
+    check_libraries(full=full)
+    pipelines = full and (target / LANGUAGE_MODEL).is_dir()
+    recipe = _recipe(full, pipelines)
     manifest = _check_target(target)
     if manifest and manifest.recipe == recipe and manifest.holds(target):
         progress(f"{target} is up to date: {', '.join(model.name for model in manifest.models)}")
         return manifest.models
 
     built = _build_models(progress)
+    if full:
+        built += _build_full(built, pipelines, progress)
     _check_collisions(target, built, manifest)
     files = _all_files(built)
     new = make_manifest(recipe, built, files)
@@ -76,12 +82,26 @@ def _build_models(progress: Progress) -> list[BuiltModel]:
     return built
 
 
-def _recipe() -> str:
+def _build_full(base: list[BuiltModel], pipelines: bool, progress: Progress) -> list[BuiltModel]:
+    from naiad.fleet.rag.models import build_models, build_pipelines
+
+    built = build_models(next(model for model in base if model.name == "minilm"))
+    if pipelines:
+        built += build_pipelines()
+    else:
+        progress(f"rag, rag_bls: not built, for there is no model {LANGUAGE_MODEL} to answer")
+    for model in built:
+        progress(f"{model.name}: {model.size_bytes / 1e6:.1f} MB from {model.source}; {model.checked}")
+    return built
+
+
+def _recipe(full: bool, pipelines: bool) -> str:
     """Names all that the fleet is made of: this room's own files and the versions of the packages."""
     parts = [f"{package.distribution}=={package.version()}" for package in PACKAGES]
-    for path in sorted(ROOM.iterdir()):
-        if path.is_file():
-            parts.append(f"{path.name} {digest(path.read_bytes())}")
+    parts.append(f"full {full}, pipelines {pipelines}")
+    for path in sorted(ROOM.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            parts.append(f"{path.relative_to(ROOM)} {digest(path.read_bytes())}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -60,12 +60,13 @@ class GraphWriter:
         return self.node("LayerNormalization", inputs, name, axis=-1, epsilon=epsilon)
 
 
-def export_minilm(model_directory: Path) -> bytes:
+def export_minilm(model_directory: Path, *, tokens: bool = False) -> bytes:
     """Returns the serialised ONNX model made from that directory's ``model.safetensors`` and ``config.json``.
 
     Inputs ``input_ids`` and ``attention_mask``: INT64 [batch, sequence], sequence at most 512. Output
-    ``sentence_embedding``: FP32 [batch, 384], of length 1. Raises Unsupported when the directory holds
-    another architecture.
+    ``sentence_embedding``: FP32 [batch, 384], of length 1; or, with ``tokens``, ``token_embeddings``: FP32
+    [batch, sequence, 384], the state of each token brought to length 1, zeros for padding. Raises Unsupported
+    when the directory holds another architecture.
     """
     config = json.loads((model_directory / "config.json").read_text(encoding="utf-8"))
     for key, expected in EXPECTED_CONFIG.items():
@@ -79,8 +80,12 @@ def export_minilm(model_directory: Path) -> bytes:
     mask = _additive_mask(graph)
     for index in range(config["num_hidden_layers"]):
         x = _layer(graph, weights, config, index, x, mask)
+    size = config["hidden_size"]
+    if tokens:
+        _token_states(graph, x)
+        return _serialise(graph, "token_embeddings", ["batch", "sequence", size])
     _pool(graph, x)
-    return _serialise(graph, config)
+    return _serialise(graph, "sentence_embedding", ["batch", size])
 
 
 def _embed(graph: GraphWriter, weights: Mapping[str, Array], config: dict[str, Any]) -> str:
@@ -178,19 +183,30 @@ def _pool(graph: GraphWriter, x: str) -> None:
     count = graph.node("ReduceSum", ["kept", middle], "count", keepdims=1)
     floor = graph.weight("count_floor", np.array(1e-9, np.float32))
     mean = graph.node("Div", [total, graph.node("Max", [count, floor], "count_or_floor")], "mean")
-    norm = graph.node("ReduceL2", [mean, last], "norm", keepdims=1)
+    _unit_length(graph, mean, last, "sentence_embedding")
+
+
+def _token_states(graph: GraphWriter, x: str) -> None:
+    """The last states of the tokens that the mask keeps, each of length 1."""
+    last = graph.weight("axis_last", np.array([-1], np.int64))
+    column = graph.node("Unsqueeze", ["kept", last], "kept_column")
+    _unit_length(graph, graph.node("Mul", [x, column], "kept_states"), last, "token_embeddings")
+
+
+def _unit_length(graph: GraphWriter, x: str, axis: str, output: str) -> None:
+    norm = graph.node("ReduceL2", [x, axis], "norm", keepdims=1)
     norm_floor = graph.weight("norm_floor", np.array(1e-12, np.float32))
-    graph.node("Div", [mean, graph.node("Max", [norm, norm_floor], "norm_or_floor")], "sentence_embedding")
+    graph.node("Div", [x, graph.node("Max", [norm, norm_floor], "norm_or_floor")], output)
 
 
-def _serialise(graph: GraphWriter, config: dict[str, Any]) -> bytes:
+def _serialise(graph: GraphWriter, output: str, shape: list[str | int]) -> bytes:
     def tensor(name: str, kind: int, shape: list[str | int]) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, kind, shape)
 
     inputs = [
         tensor(name, TensorProto.INT64, ["batch", "sequence"]) for name in ("input_ids", "attention_mask")
     ]
-    outputs = [tensor("sentence_embedding", TensorProto.FLOAT, ["batch", config["hidden_size"]])]
+    outputs = [tensor(output, TensorProto.FLOAT, shape)]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "all-MiniLM-L6-v2", inputs, outputs, initializer=graph.weights),
         producer_name="naiad fleet build",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from naiad.fleet.fleet_model import BuiltModel
 
-HEAD = """# A fleet of three real models
+HEAD = """# A fleet of {count} real models
 
 Made by `naiad fleet build`; serve it with `naiad serve --model-repository=.` from this directory. Running the
 build again mends what is missing or changed and leaves your `config.pbtxt` edits and your own models alone.
 """
 
+_WORDS = {3: "three"}
+
 
 def make_readme(built: list[BuiltModel]) -> bytes:
     """What each model does, where its weights come from, under which licence, and what the build checked."""
-    parts = [HEAD]
+    parts = [HEAD.format(count=_WORDS.get(len(built), len(built)))]
     for model in built:
         parts.append(
             f"## {model.name}\n\n{model.summary}\n\n"

@@ -18,6 +18,8 @@ LIBRARIES = {
     "safetensors": "safetensors",
     "tokenizers": "tokenizers",
 }
+# What the models of the full fleet import besides.
+LIBRARIES_OF_FULL = {"faiss": "faiss-cpu"}
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,10 @@ RAPIDOCR = ModelPackage(
 PACKAGES = (MINILM, RAPIDOCR)
 
 
-def check_libraries() -> None:
+def check_libraries(*, full: bool = False) -> None:
     """Raises NotFound, naming every library that the build needs and that is not installed."""
-    missing = [name for module, name in LIBRARIES.items() if importlib.util.find_spec(module) is None]
+    needed = LIBRARIES | (LIBRARIES_OF_FULL if full else {})
+    missing = [name for module, name in needed.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise NotFound(
             f"building the fleet needs {', '.join(missing)}, not installed here; "
