@@ -58,14 +58,22 @@ def fleet_build(
         bool,
         typer.Option(
             "--full",
-            help="With embedding, retrieval and reranker; and rag and rag_bls where DIR has a model smollm2.",
+            help="With embedding, retrieval, reranker; and rag, rag_bls where there is a model smollm2.",
         ),
     ] = False,
+    llm: Annotated[
+        Path | None,
+        typer.Option(
+            "--llm",
+            help="What smollm2 is made of: a model folder, or build/llm as made by make test-llm.",
+            metavar="DIR",
+        ),
+    ] = None,
 ) -> None:
     """Fetch and export the example models into a model repository."""
     from naiad.fleet.build import build_fleet
 
-    build_fleet(directory, full=full, progress=typer.echo)
+    build_fleet(directory, full=full, llm=llm, progress=typer.echo)
 
 
 @app.command("cmake-dir", rich_help_panel=_BUILDING)

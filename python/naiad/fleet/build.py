@@ -25,6 +25,8 @@ from naiad.fleet.manifest import (
     make_manifest,
     read_manifest,
 )
+from naiad.fleet.rag.language_model import NAME as LANGUAGE_MODEL
+from naiad.fleet.rag.language_model import build_language_model
 from naiad.fleet.readme import make_readme
 from naiad.fleet.source import PACKAGES, check_libraries
 
@@ -32,15 +34,18 @@ Progress = Callable[[str], None]
 
 ROOM = Path(__file__).parent
 PICTURE = "hello.png"
-LANGUAGE_MODEL = "smollm2"
-"""What answers in the retrieval pipelines."""
 
 
 def build_fleet(
-    directory: str | os.PathLike[str], *, full: bool = False, progress: Progress = lambda line: None
+    directory: str | os.PathLike[str],
+    *,
+    full: bool = False,
+    llm: Path | None = None,
+    progress: Progress = lambda line: None,
 ) -> list[FleetModel]:
     """Makes the model repository ``directory``: the models ``minilm``, ``ocr_rec`` and ``tokenizer``; with
-    ``full`` those of the retrieval pipeline too, and the pipelines where a model ``smollm2`` is there.
+    ``full`` those of the retrieval pipeline too, and the pipelines where a model ``smollm2`` is there or
+    ``llm`` names what it is made of (``rag.language_model``).
 
     ``progress`` gets a line for each step. A directory that holds a fleet is brought up to date: files that
     are missing or differ are written again, an edited config.pbtxt and everything else that lies there stays.
@@ -52,8 +57,11 @@ def build_fleet(
     """
     target = Path(directory)
     check_libraries(full=full)
-    pipelines = full and (target / LANGUAGE_MODEL).is_dir()
-    recipe = _recipe(full, pipelines)
+    if llm is not None and not full:
+        raise InvalidArgument("a language model is for the full fleet")
+    language_model = None if llm is None else build_language_model(llm)
+    pipelines = full and (language_model is not None or (target / LANGUAGE_MODEL).is_dir())
+    recipe = _recipe(f"full {full}, pipelines {pipelines}, language model {language_model}")
     manifest = _check_target(target)
     if manifest and manifest.recipe == recipe and manifest.holds(target):
         progress(f"{target} is up to date: {', '.join(model.name for model in manifest.models)}")
@@ -62,6 +70,9 @@ def build_fleet(
     built = _build_models(progress)
     if full:
         built += _build_full(built, pipelines, progress)
+    if language_model is not None:
+        progress(f"{language_model.name}: {language_model.source}")
+        built.append(language_model)
     _check_collisions(target, built, manifest)
     files = _all_files(built)
     new = make_manifest(recipe, built, files)
@@ -95,10 +106,10 @@ def _build_full(base: list[BuiltModel], pipelines: bool, progress: Progress) -> 
     return built
 
 
-def _recipe(full: bool, pipelines: bool) -> str:
-    """Names all that the fleet is made of: this room's own files and the versions of the packages."""
+def _recipe(choices: str) -> str:
+    """Names all that the fleet is made of: what was chosen, this room's own files, the packages' versions."""
     parts = [f"{package.distribution}=={package.version()}" for package in PACKAGES]
-    parts.append(f"full {full}, pipelines {pipelines}")
+    parts.append(choices)
     for path in sorted(ROOM.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             parts.append(f"{path.relative_to(ROOM)} {digest(path.read_bytes())}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from naiad.engine import Engine
 from naiad.handlers.control import Repository
@@ -11,6 +12,7 @@ from naiad.openai.catalogue import Catalogue
 from naiad.openai.engine_requests import EngineRequests
 from naiad.openai.port import OpenAiPort
 from naiad.openai.text_models import TextModels
+from naiad.repository.scan import find_model
 from naiad.settings import ServerSettings
 
 
@@ -21,7 +23,13 @@ class OpenAiService:
         self._requests = EngineRequests(engine)
         self.api = OpenAiApi(
             Catalogue(repository, int(time.time())),
-            TextModels(settings.repository.model_repositories),
+            TextModels(
+                partial(
+                    find_model,
+                    settings.repository.model_repositories,
+                    linked=settings.repository.linked_repository,
+                )
+            ),
             self._requests,
             max_body_bytes=settings.http.max_input_size_bytes,
         )

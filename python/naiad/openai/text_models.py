@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from naiad.errors import NotFound
 from naiad.openai.catalogue import Entry
 from naiad.openai.chat_template import ChatTemplate
 from naiad.openai.errors import ApiError
 from naiad.openai.text_files import TextFiles, find_text_files
-from naiad.repository.scan import find_model
+from naiad.repository.scan import ModelDirectory
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class TextModels:
     """Finds the text files of models. The event loop's thread; files are read on others."""
 
-    def __init__(self, roots: Sequence[Path]) -> None:
-        """``roots``: the model repositories."""
-        self._roots = tuple(roots)
+    def __init__(self, find: Callable[[str], ModelDirectory]) -> None:
+        """``find``: a model's directory by its name, looked for anew. Called on other threads."""
+        self._find_directory = find
         # By the version that is served: a model that is loaded again is another one.
         self._found: weakref.WeakKeyDictionary[Any, TextFiles | None] = weakref.WeakKeyDictionary()
 
@@ -54,7 +54,11 @@ class TextModels:
         return tokenizer
 
     def _find(self, entry: Entry) -> TextFiles | None:
-        return find_text_files(find_model(self._roots, entry.name), entry.served.version, entry.config)
+        try:
+            directory = self._find_directory(entry.name)
+        except NotFound:
+            return None  # it was taken away, and the model serves on
+        return find_text_files(directory, entry.served.version, entry.config)
 
 
 async def _read_once(files: TextFiles, name: str) -> Any:

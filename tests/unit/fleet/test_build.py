@@ -105,7 +105,7 @@ def test_a_removed_configuration_is_written_again(small, tmp_path: Path):
 def test_a_newer_recipe_builds_again(small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     build_fleet(tmp_path / "fleet")
     small[0] = tiny("tiny", b"two")
-    monkeypatch.setattr(build, "_recipe", lambda full, pipelines: "another")
+    monkeypatch.setattr(build, "_recipe", lambda choices: "another")
     build_fleet(tmp_path / "fleet")
     assert (tmp_path / "fleet/tiny/1/model.onnx").read_bytes() == b"two"
 

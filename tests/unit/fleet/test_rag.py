@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from naiad.errors import Internal, NotFound
+from naiad.errors import Internal, InvalidArgument, NotFound
 from naiad.fleet import build, source
 from naiad.fleet.build import build_fleet
 from naiad.fleet.fleet_model import BuiltModel
@@ -57,3 +58,25 @@ def test_what_the_full_fleet_needs_is_named(monkeypatch: pytest.MonkeyPatch, tmp
     with pytest.raises(NotFound, match="no-such-package"):
         build_fleet(tmp_path / "fleet", full=True)
     build_fleet(tmp_path / "fleet")
+
+
+def test_a_language_model_of_a_folder(tmp_path: Path) -> None:
+    home = tmp_path / "llm"
+    (home / "model").mkdir(parents=True)
+    (home / "model" / "config.json").write_text("{}")
+    with pytest.raises(NotFound, match="holds no language model"):
+        build_fleet(tmp_path / "fleet", full=True, llm=home)
+    (home / "venv" / "bin").mkdir(parents=True)
+    (home / "venv" / "bin" / "python").touch()
+    with pytest.raises(InvalidArgument, match="no chat template"):
+        build_fleet(tmp_path / "fleet", full=True, llm=home)
+    (home / "model" / "chat_template.jinja").touch()
+    names = [model.name for model in build_fleet(tmp_path / "fleet", full=True, llm=home)]
+    assert names == ["minilm", "retrieval", "rag", "rag_bls", "smollm2"]
+    written = tmp_path / "fleet" / "smollm2"
+    assert json.loads((written / "1" / "model.json").read_text())["model"] == str(home / "model")
+    assert f'"{home / "venv"}"' in (written / "config.pbtxt").read_text()
+    build_fleet(tmp_path / "other", full=True, llm=home / "model")
+    assert "EXECUTION_ENV_PATH" not in (tmp_path / "other" / "smollm2" / "config.pbtxt").read_text()
+    with pytest.raises(InvalidArgument, match="full fleet"):
+        build_fleet(tmp_path / "fleet", llm=home)
