@@ -106,12 +106,14 @@ gpu:
 	$(CTEST) --test-dir build/cuda
 
 ## make soak      the long forms of some tests: 50,000 seeds, a million requests with half of them cancelled,
-##                10,000 clients cut off over each protocol, 100 workers killed under load
+##                10,000 clients cut off over each protocol, 100 workers killed under load, 10,000 cycles of
+##                loading and unloading models under traffic
 soak: dev
 	NAIAD_SEEDS=50000 $(BUILD)/test_schedule
 	NAIAD_LEDGER=1000000 $(BUILD)/test_engine --test-case='ledger*'
 	NAIAD_CUTS=10000 $(BIN)/pytest tests/integration/test_cuts.py
 	NAIAD_KILLS=100 $(BIN)/pytest -rP tests/integration/test_isolation.py -k killed_again
+	NAIAD_CYCLES=10000 $(BIN)/pytest -rP tests/integration/test_memory_returns.py
 
 test-llm:
 	@echo 'naiad: make $@ does not exist yet' >&2; exit 2

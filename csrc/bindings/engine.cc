@@ -131,6 +131,16 @@ py::object infer(const std::shared_ptr<Core>& core, const std::string& model, co
   return result;
 }
 
+VersionRoutes make_routes(std::map<std::string, std::int64_t, std::less<>> labels,
+                          const std::vector<std::pair<std::int64_t, std::uint32_t>>& shares,
+                          std::optional<std::int64_t> shadow, std::uint32_t shadow_percent) {
+  VersionRoutes routes{std::move(labels), {}, shadow, shadow_percent};
+  for (const auto& [version, weight] : shares) {
+    if (weight != 0) routes.shares.push_back({version, weight});
+  }
+  return routes;
+}
+
 }  // namespace
 
 std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, const std::string& model,
@@ -169,6 +179,12 @@ std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, c
 }
 
 void register_engine(py::module_& module) {
+  py::class_<VersionRoutes>(module, "VersionRoutes")
+      .def(py::init(&make_routes), py::kw_only(),
+           py::arg("labels") = std::map<std::string, std::int64_t, std::less<>>{},
+           py::arg("shares") = std::vector<std::pair<std::int64_t, std::uint32_t>>{},
+           py::arg("shadow") = py::none(), py::arg("shadow_percent") = 100);
+
   py::class_<BackendFactoryObject>(module, "BackendFactory");
   module.def("identity_factory", [] { return BackendFactoryObject{make_identity_factory()}; });
   module.def(
@@ -230,13 +246,26 @@ void register_engine(py::module_& module) {
       .def(
           "publish",
           [](const std::shared_ptr<Core>& core, const std::string& name,
-             const std::vector<ModelObject*>& models) {
+             const std::vector<ModelObject*>& models, const std::optional<VersionRoutes>& routes) {
             std::vector<std::shared_ptr<Model>> versions;
             for (const ModelObject* model : models) versions.push_back(model->model());
             const py::gil_scoped_release release;
-            core->engine.publish(name, std::move(versions));
+            core->engine.publish(name, std::move(versions), routes);
           },
-          py::arg("name"), py::arg("models"))
+          py::arg("name"), py::arg("models"), py::kw_only(), py::arg("routes") = py::none())
+      .def(
+          "resize",
+          [](const std::shared_ptr<Core>&, const ModelObject& model, const BackendFactoryObject& factory,
+             const std::vector<InstancePlan>& instances) {
+            const py::gil_scoped_release release;
+            Engine::resize(*model.model(), factory.factory, instances);
+          },
+          py::arg("model"), py::arg("factory"), py::arg("instances"))
+      .def("trim",
+           [](const std::shared_ptr<Core>& core) {
+             const py::gil_scoped_release release;
+             core->engine.trim();
+           })
       .def(
           "forget",
           [](const std::shared_ptr<Core>& core, const std::string& name) {

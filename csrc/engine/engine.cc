@@ -1,8 +1,11 @@
 #include "engine/engine.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <charconv>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -11,6 +14,19 @@ namespace {
 
 Status not_found(std::string_view name, const std::string& what) {
   return {Code::kNotFound, "Request for unknown model: '" + std::string(name) + "' " + what};
+}
+
+// Whether it could be a label: no label looks like a number.
+bool is_label(std::string_view text) {
+  return !text.empty() && ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z'));
+}
+
+bool all_published(const VersionRoutes& routes,
+                   const std::map<std::int64_t, std::shared_ptr<Model>>& versions) {
+  const auto is_there = [&](std::int64_t version) { return versions.contains(version); };
+  return std::ranges::all_of(routes.labels, [&](const auto& label) { return is_there(label.second); }) &&
+         std::ranges::all_of(routes.shares, [&](const auto& share) { return is_there(share.version); }) &&
+         (!routes.shadow || is_there(*routes.shadow));
 }
 
 Status parse_version(std::string_view text, std::int64_t& version) {
@@ -55,16 +71,27 @@ std::shared_ptr<Model> Engine::start_ensemble(ModelSpec spec, EnsemblePlan plan)
   return model;
 }
 
-void Engine::publish(const std::string& name, std::vector<std::shared_ptr<Model>> models) {
+void Engine::publish(const std::string& name, std::vector<std::shared_ptr<Model>> models,
+                     std::optional<VersionRoutes> routes) {
   Versions versions;
   for (auto& model : models) {
     const std::int64_t version = model->spec().version;
     versions.emplace(version, std::move(model));
   }
+  std::unique_ptr<const VersionRouter> router;
+  if (routes) {
+    if (!all_published(*routes, versions)) {
+      throw Error(Code::kInvalidArgument,
+                  "the routes of model '" + name + "' name a version that is not served");
+    }
+    router = std::make_unique<VersionRouter>(std::move(*routes));
+  }
   {
     const std::unique_lock lock(mutex_);
-    Versions& now = published_[name];
+    Published& published = published_[name];
+    Versions& now = published.versions;
     now.swap(versions);
+    published.router.swap(router);
     std::erase_if(versions, [&](const auto& old) {
       return std::ranges::any_of(now, [&](const auto& each) { return each.second == old.second; });
     });
@@ -78,7 +105,7 @@ void Engine::forget(const std::string& name) {
     const std::unique_lock lock(mutex_);
     const auto entry = published_.find(name);
     if (entry == published_.end()) return;
-    gone.swap(entry->second);
+    gone.swap(entry->second.versions);
     published_.erase(entry);
   }
   wait_unpinned(gone);
@@ -92,6 +119,11 @@ void Engine::stop(Model& model, bool drain) {
   model.stop(drain);
   const std::unique_lock lock(mutex_);
   std::erase_if(running_, [&](const std::shared_ptr<Model>& running) { return running.get() == &model; });
+}
+
+void Engine::trim() {
+  pool_->trim();
+  malloc_trim(0);
 }
 
 void Engine::close() {
@@ -108,22 +140,49 @@ void Engine::close() {
 Status Engine::submit(std::unique_ptr<Request>& request) {
   request->timestamps.received_ns = clock_.now_ns();
   if (elsewhere_) return elsewhere_(request);
-  std::shared_ptr<Model> model;
+  Found found;
+  std::shared_ptr<Model> shadow;
+  std::unique_ptr<Request> copy;
   {
     const std::shared_lock lock(mutex_);
-    if (Status status = look_up(request->model_name, request->model_version, model); !status.ok())
-      return status;
+    Status status = look_up(request->model_name, request->model_version, request.get(), found);
+    if (!status.ok()) return status;
     // When publish() has returned, no request is still on its way to a model that is no longer published, so
     // that the model can be drained and stopped without refusing one. Not the lock itself: a step of an
     // ensemble is submitted within the submission of another request.
-    model->pin();
+    found.model->pin();
+    if (found.published->router != nullptr && request->model_version.empty()) {
+      shadow = pin_shadow(*found.published, *request, copy);
+    }
   }
+  Model* const model = found.model.get();
   const bool timed =
       request->deadline_ns != 0 || request->timeout_us != 0 || model->spec().batching.times_out();
   Status status = model->submit(request);
   model->unpin();
   if (timed && status.ok()) sweeper_.nudge();
+  if (shadow != nullptr) {
+    if (status.ok()) submit_shadow(*shadow, std::move(copy));
+    shadow->unpin();
+  }
   return status;
+}
+
+std::shared_ptr<Model> Engine::pin_shadow(const Published& published, const Request& request,
+                                          std::unique_ptr<Request>& copy) {
+  const auto version = published.router->shadow_of(request);
+  if (!version) return nullptr;
+  const auto found = published.versions.find(*version);
+  if (found == published.versions.end()) return nullptr;
+  copy = copy_for_shadow(request);
+  found->second->pin();
+  return found->second;
+}
+
+void Engine::submit_shadow(Model& model, std::unique_ptr<Request> copy) {
+  copy->sink = &discarding_;
+  // A shadow that is behind drops its copies: its statistics say how many.
+  if (model.submit(copy).ok()) sweeper_.nudge();
 }
 
 Status Engine::begin_call(std::uint64_t caller, Request& request) {
@@ -149,25 +208,40 @@ void Engine::add_targets(std::string_view name, std::string_view version,
 
 Status Engine::find(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const {
   const std::shared_lock lock(mutex_);
-  return look_up(name, version, model);
+  Found found;
+  Status status = look_up(name, version, nullptr, found);
+  if (status.ok()) model = std::move(found.model);
+  return status;
 }
 
-Status Engine::look_up(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const {
+Status Engine::look_up(std::string_view name, std::string_view version, const Request* request,
+                       Found& found) const {
   const auto entry = published_.find(name);
   if (entry == published_.end()) return not_found(name, "is not found");
-  const Versions& versions = entry->second;
+  const Versions& versions = entry->second.versions;
+  const VersionRouter* const router = entry->second.router.get();
+  found.published = &entry->second;
   if (versions.empty()) return not_found(name, "has no available versions");
+  std::optional<std::int64_t> drawn;
   if (version.empty()) {
-    model = versions.rbegin()->second;
-    return {};
+    if (router != nullptr) drawn = request == nullptr ? router->largest() : router->draw(*request);
+    if (!drawn) {
+      found.model = versions.rbegin()->second;
+      return {};
+    }
+  } else if (is_label(version) && router != nullptr && router->has_labels()) {
+    drawn = router->labelled(version);
+    if (!drawn) return not_found(name, "has no version with the label '" + std::string(version) + "'");
   }
-  std::int64_t number = 0;
-  if (Status status = parse_version(version, number); !status.ok()) return status;
-  const auto found = versions.find(number);
-  if (found == versions.end()) {
-    return not_found(name, "version " + std::string(version) + " is not found");
+  std::int64_t number = drawn.value_or(0);
+  if (!drawn) {
+    if (Status status = parse_version(version, number); !status.ok()) return status;
   }
-  model = found->second;
+  const auto place = versions.find(number);
+  if (place == versions.end()) {
+    return not_found(name, "version " + std::to_string(number) + " is not found");
+  }
+  found.model = place->second;
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include "engine/response_cache.h"
 #include "engine/sweeper.h"
 #include "engine/tracer.h"
+#include "engine/version_routes.h"
 #include "execute/call_graph.h"
 #include "memory/tensor_pool.h"
 
@@ -48,12 +49,23 @@ class Engine {
   std::shared_ptr<Model> start_ensemble(ModelSpec spec, EnsemblePlan plan);
 
   // Requests for `name` go to these versions from now on; none: known, but not available. Waits until no
-  // request is on its way to a version that is no longer published. Any thread but one that submits.
-  void publish(const std::string& name, std::vector<std::shared_ptr<Model>> models);
+  // request is on its way to a version that is no longer published. `routes`: which version a request gets,
+  // changed in the same moment. Throws Error(kInvalidArgument) when they name one that is not among `models`.
+  // Any thread but one that submits.
+  void publish(const std::string& name, std::vector<std::shared_ptr<Model>> models,
+               std::optional<VersionRoutes> routes = {});
   // `name` is unknown from now on. Waits as publish() does.
   void forget(const std::string& name);
+  // See Model::resize. Blocks. Any thread but an instance's.
+  static void resize(Model& model, const BackendFactory& factory,
+                     const std::vector<InstancePlan>& instances) {
+    model.resize(factory, instances);
+  }
   // Refuses further requests of the model, ends it, and lets go of it. Blocks. Any thread but an instance's.
   void stop(Model& model, bool drain);
+  // Gives memory that nothing needs any more back to the system: of the pool, and of the C library's heap.
+  // Takes milliseconds. Any thread.
+  void trim();
   // Stops everything, draining. Blocks; idempotent.
   void close();
 
@@ -81,14 +93,26 @@ class Engine {
 
  private:
   using Versions = std::map<std::int64_t, std::shared_ptr<Model>>;
+  struct Published {
+    Versions versions;
+    std::unique_ptr<const VersionRouter> router;  // null: the highest version gets what names none
+  };
+  struct Found {
+    std::shared_ptr<Model> model;
+    const Published* published = nullptr;  // for who holds mutex_
+  };
 
   // Waits until nobody who looked them up before is about to submit to them.
   static void wait_unpinned(const Versions& gone);
   // The models whose instances a request runs on, by way of ensembles too.
   void add_targets(std::string_view name, std::string_view version,
                    std::vector<CallGraph::Target>& targets) const;
-  // find() for who holds mutex_.
-  Status look_up(std::string_view name, std::string_view version, std::shared_ptr<Model>& model) const;
+  // find() for who holds mutex_. `request`: which is to be submitted; null for who only looks.
+  Status look_up(std::string_view name, std::string_view version, const Request* request, Found& found) const;
+  // The model that gets a copy of the request, pinned, and the copy; null: none does. With mutex_ held.
+  static std::shared_ptr<Model> pin_shadow(const Published& published, const Request& request,
+                                           std::unique_ptr<Request>& copy);
+  void submit_shadow(Model& model, std::unique_ptr<Request> copy);
 
   const std::shared_ptr<TensorPool> pool_;
   const std::uint64_t inline_limit_ns_;
@@ -99,7 +123,8 @@ class Engine {
   const SteadyClock clock_;
   Tracer tracer_{clock_};  // outlives the models, whose requests may be traced
   mutable std::shared_mutex mutex_;
-  std::map<std::string, Versions, std::less<>> published_;
+  std::map<std::string, Published, std::less<>> published_;
+  DiscardingSink discarding_;  // outlives the models
   std::vector<std::shared_ptr<Model>> running_;
   Sweeper sweeper_;  // last: its thread ends before the models do
 };

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "engine/admission.h"
-#include "engine/counted_responses.h"
 #include "engine/split_run.h"
 #include "engine/wall_clock.h"
 #include "request/trace.h"
@@ -73,22 +72,17 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
       scheduler_(make_scheduler(*spec_, clock, num_active(instances))),
       inline_limit_ns_(inline_limit_ns),
       cache_(spec_->cached ? shared.cache : nullptr),
-      mark_(mark_of(*spec_, cache_)) {
-  InstanceObserver& observer = *this;
-  const auto responses = std::make_shared<CountedResponses>(statistics_, clock);
+      mark_(mark_of(*spec_, cache_)),
+      shared_(shared),
+      responses_(std::make_shared<CountedResponses>(statistics_, clock)) {
   std::size_t next_index = 0;
-  std::unique_lock lock(instances_mutex_);
+  std::unique_lock lock(seats_mutex_);
   for (const InstancePlan& plan : instances) {
-    InstanceSpec instance{
-        *spec_,    pool,       plan.name,      plan.device,  plan.passive ? 0 : next_index++,
-        responses, plan.needs, shared.limiter, plan.passive, shared.calls,
-        plan.place};
-    instances_.push_back(
-        std::make_unique<ModelInstance>(std::move(instance), spec_, factory, *scheduler_, clock_, observer));
+    seats_.push_back(make_seat(plan, plan.passive ? 0 : next_index++, factory));
   }
   lock.unlock();
   try {
-    for (auto& instance : instances_) instance->wait_loaded();
+    for (const Seat& seat : seats_) seat.instance->wait_loaded();
   } catch (...) {
     stop(false);
     throw;
@@ -221,12 +215,12 @@ void Model::complete(std::unique_ptr<Request> request, Response response) noexce
 bool Model::try_run_here(std::unique_ptr<Request>& request) {
   if (inline_limit_ns_ == 0 || request->is_cancelled()) return false;
   if (!scheduler_->takes_at_once()) return false;
-  const std::shared_lock lock(instances_mutex_, std::try_to_lock);
+  const std::shared_lock lock(seats_mutex_, std::try_to_lock);
   if (!lock) return false;
   request->timestamps.queued_ns = clock_.now_ns();
   if (request->deadline_ns != 0 && request->timestamps.queued_ns >= request->deadline_ns) return false;
-  for (const auto& instance : instances_) {
-    if (instance->try_run_here(request, inline_limit_ns_)) return true;
+  for (const Seat& seat : seats_) {
+    if (seat.instance->try_run_here(request, inline_limit_ns_)) return true;
   }
   return false;
 }
@@ -234,9 +228,9 @@ bool Model::try_run_here(std::unique_ptr<Request>& request) {
 bool Model::is_healthy() {
   if (plan_ != nullptr) return true;  // its steps are models of their own
   // Held alone while instances begin or end: one that asks then is among them.
-  const std::shared_lock lock(instances_mutex_, std::try_to_lock);
+  const std::shared_lock lock(seats_mutex_, std::try_to_lock);
   return lock.owns_lock() &&
-         std::ranges::any_of(instances_, [](const auto& instance) { return instance->is_healthy(); });
+         std::ranges::any_of(seats_, [](const Seat& seat) { return seat.instance->is_healthy(); });
 }
 
 bool Model::sweep() {
@@ -267,8 +261,8 @@ void Model::stop(bool drain) {
   scheduler_->close(drain);
   wait_unpinned();
   scheduler_->wait_ended();
-  const std::unique_lock lock(instances_mutex_);
-  instances_.clear();
+  const std::unique_lock lock(seats_mutex_);
+  seats_.clear();
 }
 
 void Model::ran(const Execution& execution) {

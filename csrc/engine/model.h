@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "engine/counted_responses.h"
 #include "engine/ensemble_scheduler.h"
 #include "engine/response_cache.h"
 #include "engine/statistics.h"
@@ -26,6 +27,8 @@ struct InstancePlan {
   RateNeeds needs{};
   bool passive = false;  // is loaded and gets no requests
   ThreadPlace place{};
+
+  friend bool operator==(const InstancePlan&, const InstancePlan&) = default;
 };
 
 // What a model shares with the others of its engine; all may be null.
@@ -62,6 +65,12 @@ class Model final : private InstanceObserver, private CompletionSink {
   // have ended; idempotent. Any thread but an instance's own.
   void stop(bool drain);
 
+  // From now on it has these instances: those that it has already stay as they are, others are loaded, and
+  // then those that are not named end after the batch that they run. No request is refused or lost. Blocks;
+  // throws what one that is loaded threw, and then nothing has changed; Error(kUnsupported) for a model whose
+  // scheduler was made for its instances. One thread at a time, and not while it stops.
+  void resize(const BackendFactory& factory, const std::vector<InstancePlan>& instances);
+
   // Answers those whose time in the queue is over. Whether others that wait have one: then it is to be called
   // again soon. Any thread.
   bool sweep();
@@ -81,6 +90,19 @@ class Model final : private InstanceObserver, private CompletionSink {
   StatisticsValues statistics() const { return statistics_->values(); }
 
  private:
+  struct Seat {
+    InstancePlan plan;
+    std::size_t index;
+    std::unique_ptr<ModelInstance> instance;
+  };
+
+  Seat make_seat(const InstancePlan& plan, std::size_t index, const BackendFactory& factory);
+  // Loads those plans that `seats` has none for. Throws what the first one that failed threw.
+  std::vector<Seat> load_missing(const BackendFactory& factory, const std::vector<InstancePlan>& plans);
+  // Ends instances while others serve on.
+  void retire(std::vector<Seat> gone);
+  bool has_seat(const InstancePlan& plan) const;
+
   void ran(const Execution& execution) override;
   void dropped(const DroppedRequest& dropped) override;
   void respond(const Request& request, Response response) noexcept override;
@@ -109,8 +131,10 @@ class Model final : private InstanceObserver, private CompletionSink {
   const std::string mark_;      // of this load of the model, among all; with a store, of what it is
   // Pairs with the engine's table: raised under its lock, read behind it. By each look-up too.
   std::atomic<std::size_t> pins_{0};
-  std::shared_mutex instances_mutex_;  // shared by who runs a request here, exclusive while they end
-  std::vector<std::unique_ptr<ModelInstance>> instances_;  // last: their threads use all of the above
+  const ModelNeighbours shared_{};
+  const std::shared_ptr<CountedResponses> responses_;
+  std::shared_mutex seats_mutex_;  // shared by who runs a request here, exclusive while they change or end
+  std::vector<Seat> seats_;        // last: their threads use all of the above
 };
 
 }  // namespace naiad

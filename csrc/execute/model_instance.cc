@@ -68,6 +68,7 @@ void ModelInstance::load_and_serve(const BackendFactory& factory,
     warm_up(*backend_, model, spec_.pool, clock_);
   } catch (...) {
     backend_.reset();
+    end_of_service_.set_value();
     loaded_.set_exception(std::current_exception());
     return;
   }
@@ -78,6 +79,7 @@ void ModelInstance::load_and_serve(const BackendFactory& factory,
   } else {
     serve();
   }
+  end_of_service_.set_value();
   show(nullptr);
   const std::lock_guard lock(busy_);
   backend_.reset();
@@ -94,12 +96,15 @@ bool ModelInstance::is_healthy() const {
 }
 
 void ModelInstance::leave_to_others() {
-  while (!backend_->is_healthy() && observer_.is_healthy()) std::this_thread::sleep_for(kLookAgain);
+  while (!backend_->is_healthy() && observer_.is_healthy() && !retired_.load(std::memory_order_relaxed)) {
+    std::this_thread::sleep_for(kLookAgain);
+  }
 }
 
 void ModelInstance::serve() {
   for (;;) {
     leave_to_others();
+    if (retired_.load(std::memory_order_seq_cst)) return;
     auto batch = scheduler_.next(spec_.index);
     if (!batch) return;
     for (DroppedRequest& dropped : batch->dropped) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -42,6 +43,13 @@ class ModelInstance {
   // Blocks until the backend is loaded; throws what its factory threw. Once, one thread.
   void wait_loaded() { loaded_.get_future().get(); }
 
+  // Has it take no more batches, once the scheduler has called it away. Any thread.
+  void retire() { retired_.store(true, std::memory_order_seq_cst); }
+  // Blocks until it takes no more batches, for so long at most; whether it does not. Any thread.
+  bool wait_served(std::chrono::milliseconds limit) const {
+    return served_.wait_for(limit) == std::future_status::ready;
+  }
+
   // Runs an admitted request on the calling thread, as a batch of its own, and sends it home: when the
   // backend allows that, is idle, and has lately needed no more than `limit_ns` for a batch of that size.
   // Otherwise leaves the request. Any thread; never blocks but for the model itself.
@@ -66,6 +74,9 @@ class ModelInstance {
   const Clock& clock_;
   InstanceObserver& observer_;
   std::promise<void> loaded_;
+  std::promise<void> end_of_service_;
+  const std::shared_future<void> served_ = end_of_service_.get_future();
+  std::atomic<bool> retired_{false};             // pairs with the scheduler's call
   std::promise<void> end_;                       // what a passive one waits for
   std::unique_ptr<RateLimiter::Member> member_;  // null: it needs nothing
   BatchCost cost_;

@@ -33,6 +33,7 @@ struct RateNeeds {
   std::uint32_t priority = 1;
 
   bool empty() const { return resources.empty(); }
+  friend bool operator==(const RateNeeds&, const RateNeeds&) = default;
 };
 
 // Lets instances run only while what they need is there (Triton's rate limiter, mode execution_count): of

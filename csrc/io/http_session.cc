@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/model_of_path.h"
 #include "protocol/generate.h"
 #include "protocol/header_number.h"
 #include "protocol/http_status.h"
@@ -246,7 +247,7 @@ Status HttpSession::decode(Request& request) {
   if (exchange_.generate) {
     const bool streams = exchange_.route.endpoint == V2Route::Endpoint::kGenerateStream;
     generated_.emplace(streams, exchange_.framing);
-    Status status = context_.engine.find(request.model_name, request.model_version, model);
+    Status status = find_model_of_path(context_.engine, request, model);
     if (!status.ok()) return status;
     return decode_generate(body_.bytes(), model->spec(), context_.pool, context_.options.decode, request);
   }
@@ -255,7 +256,7 @@ Status HttpSession::decode(Request& request) {
   if (!status.ok()) return status;
   request.refusal_of_many = kRefusalOfMany;
   // Only the raw form is read by the model's description.
-  status = context_.engine.find(request.model_name, request.model_version, model);
+  status = find_model_of_path(context_.engine, request, model);
   if (!status.ok()) return status;
   return decode_v2_http(body_.bytes(), header_length, &model->spec(), context_.pool, context_.options.decode,
                         request);

@@ -117,18 +117,41 @@ void ArenaPool::take_back(std::uint32_t index) noexcept {
   if (slot.large()) {
     const std::size_t size_bytes = block_size_bytes(slot.size_class);
     const std::size_t cached = cached_large_bytes_.fetch_add(size_bytes, std::memory_order_relaxed);
-    // The pages under a pinned range belong to the device's mapping: new ones in their place would not be
-    // what DMA reads.
-    const bool pinned = slot.offset < pinned_bytes_.load(std::memory_order_relaxed);
-    if (cached + size_bytes > options_.max_cached_large_bytes && !pinned &&
-        arena_.punch(slot.offset, size_bytes)) {
-      cached_large_bytes_.fetch_sub(size_bytes, std::memory_order_relaxed);
-      own.resident.fetch_sub(1, std::memory_order_relaxed);
-      slot.resident = false;
-    }
+    if (cached + size_bytes > options_.max_cached_large_bytes) give_back(slot);
   }
   own.out.fetch_sub(1, std::memory_order_relaxed);
   own.free.push(index, Links{this});
+}
+
+bool ArenaPool::give_back(Slot& slot) noexcept {
+  const std::size_t size_bytes = block_size_bytes(slot.size_class);
+  // The pages under a pinned range belong to the device's mapping: new ones in their place would not be what
+  // DMA reads.
+  const bool pinned = slot.offset < pinned_bytes_.load(std::memory_order_relaxed);
+  if (pinned || !arena_.punch(slot.offset, size_bytes)) return false;
+  cached_large_bytes_.fetch_sub(size_bytes, std::memory_order_relaxed);
+  classes_[slot.size_class].resident.fetch_sub(1, std::memory_order_relaxed);
+  slot.resident = false;
+  return true;
+}
+
+void ArenaPool::trim() {
+  {
+    const std::lock_guard lock(growing_);
+    if (cursor_ > arena_.capacity_bytes() / 2) return;
+  }
+  const Links links{this};
+  std::vector<std::uint32_t> free;
+  for (Class& own : classes_) {
+    free.clear();
+    for (std::uint32_t index = own.free.try_pop(links); index != kNoSlot; index = own.free.try_pop(links)) {
+      Slot& slot = slot_at(index);
+      free.push_back(index);
+      if (!slot.large()) break;
+      if (slot.resident) give_back(slot);
+    }
+    for (const std::uint32_t index : free) own.free.push(index, links);
+  }
 }
 
 // Makes blocks of a class that has none free: one for the caller, the others (of small classes) for the list.

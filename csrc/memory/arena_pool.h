@@ -45,6 +45,9 @@ class ArenaPool final : public TensorPool {
   // A class's first blocks are cut, and pinned where asked for, under a mutex. Any thread.
   BufferRef try_allocate(std::size_t size_bytes) override;
   PoolUsage usage() const override;
+  // Of large blocks that are not pinned. While it looks at those of one size, they are not there for others,
+  // who have new ones cut: nothing is done where little of the arena is left for that.
+  void trim() override;
   int arena_fd() const override { return arena_.fd(); }
   const Arena* arena() const override { return &arena_; }
 
@@ -75,6 +78,8 @@ class ArenaPool final : public TensorPool {
   BufferRef hand_out(std::uint32_t index, std::size_t size_bytes);
   void take_back(std::uint32_t index) noexcept;
   std::uint32_t cut(std::size_t size_class);
+  // Of a large block that nobody has.
+  bool give_back(Slot& slot) noexcept;
   bool take_range(std::size_t size_bytes, std::size_t alignment_bytes, Range& range);
   std::uint32_t add_slot(std::size_t size_class, std::size_t offset);
   void pin_up_to(std::size_t end);

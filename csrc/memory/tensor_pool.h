@@ -36,6 +36,9 @@ class TensorPool : public std::enable_shared_from_this<TensorPool> {
   // Any thread.
   virtual PoolUsage usage() const = 0;
 
+  // Gives the memory of free blocks back to the system, as far as that can be done. Any thread.
+  virtual void trim() {}
+
   // The arena as a file and the offset of a block in it, for a channel to another process; -1 / nothing where
   // the pool has no arena. Any thread.
   virtual int arena_fd() const = 0;

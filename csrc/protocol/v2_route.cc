@@ -24,6 +24,18 @@ bool take(std::string_view& path, std::string_view start) {
   return true;
 }
 
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+// A number, or a label: a letter and then letters, digits, "_", "." and "-".
+bool is_version(std::string_view text) {
+  if (text.empty()) return false;
+  if (!is_letter(text[0])) return std::ranges::all_of(text, is_digit);
+  return std::ranges::all_of(
+      text, [](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '.' || c == '-'; });
+}
+
 Endpoint endpoint_of(std::string_view verb) {
   if (verb == "/infer") return Endpoint::kInfer;
   if (verb == "/generate") return Endpoint::kGenerate;
@@ -49,8 +61,7 @@ V2Route find_v2_route(std::string_view target) {
   std::string_view version;
   if (take(path, "/versions/")) {
     version = take_segment(path);
-    const bool is_number = std::ranges::all_of(version, [](char c) { return c >= '0' && c <= '9'; });
-    if (version.empty() || !is_number) return route;
+    if (!is_version(version)) return route;
   }
   route.endpoint = model.empty() ? Endpoint::kControl : endpoint_of(path);
   if (route.endpoint == Endpoint::kControl) return route;

@@ -18,6 +18,11 @@ struct V2Route {
   std::string_view version;  // digits; "" where the path has none
 };
 
+// Of a decimal number.
+inline bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
 // The route of a request target (a path and perhaps a query). The method is not looked at: only POST is
 // inference. Pure; any thread.
 V2Route find_v2_route(std::string_view target);

@@ -14,6 +14,9 @@ namespace {
 // cost a look each.
 constexpr std::uint64_t kLookAgainNs = 1'000'000;
 
+// Positions of instances: so many may come later than the scheduler.
+constexpr std::size_t kRoom = 512;
+
 BatchRules rules_of(const ModelSpec& model) {
   BatchRules rules;
   rules.max_rows = std::max(1U, model.max_batch_size);
@@ -64,7 +67,7 @@ DynamicScheduler::DynamicScheduler(const ModelSpec& model, const Clock& clock, s
       order_(model.batching.preserve_ordering && num_instances > 0 ? std::make_unique<ResponseOrder>()
                                                                    : nullptr),
       queue_(model.max_queue_size),
-      called_away_(std::max<std::size_t>(1, num_instances)),
+      called_away_(std::max(kRoom, num_instances)),
       line_(num_levels(model)) {
   for (std::size_t i = 0; i < model.batching.levels.size(); ++i) levels_[i].policy = model.batching.levels[i];
 }

@@ -34,6 +34,7 @@ class DynamicScheduler final : public Scheduler {
   // Every instance takes from the same queue.
   std::optional<Batch> next(std::size_t instance) override;
   void call_away(std::size_t instance) override;
+  std::size_t room() const override { return called_away_.size(); }
 
   // The batch that can be formed now, if one can. Waits for another former only.
   std::optional<Batch> try_next();

@@ -31,6 +31,9 @@ class Scheduler {
   // Any thread.
   virtual void call_away(std::size_t instance) = 0;
 
+  // How many positions of instances there are; 0: those it was made for and no others. Any thread.
+  virtual std::size_t room() const { return 0; }
+
   // The batch that next() gave has begun to run. Instance thread; once for each batch that has requests.
   virtual void begun() {}
 

@@ -432,6 +432,20 @@ class StoreQueue:
         """Look-ups that were misses without a look, and entries that were not kept."""
 
 @final
+class VersionRoutes:
+    """Which of a model's versions requests go to. `labels`: what may be said in place of a version's number.
+    `shares`: versions and their weights, of requests that name none; without any the highest version gets
+    all. `shadow`: gets copies of `shadow_percent` of those requests, whose answers nobody sees."""
+    def __init__(
+        self,
+        *,
+        labels: Mapping[str, int] = {},
+        shares: Sequence[tuple[int, int]] = (),
+        shadow: int | None = None,
+        shadow_percent: int = 100,
+    ) -> None: ...
+
+@final
 class Engine:
     """The core: tensor pool, models, instance threads."""
     def __init__(
@@ -458,9 +472,17 @@ class Engine:
         failing one raised. Not yet visible to requests: see publish(). Lets go of the GIL."""
     def start_ensemble(self, spec: ModelSpec, plan: EnsemblePlan) -> Model:
         """An ensemble, whose steps are requests to this engine's models."""
-    def publish(self, name: str, models: Sequence[Model]) -> None:
-        """From now on requests for `name` go to these versions (the highest where a request names none). An
-        empty list: the model is known but not available."""
+    def publish(self, name: str, models: Sequence[Model], *, routes: VersionRoutes | None = None) -> None:
+        """From now on requests for `name` go to these versions (the highest where a request names none and
+        `routes` say nothing else). An empty list: the model is known but not available. Raises
+        InvalidArgument when `routes` name a version that is not among them; then nothing has changed."""
+    def resize(self, model: Model, factory: BackendFactory, instances: Sequence[InstanceSpec]) -> None:
+        """Has a model that runs these instances from now on: those that are as before stay, others are loaded
+        first, then those that are not named end. Raises what loading raised, and then nothing has changed;
+        Unsupported for a model whose scheduler was made for its instances. Lets go of the GIL."""
+    def trim(self) -> None:
+        """Gives memory that nothing needs any more back to the system. Takes milliseconds; lets go of the
+        GIL."""
     def forget(self, name: str) -> None:
         """From now on `name` is unknown."""
     def stop(self, model: Model, *, drain: bool = True) -> None:

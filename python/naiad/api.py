@@ -287,7 +287,8 @@ class Server:
         weakref.finalize(self, self._core.close)
         self._control = ControlPlane(self._core.repository, self._settings)
         try:
-            self._core.repository.load_all()
+            self._core.load_models()
+            self._core.keep_up()
         except BaseException:
             self.close()
             raise
@@ -319,7 +320,7 @@ class Server:
     def close(self) -> None:
         """Finishes the requests there are and ends the models; blocks until then. Idempotent."""
         self._closed = True
-        self._core.repository.close()
+        self._core.end_models()
         with self._planes_lock:
             planes, self._planes = self._planes, {}
             callbacks, self._callback_thread = self._callback_thread, None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from naiad.backends.registry import BackendRegistry
 from naiad.engine import Engine, SharedRegions, gpu_count
+from naiad.remote.repositories import RemoteRepositories
+from naiad.repository.folder_events import check_events, listen
 from naiad.repository.model_repository import ModelRepository
 from naiad.repository.model_services import EngineServices
+from naiad.repository.watch import RepositoryWatch
 from naiad.settings import ServerSettings
 from naiad.stores.redis_store import RedisStore
 
@@ -24,26 +28,59 @@ _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 class Core:
     """Engine, repository and client shared memory, built for one another."""
 
+    settings: ServerSettings
+    """With the copies of remote repositories among the directories."""
     engine: Engine
     repository: ModelRepository
     shared_regions: SharedRegions | None
     """None: client shared memory is off."""
     response_store: RedisStore | None
     """None: answers are kept in memory alone, if at all."""
+    watch: RepositoryWatch | None
+    """Of poll mode; None in others."""
+    remote: RemoteRepositories | None
+    """None: all repositories are directories of this machine."""
+
+    def load_models(self) -> None:
+        """Loads what is to be loaded at start. Blocks; raises as ``ModelRepository.load_all``."""
+        passed_over = frozenset[str]() if self.watch is None else self.watch.begin()
+        self.repository.load_all(passed_over)
+
+    def keep_up(self) -> None:
+        """In poll mode, has the models follow the repositories from now on."""
+        if self.watch is not None:
+            self.watch.start()
+
+    def end_models(self) -> None:
+        """Unloads all models, and loads none any more. Blocks; idempotent."""
+        if self.watch is not None:
+            self.watch.stop()
+        self.repository.close()
 
     def close(self) -> None:
         """Ends the models, then the engine and its store. Blocks until they are done. Idempotent."""
-        self.repository.close()
+        self.end_models()
+        if self.remote is not None:
+            self.remote.close()
         self.engine.close()
         if self.response_store is not None:
             self.response_store.close()
 
 
 def build_core(settings: ServerSettings) -> Core:
-    """An engine and an empty repository; ``repository.load_all()`` fills it.
+    """An engine and an empty repository; ``load_models`` fills it.
 
-    Raises Unavailable when a store of answers can not be reached, Unsupported without its client library.
+    Raises Unavailable when a store of answers or of models can not be reached, Unsupported without the
+    library that reaches it, InvalidArgument for an address that is none.
     """
+    if settings.repository.control_mode == "poll":
+        check_events()
+    remote = None
+    if settings.repository.remote_repositories:
+        remote = RemoteRepositories(
+            settings.repository.remote_repositories, settings.repository.cache_directory, os.environ
+        )
+        settings = _with_copies(settings, remote)
     redis = settings.scheduling.redis
     store = None if redis is None else RedisStore(redis)
     shared_regions = SharedRegions() if settings.allow_client_shm else None
@@ -58,9 +95,35 @@ def build_core(settings: ServerSettings) -> Core:
         response_store=None if store is None else store.queue,
     )
     backends = BackendRegistry(settings.repository.backend_config)
-    repository = ModelRepository(engine, backends, settings.repository, settings.scheduling)
+    repository = ModelRepository(
+        engine,
+        backends,
+        settings.repository,
+        settings.scheduling,
+        refresh=(lambda name: None) if remote is None else remote.refresh,
+        elsewhere=tuple if remote is None else remote.names,
+    )
+    if remote is not None:
+        remote.keep(repository.folders)
     backends.connect(EngineServices(engine, repository, settings.repository.control_mode), engine)
-    return Core(engine, repository, shared_regions, store)
+    watch = None
+    if settings.repository.control_mode == "poll":
+        watch = RepositoryWatch(
+            repository,
+            settings.repository.model_repositories,
+            linked=settings.repository.linked_repository,
+            poll_s=settings.repository.poll_s,
+            load_threads=settings.repository.load_threads,
+            refresh=(lambda settled: None) if remote is None else remote.follow,
+            listen=listen,
+        )
+    return Core(settings, engine, repository, shared_regions, store, watch, remote)
+
+
+def _with_copies(settings: ServerSettings, remote: RemoteRepositories) -> ServerSettings:
+    """With the local copies of the remote repositories among the directories."""
+    local = (*settings.repository.model_repositories, *remote.directories)
+    return replace(settings, repository=replace(settings.repository, model_repositories=local))
 
 
 def default_pool_bytes() -> int:

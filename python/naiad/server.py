@@ -11,9 +11,10 @@
         MetricsEdge
 
 The I/O threads own the ports; everything here runs on one event loop; models run on threads of the core. To
-stop: the server says that it is not ready and takes no more inference requests; those in flight finish, while
-health and metrics are still answered; then the ports close and the models end. A second signal ends the
-process at once. SIGHUP has renewed certificates taken, where there are any.
+stop: the server says that it is not ready, and serves on for a while where that is asked for; then it takes
+no more inference requests; those in flight finish, while health and metrics are still answered; then the
+ports close and the models end. A second signal ends the process at once. SIGHUP has renewed certificates
+taken, where there are any.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class NetworkServer:
         self._tracing.start()
         try:
             with self._audience.loading(self._core.repository.index):
-                await asyncio.to_thread(self._core.repository.load_all)
+                await asyncio.to_thread(self._core.load_models)
         finally:
             await asyncio.to_thread(self._log_models, self._core)
         self._control = ControlPlane(
@@ -107,7 +108,7 @@ class NetworkServer:
             self._tracing.control,
         )
         self._plane = _data_plane(self._core, self._settings)
-        self._openai = OpenAiService(self._core.engine, self._core.repository, self._settings)
+        self._openai = OpenAiService(self._core.engine, self._core.repository, self._core.settings)
         await self._openai.start()
         self._http = HttpControl(self._control, self._settings.http, [self._openai.api])
         self._calls = Calls(control_methods(self._control))
@@ -119,6 +120,7 @@ class NetworkServer:
         await self._log_ports(self._core, self._plane)
         index = await asyncio.to_thread(self._core.repository.index)
         self._audience.serving(index, self._core.repository.loaded(), self._urls(self._plane))
+        self._core.keep_up()
 
     async def stop(self) -> bool:
         """Ends everything in order. False: requests did not finish in time, and their models still run."""
@@ -127,6 +129,11 @@ class NetworkServer:
             await self._certificates.stop()
         if self._control is not None and self._plane is not None:
             self._control.stopping = True
+            if self._core is not None and self._core.watch is not None:
+                self._core.watch.call_off()
+            if self._settings.lame_duck_s > 0:
+                log.info("Not ready any more; all is served for %g s", self._settings.lame_duck_s)
+                await asyncio.sleep(self._settings.lame_duck_s)
             drained = await _drain(self._plane, self._openai, self._settings.exit_timeout_s)
             await asyncio.to_thread(self._plane.stop)
         if self._calls is not None:

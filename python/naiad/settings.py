@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-ControlMode = Literal["none", "explicit"]
+ControlMode = Literal["none", "explicit", "poll"]
 LogFormat = Literal["default", "ISO8601"]
 TraceMode = Literal["triton", "opentelemetry"]
 
@@ -29,6 +29,11 @@ class RepositorySettings:
     """Where models come from and which are loaded."""
 
     model_repositories: tuple[Path, ...]
+    """Directories of this machine."""
+    remote_repositories: tuple[str, ...] = ()
+    """Addresses of others: s3://, gs://, as://, http://, https://."""
+    cache_directory: Path | None = None
+    """Where the models of these are kept; None: a temporary directory."""
     control_mode: ControlMode = "none"
     load_models: tuple[str, ...] = ()
     """Explicit mode only: the models loaded at start; ``("*",)`` means all."""
@@ -38,6 +43,12 @@ class RepositorySettings:
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Backend name -> key -> value; the name "" holds settings of all backends."""
     load_threads: int = 4
+    load_retries: int = 0
+    """How often a load that failed is tried again."""
+    config_name: str = ""
+    """configs/<this>.pbtxt of a model is taken in place of its config.pbtxt, where there is one."""
+    poll_s: float = 15.0
+    """Poll mode: the time between two looks at the repositories."""
     linked_repository: Path | None = None
     """One of them, made of links to what the command line named: these may lead out of it."""
 
@@ -251,6 +262,9 @@ class ServerSettings:
     server_id: str = "triton"
     exit_timeout_s: float = 30.0
     """How long requests in flight may take to finish after a signal to stop."""
+    lame_duck_s: float = 0.0
+    """How long a server that is told to stop goes on serving while it says that it is not ready, so that who
+    sends requests here learns of it first."""
     allow_client_shm: bool = False
     """Whether clients may pass tensors in shared memory. Who may register a region can have this process
     read and write every shared memory object that it is allowed to open."""

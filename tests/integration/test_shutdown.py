@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from naiad import protos
 
-from .conftest import GATED, GATED_MODEL, IDENTITY, ServerProcess, Start, infer_request, write_model
+from .conftest import (
+    GATED,
+    GATED_MODEL,
+    IDENTITY,
+    ServerProcess,
+    Start,
+    infer_request,
+    until,
+    write_model,
+)
 from .test_metrics import sample, scrape
 
 COUNT = 6
@@ -33,6 +44,33 @@ def gated_repository(tmp_path: Path, gate: Path) -> Path:
     return path
 
 
+STEP = IDENTITY.replace('metric_tags { key: "team" value: "a\\"b" }', "")
+
+CALLER = """
+platform: "ensemble"
+max_batch_size: 8
+input [ { name: "INPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
+output [ { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
+ensemble_scheduling { step [ {
+  model_name: "@NAME@" model_version: -1
+  input_map { key: "INPUT0" value: "INPUT0" }
+  output_map { key: "OUTPUT0" value: "OUTPUT0" }
+} ] }
+"""
+
+
+def gated_request(value: int) -> Any:
+    request = protos.ModelInferRequest(model_name="gated")
+    request.inputs.add(name="INPUT0", datatype="INT32", shape=[1])
+    request.raw_input_contents.append(struct.pack("<i", value))
+    return request
+
+
+def gated_value(answer: bytes) -> int:
+    output = protos.ModelInferResponse.FromString(answer).raw_output_contents[0]
+    return int(struct.unpack("<i", output)[0])
+
+
 def http_infer(server: ServerProcess, value: int) -> int:
     request = {"inputs": [{"name": "INPUT0", "shape": [1], "datatype": "INT32", "data": [value]}]}
     status, _, body = server.call("POST", "/v2/models/gated/infer", json.dumps(request))
@@ -41,13 +79,9 @@ def http_infer(server: ServerProcess, value: int) -> int:
 
 
 def grpc_infer(server: ServerProcess, value: int) -> int:
-    request = protos.ModelInferRequest(model_name="gated")
-    request.inputs.add(name="INPUT0", datatype="INT32", shape=[1])
-    request.raw_input_contents.append(struct.pack("<i", value))
     with grpc.insecure_channel(server.grpc) as channel:
         stub = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
-        answer = protos.ModelInferResponse.FromString(stub(request.SerializeToString(), timeout=60))
-    return int(struct.unpack("<i", answer.raw_output_contents[0])[0])
+        return gated_value(stub(gated_request(value).SerializeToString(), timeout=60))
 
 
 def wait_until_taken(server: ServerProcess, gate: Path, count: int) -> None:
@@ -89,6 +123,58 @@ def test_a_signal_drains_what_is_in_flight(
     idle.close()
     assert server.wait() == 0, server.log
     assert "Traceback" not in server.log
+
+
+def test_two_hundred_requests_in_flight_are_all_answered(
+    start_server: Start, gated_repository: Path, gate: Path
+) -> None:
+    server = start_server(gated_repository, "--lame-duck-secs=1")
+    with ThreadPoolExecutor(100) as pool, grpc.insecure_channel(server.grpc) as channel:
+        over_http = [pool.submit(http_infer, server, i) for i in range(100)]
+        stub = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        over_grpc = [stub.future(gated_request(i).SerializeToString(), timeout=60) for i in range(90)]
+        stream = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
+        streamed = stream(iter([gated_request(i).SerializeToString() for i in range(10)]), timeout=60)
+        wait_until_taken(server, gate, 200)
+        server.signal()
+        wait_until_stopping(server)
+        gate.touch()
+        assert [future.result() for future in over_http] == list(range(100))
+        assert [gated_value(future.result()) for future in over_grpc] == list(range(90))
+        answers = [protos.message_class("inference.ModelStreamInferResponse").FromString(m) for m in streamed]
+    assert sorted(struct.unpack("<i", a.infer_response.raw_output_contents[0])[0] for a in answers) == list(
+        range(10)
+    )
+    assert server.wait() == 0, server.log
+    assert "Traceback" not in server.log
+
+
+def test_a_lame_duck_serves_and_is_not_ready(start_server: Start, repository: Path) -> None:
+    server = start_server(repository, "--lame-duck-secs=1")
+    server.signal()
+    until(lambda: "all is served for 1 s" in server.log)
+    assert server.call("GET", "/v2/health/ready")[0] == 503
+    assert server.json("POST", "/v2/models/identity/infer", infer_request(1.0))[0] == 200
+    assert server.wait() == 0, server.log
+
+
+def test_a_second_signal_ends_a_lame_duck_at_once(start_server: Start, repository: Path) -> None:
+    server = start_server(repository, "--lame-duck-secs=3600")
+    server.signal()
+    until(lambda: "all is served for" in server.log)
+    server.signal()
+    assert server.wait() == 1
+
+
+def test_callers_end_before_those_whom_they_call(start_server: Start, tmp_path: Path) -> None:
+    write_model(tmp_path, "a_step", STEP)
+    for name, step in (("b_caller", "a_step"), ("c_caller_of_callers", "b_caller")):
+        write_model(tmp_path, name, CALLER.replace("@NAME@", step))
+    server = start_server(tmp_path)
+    server.signal()
+    assert server.wait() == 0, server.log
+    ended = re.findall(r"successfully unloaded '([a-z_]+)'", server.log)
+    assert ended == ["c_caller_of_callers", "b_caller", "a_step"]
 
 
 def test_a_second_signal_ends_it_at_once(start_server: Start, gated_repository: Path, gate: Path) -> None:

@@ -35,7 +35,8 @@ def launch(settings: ServerSettings, paths: Sequence[Path], mode: ConsoleMode) -
     for_people = mode is ConsoleMode.table or (
         mode is ConsoleMode.auto and screen.is_terminal and settings.log.file is None
     )
-    if not paths and not settings.repository.model_repositories:
+    repositories = (*settings.repository.model_repositories, *settings.repository.remote_repositories)
+    if not paths and not repositories:
         show_error(
             screen,
             "nothing is named that should be served",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from naiad.cli import model_flags
 from naiad.cli.caches import cache_config as parse_cache_config
 from naiad.cli.flags import ControlMode, LogFormat, RateLimit
 from naiad.cli.flags import file_flag as _file
@@ -17,7 +18,14 @@ from naiad.cli.flags import switch_flag as _switch
 from naiad.cli.launch import ConsoleMode, launch
 from naiad.cli.sources import CONFIG_FLAG
 from naiad.cli.trace_flags import trace_settings
-from naiad.cli.values import Switch, TlsFlags, host_policies, openai_settings, rate_limit_resources
+from naiad.cli.values import (
+    Switch,
+    TlsFlags,
+    host_policies,
+    openai_settings,
+    rate_limit_resources,
+    repositories,
+)
 from naiad.cli.values import backend_config as parse_backend_config
 from naiad.cli.values import metrics_config as parse_metrics_config
 from naiad.settings import (
@@ -62,28 +70,19 @@ def serve(
         ),
     ] = None,
     model_repository: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             "--model-repository",
             "--model-store",
             rich_help_panel=_MODELS,
-            help="Directory with the models; may be given more than once.",
+            help="Directory with the models, or s3://, gs://, as://, https://. Repeatable.",
             metavar="DIR",
         ),
     ] = None,
-    model_control_mode: Annotated[
-        ControlMode,
-        _flag("--model-control-mode", _MODELS, "none: all models at start; explicit: by request."),
-    ] = ControlMode.none,
-    load_model: Annotated[
-        list[str] | None,
-        _flag(
-            "--load-model",
-            _MODELS,
-            "Model to load at start in explicit mode; * is all. Repeatable.",
-            metavar="NAME",
-        ),
-    ] = None,
+    model_control_mode: model_flags.ControlModeFlag = ControlMode.none,
+    load_model: model_flags.LoadModel = None,
+    repository_poll_secs: model_flags.PollSeconds = 15,
+    repository_cache: model_flags.RepositoryCache = "",
     exit_on_error: Annotated[
         Switch, _switch("--exit-on-error", _MODELS, "Do not start when a model fails to load.")
     ] = _ON,
@@ -94,9 +93,9 @@ def serve(
         Switch,
         _switch("--disable-auto-complete-config", _MODELS, "Take configurations as they are written."),
     ] = _OFF,
-    model_load_thread_count: Annotated[
-        int, _flag("--model-load-thread-count", _MODELS, "Models that load at the same time.", min=1)
-    ] = 4,
+    model_load_thread_count: model_flags.LoadThreads = 4,
+    model_load_retry_count: model_flags.LoadRetries = 0,
+    model_config_name: model_flags.ConfigName = "",
     cache_config: Annotated[
         list[str] | None,
         _flag(
@@ -288,6 +287,10 @@ def serve(
     exit_timeout_secs: Annotated[
         int, _flag("--exit-timeout-secs", _SERVER, "Time for requests in flight when stopping.", min=0)
     ] = 30,
+    lame_duck_secs: Annotated[
+        int,
+        _flag("--lame-duck-secs", _SERVER, "When stopping: all is served so long, while not ready.", min=0),
+    ] = 0,
     allow_client_shm: Annotated[
         Switch, _switch("--allow-client-shm", _SERVER, "Let clients pass tensors in shared memory.")
     ] = _OFF,
@@ -306,8 +309,6 @@ def serve(
     Flags are Triton's; further flags of Triton that do not act in this version are refused by name.
     """
     del config  # naiad.cli.sources made flags of it
-    if model_control_mode is ControlMode.poll:
-        raise typer.BadParameter("poll is not supported by this version", param_hint="--model-control-mode")
     if load_model and model_control_mode is not ControlMode.explicit:
         raise typer.BadParameter("needs --model-control-mode=explicit", param_hint="--load-model")
     http_tls = TlsFlags(
@@ -316,20 +317,27 @@ def serve(
     grpc_tls = TlsFlags(
         "grpc", grpc_use_ssl, grpc_use_ssl_mutual, grpc_server_cert, grpc_server_key, grpc_root_cert
     )
+    local, remote = repositories(model_repository or ())
     cache_bytes, redis = parse_cache_config(cache_config or (), os.environ)
     settings = ServerSettings(
         repository=RepositorySettings(
-            model_repositories=tuple(model_repository or ()),
-            control_mode="explicit" if model_control_mode is ControlMode.explicit else "none",
+            model_repositories=local,
+            remote_repositories=remote,
+            cache_directory=Path(repository_cache) if repository_cache else None,
+            control_mode=model_control_mode.value,
             load_models=tuple(load_model or ()),
             exit_on_error=exit_on_error.on,
             strict_readiness=strict_readiness.on,
             auto_complete=not disable_auto_complete_config.on,
             backend_config=parse_backend_config(backend_config or (), directory=backend_directory),
             load_threads=model_load_thread_count,
+            load_retries=model_load_retry_count,
+            config_name=model_config_name,
+            poll_s=float(repository_poll_secs),
         ),
         server_id=server_id,
         exit_timeout_s=float(exit_timeout_secs),
+        lame_duck_s=float(lame_duck_secs),
         allow_client_shm=allow_client_shm.on,
         http=HttpSettings(
             enabled=allow_http.on,

@@ -43,9 +43,6 @@ _OFF = FALSE_WORDS
 _ON = TRUE_WORDS
 
 UNSUPPORTED: dict[str, tuple[str, ...]] = {
-    "--repository-poll-secs": ("15",),
-    "--model-config-name": ("",),
-    "--model-load-retry-count": ("0",),
     "--model-namespacing": _OFF,
     "--enable-peer-access": _ON,
     "--http-thread-count": ("8",),

@@ -58,6 +58,12 @@ def backend_config(entries: Sequence[str], *, directory: str = "") -> dict[str, 
     return config
 
 
+def repositories(entries: Sequence[str]) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Directories, and addresses of repositories elsewhere, each in their order."""
+    local = tuple(Path(entry) for entry in entries if "://" not in entry)
+    return local, tuple(entry for entry in entries if "://" in entry)
+
+
 def rate_limit_resources(entries: Sequence[str]) -> dict[tuple[str, int], int]:
     """``name:count[:device]``; a device is the number of a GPU, or ``global``."""
     limits: dict[tuple[str, int], int] = {}

@@ -8,11 +8,13 @@ own; the others do not wait. All may be called from any thread.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from naiad.config.types import ModelConfig, TensorConfig
 from naiad.engine import Model, SharedRegions
 from naiad.errors import InvalidArgument, NotFound, Unavailable, Unsupported
+from naiad.handlers.load_parameters import read_load_parameters
 from naiad.handlers.log_settings import LogControl
 from naiad.handlers.shared_memory import SharedMemory
 from naiad.settings import SERVER_VERSION, ServerSettings
@@ -84,13 +86,19 @@ class IndexRow(Protocol):
 class Repository(Protocol):
     """What control needs of the model repository."""
 
-    def load(self, name: str, config_json: str | None = None) -> None: ...
+    def load(
+        self, name: str, config_json: str | None = None, files: Mapping[str, bytes] | None = None
+    ) -> None: ...
     def unload(self, name: str, unload_dependents: bool = False) -> None: ...
     def index(self, ready_only: bool = False) -> list[Any]: ...
     def find(self, name: str, version: str = "") -> Any: ...
     def is_ready(self, name: str, version: str = "") -> bool: ...
     def all_ready(self) -> bool: ...
     def loaded(self) -> list[Any]: ...
+    def has_labels(self, name: str) -> bool: ...
+    def rollout(self, name: str) -> Json: ...
+    def set_rollout(self, name: str, given: Mapping[str, Any]) -> None: ...
+    def roll_back(self, name: str) -> None: ...
 
 
 class ControlPlane:
@@ -161,7 +169,9 @@ class ControlPlane:
             if not found:
                 raise InvalidArgument(f"requested model '{name}' is not available")
         if version:
-            found = [served for served in found if served.version == version_number(version)]
+            labelled = version[:1].isalpha() and self._repository.has_labels(name)
+            number = self._repository.find(name, version).version if labelled else version_number(version)
+            found = [served for served in found if served.version == number]
             if not found:
                 raise InvalidArgument(f"requested model version is not available for model '{name}'")
         ordered = sorted(found, key=lambda served: (served.name, served.version))
@@ -183,21 +193,8 @@ class ControlPlane:
     def load(self, repository_name: str, name: str, parameters: Json) -> None:
         """Loads or reloads a model. Blocks until it serves; the old one serves until then."""
         self._check_explicit(repository_name)
-        config: str | None = None
-        for key, value in parameters.items():
-            if key == "config":
-                if not isinstance(value, str):
-                    raise InvalidArgument(
-                        "load parameter 'config' should be a string: the configuration as JSON"
-                    )
-                config = value
-            elif key.startswith("file:"):
-                raise Unsupported(
-                    f"load of '{name}': file override ('{key}') is not supported by this version"
-                )
-            else:
-                raise InvalidArgument(f"load of '{name}': unrecognized parameter '{key}'")
-        self._repository.load(name, config)
+        config, files = read_load_parameters(name, parameters)
+        self._repository.load(name, config, files)
 
     def unload(self, repository_name: str, name: str, parameters: Json) -> None:
         """Unloads a model. What waits for it is answered first."""
@@ -210,6 +207,23 @@ class ControlPlane:
                 raise InvalidArgument("unload parameter 'unload_dependents' should be a bool")
             dependents = value
         self._repository.unload(name, dependents)
+
+    def has_labels(self, name: str) -> bool:
+        """Whether versions of the model have labels."""
+        return self._repository.has_labels(name)
+
+    def rollout(self, name: str) -> Json:
+        """How the requests for a model are spread over its versions: labels, split and shadow."""
+        return self._repository.rollout(name)
+
+    def update_rollout(self, name: str, given: Json) -> None:
+        """Has them spread otherwise at once; ``{"rollback": true}`` undoes the last change."""
+        if "rollback" not in given:
+            self._repository.set_rollout(name, given)
+            return
+        if given != {"rollback": True}:
+            raise InvalidArgument("'rollback' should be true, and stand alone")
+        self._repository.roll_back(name)
 
     def trace_setting(self, model: str) -> Json:
         """How requests for a model, or for all ("") that have no setting of their own, are traced."""

@@ -38,7 +38,7 @@ class OtherApi(Protocol):
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse: ...
 
 
-# A body of a control request is a few parameters or a model configuration.
+# A body of a control request is a few parameters or a model configuration; files come with a load only.
 _MAX_CONTROL_BYTES = 4 << 20
 # aiohttp logs every malformed request with a traceback; a client could fill the disk with that.
 _SILENT = logging.getLogger("naiad.http.connections")
@@ -83,6 +83,7 @@ class HttpControl:
             Endpoint.CUDA_REGIONS: self._cuda_regions,
             Endpoint.REGISTER_CUDA_REGION: self._register_cuda_region,
             Endpoint.UNREGISTER_CUDA_REGIONS: self._unregister_cuda_regions,
+            Endpoint.ROLLOUT: self._rollout,
             Endpoint.TRACE: self._trace,
             Endpoint.LOGGING: self._logging,
         }
@@ -108,7 +109,7 @@ class HttpControl:
                 return await api.answer(request)
         try:
             route = find_route(path)
-            if route is None:
+            if route is None or self._names_no_version(route):
                 return error_answer(404, "Not Found")
             if request.method not in METHODS[route.endpoint]:
                 return error_answer(405, "Method Not Allowed", {"Allow": ", ".join(METHODS[route.endpoint])})
@@ -163,7 +164,7 @@ class HttpControl:
         return json_answer(await asyncio.to_thread(self._control.index, route.repository, ready_only))
 
     async def _load(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
-        parameters = await self._parameters(request)
+        parameters = await self._parameters(request, self._settings.max_input_size_bytes)
         await asyncio.to_thread(self._control.load, route.repository, route.model, parameters)
         return empty_answer()
 
@@ -211,6 +212,16 @@ class HttpControl:
             self._control.log.update(await self._json_body(request))
         return json_answer(self._control.log.shown())
 
+    async def _rollout(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        if request.method == "POST":
+            given = await self._json_body(request)
+            await asyncio.to_thread(self._control.update_rollout, route.model, given)
+        return json_answer(self._control.rollout(route.model))
+
+    def _names_no_version(self, route: Route) -> bool:
+        """As Triton, there is no path with a word for a version, where the model has no labels."""
+        return route.version[:1].isalpha() and not self._control.has_labels(route.model)
+
     async def _trace(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
         if request.method == "POST":
             given = await self._json_body(request)
@@ -218,14 +229,14 @@ class HttpControl:
             self._control.update_trace_setting(route.model, values)
         return json_answer(self._control.trace_setting(route.model))
 
-    async def _parameters(self, request: web.BaseRequest) -> dict[str, Any]:
-        parameters = (await self._json_body(request)).get("parameters", {})
+    async def _parameters(self, request: web.BaseRequest, limit: int = _MAX_CONTROL_BYTES) -> dict[str, Any]:
+        parameters = (await self._json_body(request, limit)).get("parameters", {})
         if not isinstance(parameters, dict):
             raise InvalidArgument("'parameters' should be an object")
         return parameters
 
-    async def _json_body(self, request: web.BaseRequest) -> dict[str, Any]:
-        limit = min(_MAX_CONTROL_BYTES, self._settings.max_input_size_bytes)
+    async def _json_body(self, request: web.BaseRequest, limit: int = _MAX_CONTROL_BYTES) -> dict[str, Any]:
+        limit = min(limit, self._settings.max_input_size_bytes)
         coding = request_coding(request.headers.get("Content-Encoding"))
         body = await plain_body(await read_body(request, limit), coding, limit)
         if not body:

@@ -1,4 +1,4 @@
-"""Which path means what. The paths are Triton's; with a version that is not a number there is no path."""
+"""Which path means what. The paths are Triton's; a version is a number or a label."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Endpoint(Enum):
     CUDA_REGIONS = auto()
     REGISTER_CUDA_REGION = auto()
     UNREGISTER_CUDA_REGIONS = auto()
+    ROLLOUT = auto()
     TRACE = auto()
     LOGGING = auto()
 
@@ -54,6 +55,7 @@ METHODS: dict[Endpoint, tuple[str, ...]] = {
     Endpoint.CUDA_REGIONS: ("GET",),
     Endpoint.REGISTER_CUDA_REGION: ("POST",),
     Endpoint.UNREGISTER_CUDA_REGIONS: ("POST",),
+    Endpoint.ROLLOUT: ("GET", "POST"),
     Endpoint.TRACE: ("GET", "POST"),
     Endpoint.LOGGING: ("GET", "POST"),
 }
@@ -80,7 +82,7 @@ _FIXED: dict[str, Endpoint] = {
     "/v2/logging": Endpoint.LOGGING,
 }
 
-_MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([0-9]+))?(?:/([a-z_]+))?")
+_MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([0-9]+|[A-Za-z][A-Za-z0-9_.-]*))?(?:/([a-z_]+))?")
 _MODEL_VERBS: dict[str | None, Endpoint] = {
     None: Endpoint.MODEL,
     "ready": Endpoint.MODEL_READY,
@@ -90,6 +92,7 @@ _MODEL_VERBS: dict[str | None, Endpoint] = {
     "generate": Endpoint.GENERATE,
     "generate_stream": Endpoint.GENERATE,
 }
+_MODEL_ROLLOUT = re.compile(r"/v2/models/([^/]+)/rollout")
 _MODEL_TRACE = re.compile(r"/v2/models/([^/]+)/trace/setting")
 _REPOSITORY = re.compile(r"/v2/repository(?:/([^/]+))?/models/([^/]+)/(load|unload)")
 _REPOSITORY_INDEX = re.compile(r"/v2/repository/([^/]+)/index")
@@ -109,6 +112,8 @@ def find_route(path: str) -> Route | None:
     fixed = _FIXED.get(path)
     if fixed is not None:
         return Route(fixed)
+    if match := _MODEL_ROLLOUT.fullmatch(path):
+        return Route(Endpoint.ROLLOUT, _name(match[1]))
     if match := _MODEL.fullmatch(path):
         endpoint = _MODEL_VERBS.get(match[3])
         return Route(endpoint, _name(match[1]), match[2] or "") if endpoint is not None else None

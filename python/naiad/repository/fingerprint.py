@@ -6,6 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from naiad.repository.scan import CONFIG_FILENAME, CONFIGS_DIRECTORY
+
 Fingerprint = tuple[str | None, frozenset[tuple[str, int, int]]]
 """The configuration given in place of config.pbtxt; and of every file its name, size and time of change."""
 
@@ -25,6 +27,20 @@ def fingerprint(directory: Path, config_json: str | None) -> Fingerprint:
     return config_json, frozenset(seen)
 
 
+def version_fingerprint(files: Fingerprint, version: int) -> frozenset[tuple[str, int, int]]:
+    """Of those files alone that a version is made of: neither the configuration, which is compared as it is
+    read, nor what lies in the directories of other versions.
+    """
+    own = str(version)
+
+    def counts(name: str) -> bool:
+        top, slash, _ = name.partition("/")
+        other = slash and (top == CONFIGS_DIRECTORY or (top.isdecimal() and top != own))
+        return name != CONFIG_FILENAME and not other
+
+    return frozenset(file for file in files[1] if counts(file[0]))
+
+
 def content_digest(directory: Path, version: int, config: bytes) -> str:
     """Of all that a version of a model is made of: its configuration, and the bytes of the files in its
     directory but for those of other versions and Python's byte code. Reads them all. Raises OSError.
@@ -41,7 +57,7 @@ def content_digest(directory: Path, version: int, config: bytes) -> str:
             if folder != "__pycache__" and not (at_top and folder.isdecimal() and folder != own)
         )
         for name in sorted(names):
-            if at_top and name == "config.pbtxt":
+            if at_top and name == CONFIG_FILENAME:
                 continue  # ``config`` is what became of it
             path = Path(parent, name)
             with path.open("rb") as file:

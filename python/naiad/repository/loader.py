@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from naiad.backends.base import ModelFiles
@@ -20,9 +21,12 @@ from naiad.config import (
 )
 from naiad.engine import Engine, Model
 from naiad.ensemble import compile_ensemble, step_models
+from naiad.errors import Unsupported
 from naiad.protos import ModelConfig as ConfigMessage
-from naiad.repository.fingerprint import content_digest
+from naiad.repository.fingerprint import Fingerprint, content_digest, version_fingerprint
 from naiad.repository.labels import read_labels
+from naiad.repository.memory import resident_bytes
+from naiad.repository.rollout import PARAMETERS, configured_rollout
 from naiad.repository.scan import ModelDirectory
 from naiad.repository.sequences import sequence_tensors
 from naiad.repository.served import LoadedVersion
@@ -53,6 +57,7 @@ class ModelLoader:
         find: Callable[[str, str], LoadedVersion],
         *,
         auto_complete: bool = True,
+        config_name: str = "",
         num_gpus: int = 0,
         scheduling: SchedulingSettings | None = None,
     ) -> None:
@@ -61,6 +66,7 @@ class ModelLoader:
         self._backends = backends
         self._find = find
         self._auto_complete = auto_complete
+        self._config_name = config_name
         self._num_gpus = num_gpus
         self._scheduling = scheduling or SchedulingSettings()
         self._options = ServerOptions(
@@ -77,34 +83,78 @@ class ModelLoader:
             return ()
         return step_models(ModelConfig(_as_ensemble(message)))
 
-    def load(self, directory: ModelDirectory, config_json: str | None) -> list[LoadedVersion]:
+    def load(
+        self,
+        directory: ModelDirectory,
+        config_json: str | None,
+        seen: Fingerprint,
+        served: Sequence[LoadedVersion] = (),
+    ) -> list[LoadedVersion]:
         """All versions that the policy chooses, ascending; or none: what was started is stopped again when
         one fails.
 
-        ``config_json`` takes the place of config.pbtxt. Raises LoadFailed.
+        ``config_json`` takes the place of config.pbtxt. ``seen``: the directory's fingerprint. Those of
+        ``served`` that did not change are among the result with the models that run already; where only
+        their instances did, the models have changed these. Raises LoadFailed.
         """
         message = self._read_config(directory, config_json)
         versions = self._select(directory, message)
+        old = {loaded.version: loaded for loaded in served}
+        made: dict[int, LoadedVersion] = {}
         started: list[LoadedVersion] = []
+        to_resize: list[LoadedVersion] = []
+
+        def start(version: int, config: ModelConfig) -> None:
+            loaded = self._start(directory, version, config, version_fingerprint(seen, version))
+            made[version] = loaded
+            started.append(loaded)
+
         try:
             for version in versions:
-                start_time_s = time.monotonic()
-                config, labels, content, model = self._start(directory, version, message)
-                duration_s = time.monotonic() - start_time_s
-                started.append(
-                    LoadedVersion(
-                        directory.name, version, config, model, duration_s, list(versions), labels, content
-                    )
-                )
+                config = self._resolve(directory, version, message)
+                kept = old.get(version)
+                if kept is None or not _is_same(kept, config, version_fingerprint(seen, version)):
+                    start(version, config)
+                    continue
+                made[version] = replace(kept, config=config)
+                if not _equal_but_for(("version_policy",), kept.config, config):
+                    to_resize.append(made[version])
+            # Last: it changes what serves already.
+            for loaded in to_resize:
+                if not self._resize(directory, loaded):
+                    start(loaded.version, loaded.config)
         except LoadFailed:
             for loaded in started:
                 self._engine.stop(loaded.model, drain=False)
             raise
-        return started
+        return [replace(made[version], versions=list(versions)) for version in versions]
+
+    def _resize(self, directory: ModelDirectory, loaded: LoadedVersion) -> bool:
+        """Has a running model have the instances of its new configuration. False: it has to be started anew,
+        as its scheduler was made for those that it has. Raises LoadFailed.
+        """
+        files = ModelFiles(directory.name, loaded.version, directory.path, directory.root)
+        try:
+            factory = self._backends.get(loaded.config.backend).factory(loaded.config, files)
+            specs = instance_specs(loaded.config, self._scheduling.host_policies)
+            self._engine.resize(loaded.model, factory, specs)
+        except Unsupported:
+            return False
+        except Exception as error:
+            raise LoadFailed(loaded.version, error) from error
+        _log.info(
+            "'%s' version %d has %d instances now; it was not loaded again",
+            loaded.name,
+            loaded.version,
+            len(specs),
+        )
+        return True
 
     def _read_config(self, directory: ModelDirectory, config_json: str | None) -> Any | None:
         try:
-            return directory.read_config() if config_json is None else parse_json(config_json)
+            if config_json is None:
+                return directory.read_config(self._config_name)
+            return parse_json(config_json)
         except Exception as error:
             raise LoadFailed(None, error) from error
 
@@ -121,9 +171,7 @@ class ModelLoader:
         except Exception as error:
             raise LoadFailed(None, error) from error
 
-    def _start(
-        self, directory: ModelDirectory, version: int, message: Any | None
-    ) -> tuple[ModelConfig, dict[str, tuple[str, ...]], str, Model]:
+    def _resolve(self, directory: ModelDirectory, version: int, message: Any | None) -> ModelConfig:
         files = ModelFiles(directory.name, version, directory.path, directory.root)
         try:
             config = resolve(
@@ -134,43 +182,73 @@ class ModelLoader:
                 options=self._options,
                 num_gpus=self._num_gpus,
             )
-            for field in ignored_hints(config.proto, self._options):
-                _log.info("model '%s': '%s' is kept and has no effect", directory.name, field)
-            labels = read_labels(directory, config)
-            if config.is_ensemble:
-                compiled = compile_ensemble(config, self._find)
-                if compiled.decoupled:
-                    work = config.copy_proto()
-                    work.model_transaction_policy.decoupled = True
-                    config = ModelConfig(work)
-                content = self._content_of_ensemble(config, version)
-                spec = model_spec(
-                    config,
-                    version,
-                    labels,
-                    unbounded_queue=self._scheduling.unbounded_queues,
-                    content=content,
-                )
-                return config, labels, content, self._engine.start_ensemble(spec, compiled.plan)
-            content = self._content(directory, version, config)
-            factory = self._backends.get(config.backend).factory(config, files)
-            sequence = sequence_tensors(config, directory.file)
-            inputs = tuple(tensor.name for tensor in config.inputs)
-            inputs += tuple(tensor.name for tensor in sequence.inputs) if sequence else ()
-            warmups = warmup_samples(config, inputs, directory.file)
+            configured_rollout(config)  # is told of at once
+        except Exception as error:
+            raise LoadFailed(version, error) from error
+        for field in ignored_hints(config.proto, self._options):
+            _log.info("model '%s': '%s' is kept and has no effect", directory.name, field)
+        return config
+
+    def _start(
+        self,
+        directory: ModelDirectory,
+        version: int,
+        config: ModelConfig,
+        seen: frozenset[tuple[str, int, int]],
+    ) -> LoadedVersion:
+        start_time_s = time.monotonic()
+        before_bytes = resident_bytes()
+        try:
+            config, labels, content, model = self._start_model(directory, version, config)
+        except Exception as error:
+            raise LoadFailed(version, error) from error
+        duration_s = time.monotonic() - start_time_s
+        _log.info(
+            "loaded '%s' version %d in %.3f s; memory %+.1f MB",
+            directory.name,
+            version,
+            duration_s,
+            (resident_bytes() - before_bytes) / 1e6,
+        )
+        return LoadedVersion(directory.name, version, config, model, duration_s, [], labels, content, seen)
+
+    def _start_model(
+        self, directory: ModelDirectory, version: int, config: ModelConfig
+    ) -> tuple[ModelConfig, dict[str, tuple[str, ...]], str, Model]:
+        files = ModelFiles(directory.name, version, directory.path, directory.root)
+        labels = read_labels(directory, config)
+        if config.is_ensemble:
+            compiled = compile_ensemble(config, self._find)
+            if compiled.decoupled:
+                work = config.copy_proto()
+                work.model_transaction_policy.decoupled = True
+                config = ModelConfig(work)
+            content = self._content_of_ensemble(config, version)
             spec = model_spec(
                 config,
                 version,
                 labels,
-                sequence,
-                warmups,
                 unbounded_queue=self._scheduling.unbounded_queues,
                 content=content,
             )
-            add_ragged(spec, config)
-            model = self._engine.start(spec, factory, instance_specs(config, self._scheduling.host_policies))
-        except Exception as error:
-            raise LoadFailed(version, error) from error
+            return config, labels, content, self._engine.start_ensemble(spec, compiled.plan)
+        content = self._content(directory, version, config)
+        factory = self._backends.get(config.backend).factory(config, files)
+        sequence = sequence_tensors(config, directory.file)
+        inputs = tuple(tensor.name for tensor in config.inputs)
+        inputs += tuple(tensor.name for tensor in sequence.inputs) if sequence else ()
+        warmups = warmup_samples(config, inputs, directory.file)
+        spec = model_spec(
+            config,
+            version,
+            labels,
+            sequence,
+            warmups,
+            unbounded_queue=self._scheduling.unbounded_queues,
+            content=content,
+        )
+        add_ragged(spec, config)
+        model = self._engine.start(spec, factory, instance_specs(config, self._scheduling.host_policies))
         return config, labels, content, model
 
     def _content(self, directory: ModelDirectory, version: int, config: ModelConfig) -> str:
@@ -198,6 +276,27 @@ class ModelLoader:
             return lambda config: backend.auto_complete(config, files)
 
         return of_backend
+
+
+def _is_same(served: LoadedVersion, config: ModelConfig, files: frozenset[tuple[str, int, int]]) -> bool:
+    """Whether the model that runs is the one to serve, but for its instances. Never an ensemble: it is made
+    for the models of its steps as they are."""
+    if config.is_ensemble or served.files != files:
+        return False
+    return _equal_but_for(("version_policy", "instance_group"), served.config, config)
+
+
+def _equal_but_for(fields: tuple[str, ...], one: ModelConfig, other: ModelConfig) -> bool:
+    """Those of ``version_labels`` and the like do not count either: no model sees what they do."""
+    texts = []
+    for config in (one, other):
+        message = config.copy_proto()
+        for name in fields:
+            message.ClearField(name)
+        for name in PARAMETERS:
+            message.parameters.pop(name, None)
+        texts.append(message.SerializeToString(deterministic=True))
+    return bool(texts[0] == texts[1])
 
 
 def _written(config: ModelConfig) -> bytes:

@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from naiad.backends.registry import BackendRegistry
 from naiad.engine import Engine, gpu_count
 from naiad.errors import Internal, InvalidArgument, NaiadError, NotFound, NotReady, Stopping
+from naiad.repository.entry import ModelEntry, check_version
 from naiad.repository.fingerprint import Fingerprint, fingerprint
 from naiad.repository.loader import LoadFailed, ModelLoader
-from naiad.repository.scan import ModelDirectory, Scan, find_model, scan
-from naiad.repository.served import IndexEntry, LoadedVersion, State
+from naiad.repository.overrides import OverrideFolder
+from naiad.repository.plan import Plan
+from naiad.repository.rollout import configured_rollout, rollout_from_json
+from naiad.repository.roots import Roots
+from naiad.repository.scan import ModelDirectory
+from naiad.repository.served import IndexEntry, LoadedVersion
+from naiad.repository.serving import Serving
 from naiad.settings import RepositorySettings, SchedulingSettings
 
 _log = logging.getLogger("naiad.repository")
 
 _ALL = "*"
-
-Rows = dict[int | None, tuple[State, str]]
-
-
-@dataclass
-class _Entry:
-    """One model by name. ``lock`` is held while it loads or unloads; the other fields change under it and are
-    read without: each is replaced whole.
-    """
-
-    name: str
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    served: tuple[LoadedVersion, ...] = ()
-    """Ascending."""
-    rows: Rows = field(default_factory=dict)
-    """Version -> state and reason; None when no version is to blame."""
-    wanted: bool = False
-    """Somebody asked for it to be loaded, and nobody since to unload it."""
-    fingerprint: Fingerprint | None = None
-    steps: tuple[str, ...] = ()
-    """Of an ensemble that is served: the models of its steps."""
-    config_json: str | None = None
-    """What took the place of config.pbtxt when it was loaded."""
 
 
 class ModelRepository:
@@ -57,32 +40,38 @@ class ModelRepository:
         scheduling: SchedulingSettings | None = None,
         *,
         num_gpus: int | None = None,
+        refresh: Callable[[str | None], None] = lambda name: None,
+        elsewhere: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """``num_gpus``: of the machine, counted when None."""
-        self._engine = engine
+        """``num_gpus``: of the machine, counted when None. ``refresh``, ``elsewhere``: see ``Roots``."""
         self._settings = settings
         self._loader = ModelLoader(
             engine,
             backends,
             self.find,
             auto_complete=settings.auto_complete,
+            config_name=settings.config_name,
             num_gpus=gpu_count() if num_gpus is None else num_gpus,
             scheduling=scheduling,
         )
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, ModelEntry] = {}
         self._entries_lock = threading.Lock()
         # Held while an ensemble is loaded together with the models of its steps: two that name each other
         # must not wait for one another.
         self._ensembles_lock = threading.RLock()
+        self._roots = Roots(settings, refresh, elsewhere)
+        self._serving = Serving(engine)
         self._closed = False
 
-    def load_all(self) -> None:
-        """Loads what is to be loaded at start, several at a time. A model that fails leaves the others alone.
+    def load_all(self, passed_over: Collection[str] = ()) -> None:
+        """Loads what is to be loaded at start but for ``passed_over``, several at a time. A model that fails
+        leaves the others alone.
 
         Raises InvalidArgument at the end, naming the models that failed, when the settings say
         ``exit_on_error``. Raises NotFound for a repository that is not there.
         """
         names, refused = self._names_at_start()
+        names = [name for name in names if name not in passed_over]
         for name, error in refused.items():
             self._refuse(self._entry(name), error)
         failures = {name: str(error) for name, error in refused.items()}
@@ -94,33 +83,69 @@ class ModelRepository:
             listed = "; ".join(f"{name}: {failures[name]}" for name in sorted(failures))
             raise InvalidArgument(f"failed to load all models: {listed}")
 
-    def load(self, name: str, config_json: str | None = None) -> None:
+    def load(
+        self, name: str, config_json: str | None = None, files: Mapping[str, bytes] | None = None
+    ) -> None:
         """Loads the model, or loads it again if something changed; the old versions serve until the new ones
-        do.
+        do. A version whose files and configuration did not change goes on as it is.
 
-        ``config_json`` takes the place of config.pbtxt for this once. Blocks until it serves and until what
-        the old versions were doing is done. Raises InvalidArgument with the reason when it fails; the old
-        versions serve on.
+        ``config_json`` takes the place of config.pbtxt for this once, and ``files``
+        (``<version>/<path>`` -> content) of all that the repository has of the model, which then need not be
+        there. Blocks until it serves and until what the old versions were doing is done. Raises
+        InvalidArgument with the reason when it fails; the old versions serve on.
         """
         self._check_open()
+        folder: OverrideFolder | None = None
         try:
-            directory = self._find_directory(name)
+            if files:
+                folder = OverrideFolder(name, files)
+                directory = folder.directory()
+            else:
+                directory = self._roots.find(name, fresh=True)
         except NaiadError as error:
             # Not NotFound: clients of the load call take that for a missing API.
             raise InvalidArgument(f"failed to load '{name}': {error}") from None
         entry = self._entry(name)
         try:
-            steps = self._loader.steps(directory, config_json)
+            self._load_with_steps(entry, Plan(directory, config_json, folder))
+        finally:
+            if folder is not None and entry.folder is not folder:
+                folder.remove()
+        self._renew_dependents(name)
+
+    def load_if_still(self, name: str, seen: Fingerprint) -> None:
+        """``load``, if that is what the repository has, at the end too. Raises as ``load``."""
+        self._check_open()
+        plan = Plan(self._roots.find(name), expected=seen)
+        self._load_with_steps(self._entry(name), plan)
+        self._renew_dependents(name)
+
+    def tried(self, name: str) -> Fingerprint | None:
+        """What the model's files were like at its last load, failed or not; None: none since an unload."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.tried
+
+    def folders(self) -> list[Path]:
+        """Where the models that are served lie."""
+        return [entry.path for entry in list(self._entries.values()) if entry.path is not None]
+
+    def wanted(self) -> list[str]:
+        """The models that were asked for and not unloaded since."""
+        return [entry.name for entry in list(self._entries.values()) if entry.wanted]
+
+    def _load_with_steps(self, entry: ModelEntry, plan: Plan) -> None:
+        entry.tried = plan.seen
+        try:
+            steps = self._loader.steps(plan.directory, plan.config_json)
         except LoadFailed as failure:
             entry.wanted = True
             raise self._load_failed(entry, failure) from None
-        if steps:
-            with self._ensembles_lock:
-                self._load_steps(name, steps, ())
-                self._load(entry, directory, config_json, steps)
-        else:
-            self._load(entry, directory, config_json, ())
-        self._renew_dependents(name)
+        if not steps:
+            self._load(entry, plan, ())
+            return
+        with self._ensembles_lock:
+            self._load_steps(entry.name, steps, ())
+            self._load(entry, plan, steps)
 
     def _load_steps(self, name: str, steps: tuple[str, ...], above: tuple[str, ...]) -> None:
         """Loads what an ensemble needs and is not served. What fails is told by the ensemble's own load."""
@@ -128,10 +153,10 @@ class ModelRepository:
             if step in (name, *above) or self._entry(step).served:
                 continue
             try:
-                directory = self._find_directory(step)
-                inner = self._loader.steps(directory, None)
+                plan = Plan(self._roots.find(step, fresh=True))
+                inner = self._loader.steps(plan.directory, None)
                 self._load_steps(step, inner, (name, *above))
-                self._load(self._entry(step), directory, None, inner)
+                self._load(self._entry(step), plan, inner)
             except (NaiadError, LoadFailed):
                 continue
 
@@ -142,39 +167,64 @@ class ModelRepository:
                 if not entry.served:
                     continue
                 try:
-                    directory = self._find_directory(entry.name)
-                    loaded = self._loader.load(directory, entry.config_json)
+                    directory = self._directory(entry)
+                    seen = fingerprint(directory.path, entry.config_json)
+                    loaded = self._loader.load(directory, entry.config_json, seen)
+                    self._serving.take_over(entry, tuple(loaded), entry.rollout)
                 except LoadFailed as failure:
-                    self._stop(entry)
+                    self._serving.stop(entry)
                     self._load_failed(entry, failure)
                 except NaiadError as error:
-                    self._stop(entry)
+                    self._serving.stop(entry)
                     self._refuse(entry, error)
-                else:
-                    self._serve(entry, tuple(loaded))
             self._renew_dependents(entry.name)
 
-    def _dependents(self, name: str) -> list[_Entry]:
+    def _dependents(self, name: str) -> list[ModelEntry]:
         return [entry for entry in list(self._entries.values()) if name in entry.steps]
 
-    def _load(
-        self, entry: _Entry, directory: ModelDirectory, config_json: str | None, steps: tuple[str, ...]
-    ) -> None:
+    def _load(self, entry: ModelEntry, plan: Plan, steps: tuple[str, ...]) -> None:
         with entry.lock:
             self._check_open()
-            seen = fingerprint(directory.path, config_json)
-            if entry.served and entry.fingerprint == seen:
+            if entry.served and entry.fingerprint == plan.seen:
                 return
             entry.wanted = True
-            self._mark_loading(entry, directory)
+            entry.mark_loading(plan.directory)
             try:
-                loaded = self._loader.load(directory, config_json)
+                loaded = self._load_versions(entry, plan)
+                configured = configured_rollout(loaded[-1].config)
+                changed = configured != entry.configured
+                self._serving.take_over(entry, loaded, configured if changed else entry.rollout)
             except LoadFailed as failure:
-                raise self._load_failed(entry, failure) from None
-            self._serve(entry, tuple(loaded))
-            entry.fingerprint = seen
+                raise self._load_failed(entry, failure, *plan.own_roots) from None
+            if changed:
+                entry.configured, entry.rollouts = configured, ()
+            entry.fingerprint = plan.seen
             entry.steps = steps
-            entry.config_json = config_json
+            entry.config_json = plan.config_json
+            entry.keep_folder(plan.folder)
+            entry.path = plan.directory.path
+
+    def _load_versions(self, entry: ModelEntry, plan: Plan) -> tuple[LoadedVersion, ...]:
+        """Tries again what fails, as often as the settings say. Raises LoadFailed."""
+        left = self._settings.load_retries
+        while True:
+            try:
+                plan.check_still()
+                loaded = tuple(self._loader.load(plan.directory, plan.config_json, plan.seen, entry.served))
+                self._serving.check_before(entry, loaded, plan.check_still)
+                return loaded
+            except LoadFailed as failure:
+                if left == 0:
+                    raise
+                left -= 1
+                reason = self._public(failure.error, *plan.own_roots)
+                _log.warning("loading '%s' is tried again: %s", entry.name, reason)
+
+    def _directory(self, entry: ModelEntry) -> ModelDirectory:
+        """Where the model that is served lies. Raises NaiadError."""
+        if entry.folder is not None:
+            return entry.folder.directory()
+        return self._roots.find(entry.name)
 
     def unload(self, name: str, unload_dependents: bool = False) -> None:
         """Takes no more requests for the model, finishes those it has, and stops it. Blocks until then.
@@ -185,7 +235,7 @@ class ModelRepository:
         entry = self._entries.get(name)
         if entry is None:
             try:
-                self._find_directory(name)
+                self._roots.find(name)
             except NaiadError as error:
                 raise InvalidArgument(f"failed to unload '{name}': {error}") from None
             return
@@ -194,7 +244,8 @@ class ModelRepository:
             self.unload(dependent.name)
         with entry.lock:
             entry.wanted = False
-            self._stop(entry)
+            entry.tried = None
+            self._serving.stop(entry)
         if unload_dependents:
             for step in steps:
                 self.unload(step, unload_dependents=True)
@@ -210,29 +261,48 @@ class ModelRepository:
             first = [entry for entry in entries if entry.name not in needed] or entries
             for entry in first:
                 with entry.lock:
-                    self._stop(entry)
+                    self._serving.stop(entry)
             entries = [entry for entry in entries if entry not in first]
+        self._serving.close()
 
     def find(self, name: str, version: str = "") -> LoadedVersion:
-        """The version that is served, the highest when none is named.
+        """The version that is served, the highest when none is named; ``version`` is a number or a label.
 
-        Raises NotFound, NotReady, or InvalidArgument for what is no version number.
+        Raises NotFound, NotReady, or InvalidArgument for what is neither.
         """
         entry = self._entries.get(name)
-        number = _version_number(version)
         if entry is None:
+            check_version(version)
             raise NotFound(f"Request for unknown model: '{name}' is not found")
-        served = entry.served
-        if number is None:
-            if not served:
-                raise NotFound(f"Request for unknown model: '{name}' has no available versions")
-            return served[-1]
-        for loaded in served:
-            if loaded.version == number:
-                return loaded
-        if entry.rows.get(number, ("", ""))[0] in ("LOADING", "UNLOADING"):
-            raise NotReady(f"Request for unknown model: '{name}' version {number} is not at ready state")
-        raise NotFound(f"Request for unknown model: '{name}' version {number} is not found")
+        return entry.find(version)
+
+    def rollout(self, name: str) -> dict[str, Any]:
+        """How the requests for a model are spread over its versions, as JSON. Raises NotFound."""
+        return self._served_entry(name).rollout.to_json()
+
+    def has_labels(self, name: str) -> bool:
+        """Whether versions of the model have labels."""
+        return name in self._entries and bool(self._entries[name].rollout.labels)
+
+    def set_rollout(self, name: str, given: Mapping[str, Any]) -> None:
+        """From now on requests are spread so (see ``rollout_from_json``), until the model is unloaded or its
+        configuration asks for something else than before. Raises NotFound, or InvalidArgument when it names a
+        version that is not served; nothing has changed then.
+        """
+        rollout = rollout_from_json(given)
+        entry = self._served_entry(name)
+        with entry.lock:
+            self._serving.spread(entry, rollout)
+
+    def roll_back(self, name: str) -> None:
+        """Undoes the last ``set_rollout``. Raises NotFound, or InvalidArgument when there is none left."""
+        entry = self._served_entry(name)
+        with entry.lock:
+            self._serving.spread_as_before(entry)
+
+    def _served_entry(self, name: str) -> ModelEntry:
+        self.find(name)
+        return self._entries[name]
 
     def is_ready(self, name: str, version: str = "") -> bool:
         """Whether requests for the model are served; not while all its workers are started again. Raises
@@ -254,14 +324,14 @@ class ModelRepository:
 
     def index(self, ready_only: bool = False) -> list[IndexEntry]:
         """All models in the repositories, and their versions' states. Reads the directories."""
-        found = self._scan()
+        found = self._roots.scan()
         entries = dict(self._entries)
         served = {name for name, entry in entries.items() if entry.served}
         rows: list[IndexEntry] = []
-        for name in sorted({*found.models, *found.refused, *served}):
+        for name in sorted({*found.models, *found.refused, *served, *self._roots.elsewhere()}):
             entry = entries.get(name)
             if entry is not None and entry.rows:
-                rows.extend(_rows(entry))
+                rows.extend(entry.index())
             elif name in found.refused:
                 rows.append(IndexEntry(name, "", "UNAVAILABLE", self._public(found.refused[name])))
             else:
@@ -269,16 +339,11 @@ class ModelRepository:
         return [row for row in rows if row.state == "READY"] if ready_only else rows
 
     def _names_at_start(self) -> tuple[list[str], dict[str, NaiadError]]:
-        found = self._scan()
-        if self._settings.control_mode == "none" or _ALL in self._settings.load_models:
+        if self._settings.control_mode != "explicit" or _ALL in self._settings.load_models:
+            # In poll mode its watch has brought them up to date.
+            found = self._roots.scan(fresh=self._settings.control_mode != "poll")
             return list(found.models), dict(found.refused)
         return list(dict.fromkeys(self._settings.load_models)), {}
-
-    def _scan(self) -> Scan:
-        return scan(self._settings.model_repositories, linked=self._settings.linked_repository)
-
-    def _find_directory(self, name: str) -> ModelDirectory:
-        return find_model(self._settings.model_repositories, name, linked=self._settings.linked_repository)
 
     def _try_load(self, name: str) -> str | None:
         """Why the load failed, or None."""
@@ -291,101 +356,36 @@ class ModelRepository:
             return str(error)
         return None
 
-    def _entry(self, name: str) -> _Entry:
+    def _entry(self, name: str) -> ModelEntry:
         with self._entries_lock:
             entry = self._entries.get(name)
             if entry is None:
-                entry = _Entry(name)
+                entry = ModelEntry(name)
                 # Copied, so that who reads it without the lock never sees it change.
                 self._entries = {**self._entries, name: entry}
             return entry
 
-    def _mark_loading(self, entry: _Entry, directory: ModelDirectory) -> None:
-        if not entry.served:
-            entry.rows = dict.fromkeys(directory.versions or (None,), ("LOADING", ""))
-
-    def _serve(self, entry: _Entry, loaded: tuple[LoadedVersion, ...]) -> None:
-        old = entry.served
-        self._engine.publish(entry.name, [version.model for version in loaded])
-        entry.served = loaded
-        replaced = {version.version for version in loaded}
-        rows: Rows = dict.fromkeys(replaced, ("READY", ""))
-        gone: Rows = {
-            version.version: ("UNLOADING", "") for version in old if version.version not in replaced
-        }
-        entry.rows = rows | gone
-        for version in loaded:
-            _log.info("successfully loaded '%s' version %d", version.name, version.version)
-        self._drain(old)
-        entry.rows = rows | dict.fromkeys(gone, ("UNAVAILABLE", "unloaded"))
-
-    def _stop(self, entry: _Entry) -> None:
-        old = entry.served
-        if not old:
-            return
-        self._engine.publish(entry.name, [])
-        entry.served = ()
-        entry.fingerprint = None
-        entry.steps = ()
-        entry.rows = {version.version: ("UNLOADING", "") for version in old}
-        self._drain(old)
-        entry.rows = {version.version: ("UNAVAILABLE", "unloaded") for version in old}
-        _log.info("successfully unloaded '%s'", entry.name)
-
-    def _drain(self, versions: Iterable[LoadedVersion]) -> None:
-        for version in versions:
-            self._engine.stop(version.model, drain=True)
-
-    def _load_failed(self, entry: _Entry, failure: LoadFailed) -> NaiadError:
-        reason = self._public(failure.error)
+    def _load_failed(self, entry: ModelEntry, failure: LoadFailed, *roots: Path) -> NaiadError:
+        reason = self._public(failure.error, *roots)
         if not isinstance(failure.error, NaiadError):
             _log.error("loading '%s' failed", entry.name, exc_info=failure.error)
             reason = f"{type(failure.error).__name__}: {reason}"
         _log.error("failed to load '%s': %s", entry.name, reason)
         if not entry.served:
-            self._engine.publish(entry.name, [])
-            entry.rows = {failure.version: ("UNAVAILABLE", reason)}
+            self._serving.refuse(entry, failure.version, reason)
         at = "" if failure.version is None else f"version {failure.version} is at UNAVAILABLE state: "
         text = f"load failed for model '{entry.name}': {at}{reason}"
         return InvalidArgument(text) if isinstance(failure.error, NaiadError) else Internal(text)
 
-    def _refuse(self, entry: _Entry, error: NaiadError) -> None:
+    def _refuse(self, entry: ModelEntry, error: NaiadError) -> None:
         reason = self._public(error)
         _log.error("failed to load '%s': %s", entry.name, reason)
         entry.wanted = True
-        entry.rows = {None: ("UNAVAILABLE", reason)}
-        self._engine.publish(entry.name, [])
+        self._serving.refuse(entry, None, reason)
 
-    def _public(self, error: Exception) -> str:
-        """The error's text, with no place on the server's disk in it."""
-        text = str(error)
-        for root in self._settings.model_repositories:
-            # A relative name may be any word of the text.
-            for spelled in {str(root.absolute()), str(root.resolve())}:
-                text = text.replace(f"{spelled}/", "").replace(spelled, "the model repository")
-        return text
+    def _public(self, error: Exception, *roots: Path) -> str:
+        return self._roots.without_paths(str(error), *roots)
 
     def _check_open(self) -> None:
         if self._closed:
             raise Stopping("Server is stopping, no more models are loaded")
-
-
-def _rows(entry: _Entry) -> list[IndexEntry]:
-    rows = sorted(entry.rows.items(), key=lambda row: row[0] or 0)
-    return [
-        IndexEntry(entry.name, "" if version is None else str(version), state, reason)
-        for version, (state, reason) in rows
-    ]
-
-
-def _version_number(version: str) -> int | None:
-    """None for "": any. Raises InvalidArgument in Triton's words."""
-    if version == "":
-        return None
-    if re.fullmatch(r"[0-9]{1,18}", version) is None or int(version) == 0:
-        shown = version if len(version) <= 64 else version[:64] + "..."
-        raise InvalidArgument(
-            f"failed to get model version from specified version string '{shown}' (details: not a positive "
-            "number), version should be an integral value > 0"
-        )
-    return int(version)

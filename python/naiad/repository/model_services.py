@@ -10,6 +10,8 @@ from naiad.errors import InvalidArgument, NaiadError, Unsupported
 from naiad.repository.model_repository import ModelRepository
 from naiad.settings import ControlMode
 
+_FILE = "file:"
+
 
 class EngineServices(EngineCalls):
     """``ModelServices`` of one engine and its repository. Any thread."""
@@ -21,9 +23,13 @@ class EngineServices(EngineCalls):
 
     def load(self, name: str, config: str, files: Mapping[str, bytes]) -> None:
         self._check_control("load")
-        if files:
-            raise Unsupported("load_model: files in place of those in the repository are not supported")
-        self._repository.load(name, config or None)
+        for key in files:
+            if not key.startswith(_FILE):
+                raise InvalidArgument(f"load_model: '{key}' should be 'file:<version>/<path>'")
+        if files and not config:
+            raise InvalidArgument("load_model: files are given without a config, which they need")
+        given = {key.removeprefix(_FILE): content for key, content in files.items()}
+        self._repository.load(name, config or None, given)
 
     def unload(self, name: str, unload_dependents: bool) -> None:
         self._check_control("unload")

@@ -12,6 +12,8 @@ from naiad.config import is_inside, parse_pbtxt
 from naiad.errors import AlreadyExists, ConfigError, InvalidArgument, NaiadError, NotFound
 
 CONFIG_FILENAME = "config.pbtxt"
+CONFIGS_DIRECTORY = "configs"
+"""Holds further configurations of a model: ``<name>.pbtxt``."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}\Z")
@@ -51,10 +53,20 @@ class ModelDirectory:
             raise InvalidArgument(f"file '{name}' of model '{self.name}' is outside of the model directory")
         return path
 
-    def read_config(self) -> Any | None:
-        """The message of config.pbtxt as it is written; None when there is none. Raises ConfigError."""
-        path = self.file(CONFIG_FILENAME)
-        name = f"{self.name}/{CONFIG_FILENAME}"
+    def read_config(self, config_name: str = "") -> Any | None:
+        """The message of the configuration as it is written; None when there is none. Raises ConfigError.
+
+        ``config_name``: configs/<that>.pbtxt is taken where there is one, and config.pbtxt otherwise.
+        """
+        if config_name:
+            custom = self._read_config(f"{CONFIGS_DIRECTORY}/{config_name}.pbtxt")
+            if custom is not None:
+                return custom
+        return self._read_config(CONFIG_FILENAME)
+
+    def _read_config(self, filename: str) -> Any | None:
+        path = self.file(filename)
+        name = f"{self.name}/{filename}"
         try:
             text = path.read_bytes()
         except FileNotFoundError:

@@ -27,6 +27,8 @@ class LoadedVersion:
     """Output name -> the labels of its classes."""
     content: str = ""
     """A digest of all that it is made of; only where answers are kept beyond this process."""
+    files: frozenset[tuple[str, int, int]] = frozenset()
+    """What tells whether its files have changed."""
 
 
 @dataclass(frozen=True)

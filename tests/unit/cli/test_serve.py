@@ -54,6 +54,23 @@ def test_the_defaults_are_tritons(monkeypatch: pytest.MonkeyPatch, parsed: list[
     assert settings.http.tls is None and settings.grpc.tls is None
 
 
+def test_where_models_come_from(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]) -> None:
+    code = run(
+        monkeypatch,
+        "--model-repository=/a", "--model-repository=s3://http://h:1/b", "--model-repository=gs://b/c",
+        "--model-control-mode=poll", "--repository-poll-secs=3", "--repository-cache-directory=/c",
+        "--model-load-retry-count=2", "--model-config-name=gpu", "--lame-duck-secs=7",
+    )  # fmt: skip
+    assert code == 0
+    (settings,) = parsed
+    assert settings.repository.model_repositories == (Path("/a"),)
+    assert settings.repository.remote_repositories == ("s3://http://h:1/b", "gs://b/c")
+    assert settings.repository.cache_directory == Path("/c")
+    assert (settings.repository.control_mode, settings.repository.poll_s) == ("poll", 3)
+    assert (settings.repository.load_retries, settings.repository.config_name) == (2, "gpu")
+    assert settings.lame_duck_s == 7
+
+
 def test_every_kind_of_flag(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]) -> None:
     code = run(
         monkeypatch,
@@ -129,7 +146,11 @@ def test_host_policies(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSetti
         (("--model-repository=/m", "--host-policy=near,memory=2"), "<name>,numa-node=<node>"),
         (("--model-repository=/m", "--host-policy=near,cpu-cores=3-1"), "numbers of cores"),
         (("--model-repository=/m", "--host-policy=near,numa-node=a"), "a number of a node"),
-        (("--model-repository=/m", "--model-control-mode=poll"), "poll is not supported"),
+        (("--model-repository=/m", "--repository-poll-secs=0"), "--repository-poll-secs"),
+        (
+            ("--model-repository=/m", "--model-control-mode=poll", "--load-model=a"),
+            "needs --model-control-mode=explicit",
+        ),
         (("--model-repository=/m", "--load-model=x"), "explicit"),
         (("--model-repository=/m", "--allow-http=maybe"), "true or false"),
         (("--model-repository=/m", "--metrics-config=summary_latencies=true"), "not supported"),

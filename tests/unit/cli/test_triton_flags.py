@@ -38,7 +38,7 @@ def test_a_flag_that_does_not_act_is_dropped_or_refused_by_name(name: str) -> No
 
 
 def test_the_value_of_a_dropped_flag_goes_with_it() -> None:
-    assert prepare(["serve", "--repository-poll-secs", "15", "--http-port", "1"]) == [
+    assert prepare(["serve", "--http-thread-count", "8", "--http-port", "1"]) == [
         "serve",
         "--http-port",
         "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,8 +86,10 @@ class FakeRepository:
         self.strict = False
         self.calls: list[tuple[Any, ...]] = []
 
-    def load(self, name: str, config_json: str | None = None) -> None:
-        self.calls.append(("load", name, config_json))
+    def load(
+        self, name: str, config_json: str | None = None, files: Mapping[str, bytes] | None = None
+    ) -> None:
+        self.calls.append(("load", name, config_json, dict(files or {})))
 
     def unload(self, name: str, unload_dependents: bool = False) -> None:
         self.calls.append(("unload", name, unload_dependents))
@@ -103,6 +106,18 @@ class FakeRepository:
 
     def is_ready(self, name: str, version: str = "") -> bool:
         return bool(self.find(name, version))
+
+    def has_labels(self, name: str) -> bool:
+        return name == "a"
+
+    def rollout(self, name: str) -> dict[str, Any]:
+        return {"labels": {}}
+
+    def set_rollout(self, name: str, given: Mapping[str, Any]) -> None:
+        self.calls.append(("set_rollout", name, dict(given)))
+
+    def roll_back(self, name: str) -> None:
+        self.calls.append(("roll_back", name))
 
     def all_ready(self) -> bool:
         return self.strict
@@ -178,6 +193,8 @@ def test_which_statistics(repository: FakeRepository) -> None:
     with pytest.raises(InvalidArgument, match="requested model version is not available for model 'a'"):
         control.statistics("a", "4")
     with pytest.raises(InvalidArgument, match="version"):
+        control.statistics("b", "x")
+    with pytest.raises(NotFound):  # no such label
         control.statistics("a", "x")
 
 
@@ -206,14 +223,32 @@ def test_load_and_unload(repository: FakeRepository) -> None:
     control.load("", "a", {})
     control.load("", "a", {"config": "{}"})
     control.unload("", "a", {"unload_dependents": True})
-    assert repository.calls == [("load", "a", None), ("load", "a", "{}"), ("unload", "a", True)]
+    control.load("", "a", {"config": "{}", "file:1/m": "eA==", "file:2/m": b"y"})
+    assert repository.calls == [
+        ("load", "a", None, {}),
+        ("load", "a", "{}", {}),
+        ("unload", "a", True),
+        ("load", "a", "{}", {"1/m": b"x", "2/m": b"y"}),
+    ]
+
+
+def test_the_rollout_is_set_and_undone(repository: FakeRepository) -> None:
+    control = plane(repository)
+    control.update_rollout("a", {"labels": {"x": 1}})
+    control.update_rollout("a", {"rollback": True})
+    assert repository.calls == [("set_rollout", "a", {"labels": {"x": 1}}), ("roll_back", "a")]
+    for wrong in ({"rollback": False}, {"rollback": True, "labels": {}}):
+        with pytest.raises(InvalidArgument, match="'rollback' should be true"):
+            control.update_rollout("a", wrong)
 
 
 @pytest.mark.parametrize(
     ("parameters", "kind", "words"),
     [
         ({"config": 3}, InvalidArgument, "config"),
-        ({"file:1/model.py": "eA=="}, Unsupported, "file override"),
+        ({"file:1/model.py": "eA=="}, InvalidArgument, "without a 'config'"),
+        ({"config": "{}", "file:1/model.py": "!!!"}, InvalidArgument, "is not base64"),
+        ({"config": "{}", "file:1/model.py": 3}, InvalidArgument, "in base64"),
         ({"other": "x"}, InvalidArgument, "unrecognized parameter 'other'"),
     ],
 )

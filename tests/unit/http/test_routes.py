@@ -53,7 +53,8 @@ def test_paths_that_exist(path: str, route: Route) -> None:
     "path",
     [
         "/", "", "/v2/", "/v3", "/v2/models", "/v2/models/", "/v2/models/m/", "/v2/models/m/nope",
-        "/v2/models/m/versions/x", "/v2/models/m/versions/x/ready", "/v2/models/m/versions/-1/infer",
+        "/v2/models/m/versions/1x", "/v2/models/m/versions/_x/ready", "/v2/models/m/versions/-1/infer",
+        "/v2/models/m/rollout/", "/v2/models/m/versions/1/rollout",
         "/v2/models/m/versions/", "/v2/models/stats/", "/v2/health", "/v2/models/m/infer/x", "//v2",
         "/v2/systemsharedmemory/register", "/v2/cudasharedmemory/register",
         "/v2/systemsharedmemory/region//status", "/v2/cpusharedmemory/status",

@@ -3,119 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-from naiad.backends.base import Backend, ModelFiles
-from naiad.backends.registry import BackendRegistry
-from naiad.config import ModelConfig
 from naiad.errors import Internal, InvalidArgument, NotFound, NotReady, Stopping
 from naiad.repository.model_repository import ModelRepository
 from naiad.repository.served import IndexEntry
-from naiad.settings import RepositorySettings
 
-TENSORS = (
-    'input [ { name: "X" data_type: TYPE_FP32 dims: [ 1 ] } ] '
-    'output [ { name: "Y" data_type: TYPE_FP32 dims: [ 1 ] } ]'
-)
-
-
-@dataclass(eq=False)
-class FakeModel:
-    name: str
-    version: int
-    origin: Any
-    healthy: bool = True
-
-
-@dataclass
-class FakeEngine:
-    """Starts what it is given; a factory that is an exception is raised."""
-
-    log: list[tuple[str, ...]] = field(default_factory=list)
-    published: dict[str, list[FakeModel]] = field(default_factory=dict)
-    running: list[FakeModel] = field(default_factory=list)
-    on_start: Callable[[str], None] = lambda name: None
-    on_stop: Callable[[str], None] = lambda name: None
-
-    def start(self, spec: Any, factory: Any, instances: Sequence[Any]) -> FakeModel:
-        assert instances
-        self.on_start(spec.name)
-        if isinstance(factory, Exception):
-            raise factory
-        model = FakeModel(spec.name, spec.version, factory)
-        self.log.append(("start", f"{spec.name}/{spec.version}"))
-        self.running.append(model)
-        return model
-
-    def publish(self, name: str, models: Sequence[FakeModel]) -> None:
-        self.published[name] = list(models)
-        self.log.append(("publish", name, *(str(model.version) for model in models)))
-
-    def stop(self, model: FakeModel, *, drain: bool = True) -> None:
-        self.on_stop(model.name)
-        self.running.remove(model)
-        self.log.append(("stop" if drain else "kill", f"{model.name}/{model.version}"))
-
-
-class FakeBackend(Backend):
-    """A version's file ``model.fake`` says how loading goes."""
-
-    name: ClassVar[str] = "fake"
-    default_filename: ClassVar[str] = "model.fake"
-    broken: ClassVar[Mapping[str, Exception]] = {}
-
-    def factory(self, config: ModelConfig, files: ModelFiles) -> Any:
-        text = files.find(config, self.default_filename).read_text()
-        if text == "refused":
-            raise InvalidArgument(f"the file {files.version_directory} is bad")
-        if text == "bug":
-            raise ZeroDivisionError("division by zero")
-        return InvalidArgument("no instance") if text == "no instance" else text
-
-
-def write(root: Path, name: str, *versions: int, text: str = "ok", config: str = "") -> Path:
-    for version in versions:
-        directory = root / name / str(version)
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "model.fake").write_text(text)
-    (root / name).mkdir(exist_ok=True)
-    (root / name / "config.pbtxt").write_text(f'name: "{name}" backend: "fake" {TENSORS} {config}')
-    return root / name
-
-
-def change(directory: Path, version: int, text: str) -> None:
-    file = directory / str(version) / "model.fake"
-    file.write_text(text)
-    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1_000_000))
-
-
-@pytest.fixture
-def engine() -> FakeEngine:
-    return FakeEngine()
-
-
-@pytest.fixture
-def repository(tmp_path: Path, engine: FakeEngine) -> Callable[..., ModelRepository]:
-    def make(**settings: Any) -> ModelRepository:
-        settings.setdefault("exit_on_error", False)
-        return ModelRepository(
-            engine,  # type: ignore[arg-type]
-            BackendRegistry(backends={"fake": FakeBackend}),
-            RepositorySettings(model_repositories=(tmp_path,), **settings),
-            num_gpus=0,
-        )
-
-    return make
-
-
-Make = Callable[..., ModelRepository]
+from .fakes import FakeEngine, Make, change, write
 
 
 def rows(repository: ModelRepository, **options: Any) -> list[tuple[str, str, str]]:

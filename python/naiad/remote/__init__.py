@@ -1,0 +1,1 @@
+"""Model repositories that lie elsewhere: S3, Google Cloud Storage, Azure, HTTP."""

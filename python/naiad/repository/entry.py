@@ -1,0 +1,113 @@
+"""What the repository holds of one model by its name."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from naiad.errors import InvalidArgument, NotFound, NotReady
+from naiad.repository.fingerprint import Fingerprint
+from naiad.repository.overrides import OverrideFolder
+from naiad.repository.rollout import Rollout, is_label
+from naiad.repository.scan import ModelDirectory
+from naiad.repository.served import IndexEntry, LoadedVersion, State
+
+Rows = Mapping[int | None, tuple[State, str]]
+"""Version -> state and reason; None when no version is to blame."""
+
+
+@dataclass
+class ModelEntry:
+    """One model. ``lock`` is held while it loads or unloads; the other fields change under it and are read
+    without: each is replaced whole.
+    """
+
+    name: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    served: tuple[LoadedVersion, ...] = ()
+    """Ascending."""
+    rows: Rows = field(default_factory=dict)
+    wanted: bool = False
+    """Somebody asked for it to be loaded, and nobody since to unload it."""
+    fingerprint: Fingerprint | None = None
+    """Of what is served."""
+    tried: Fingerprint | None = None
+    """Of what the last load tried, whether or not it failed."""
+    steps: tuple[str, ...] = ()
+    """Of an ensemble that is served: the models of its steps."""
+    config_json: str | None = None
+    """What took the place of config.pbtxt when it was loaded."""
+    folder: OverrideFolder | None = None
+    """The files that it was loaded with in place of the repository's."""
+    path: Path | None = None
+    """Where what is served lies."""
+    configured: Rollout = Rollout()
+    """How the configuration that is served spreads requests over the versions."""
+    rollouts: tuple[Rollout, ...] = ()
+    """What clients have made of that, the last one holds; none: ``configured`` does."""
+
+    @property
+    def rollout(self) -> Rollout:
+        """How requests are spread over the versions now."""
+        return self.rollouts[-1] if self.rollouts else self.configured
+
+    def find(self, version: str) -> LoadedVersion:
+        """The version that is served, the highest when none is named; ``version`` is a number or a label.
+
+        Raises NotFound, NotReady, or InvalidArgument, in Triton's words.
+        """
+        labels = self.rollout.labels
+        number = labels.get(version)
+        if number is None and labels and is_label(version):
+            raise self._not_found(f"has no version with the label '{version}'")
+        if number is None:
+            number = check_version(version)
+        served = self.served
+        if number is None:
+            if not served:
+                raise self._not_found("has no available versions")
+            return served[-1]
+        for loaded in served:
+            if loaded.version == number:
+                return loaded
+        if self.rows.get(number, ("", ""))[0] in ("LOADING", "UNLOADING"):
+            raise NotReady(f"Request for unknown model: '{self.name}' version {number} is not at ready state")
+        raise self._not_found(f"version {number} is not found")
+
+    def _not_found(self, what: str) -> NotFound:
+        return NotFound(f"Request for unknown model: '{self.name}' {what}")
+
+    def keep_folder(self, folder: OverrideFolder | None) -> None:
+        """Takes the files of an earlier load away."""
+        old, self.folder = self.folder, folder
+        if old is not None and old is not folder:
+            old.remove()
+
+    def mark_loading(self, directory: ModelDirectory) -> None:
+        """Shows that it loads for the first time."""
+        if not self.served:
+            self.rows = dict.fromkeys(directory.versions or (None,), ("LOADING", ""))
+
+    def index(self) -> list[IndexEntry]:
+        """Its rows of the repository index."""
+        rows = sorted(self.rows.items(), key=lambda row: row[0] or 0)
+        return [
+            IndexEntry(self.name, "" if version is None else str(version), state, reason)
+            for version, (state, reason) in rows
+        ]
+
+
+def check_version(version: str) -> int | None:
+    """The number of a version; None for "": any. Raises InvalidArgument in Triton's words."""
+    if version == "":
+        return None
+    if re.fullmatch(r"[0-9]{1,18}", version) is None or int(version) == 0:
+        shown = version if len(version) <= 64 else version[:64] + "..."
+        raise InvalidArgument(
+            f"failed to get model version from specified version string '{shown}' (details: not a positive "
+            "number), version should be an integral value > 0"
+        )
+    return int(version)

@@ -1,0 +1,57 @@
+"""Memory of the server and its workers: how much it is, and how what is unused goes back to the system."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import psutil
+
+_DELAY_S = 0.5
+
+
+def resident_bytes() -> int:
+    """Of this process and of all that it has started. Any thread."""
+    whole = 0
+    own = psutil.Process()
+    for process in (own, *own.children(recursive=True)):
+        try:
+            whole += process.memory_info().rss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue  # it has ended meanwhile
+    return whole
+
+
+class Trimmer:
+    """Has unused memory given back a little while after models have ended: once for many of them, and not
+    while the call that ended them is waited for. Any thread.
+    """
+
+    def __init__(self, trim: Callable[[], None], delay_s: float = _DELAY_S) -> None:
+        self._trim = trim
+        self._delay_s = delay_s
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def ask(self) -> None:
+        """Soon."""
+        with self._lock:
+            if self._timer is not None:
+                return
+            self._timer = threading.Timer(self._delay_s, self._run)
+            self._timer.daemon = True
+            self._timer.name = "naiad-trim"
+            self._timer.start()
+
+    def close(self) -> None:
+        """Nothing is trimmed any more. Blocks while that is under way."""
+        with self._lock:
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            timer.join()
+
+    def _run(self) -> None:
+        with self._lock:
+            self._timer = None
+        self._trim()

@@ -1,0 +1,38 @@
+"""Memory that goes back, and how much there is."""
+
+from __future__ import annotations
+
+import threading
+
+from naiad.repository.memory import Trimmer, resident_bytes
+
+
+def test_many_asks_are_one_trim() -> None:
+    done = threading.Event()
+    count = 0
+
+    def trim() -> None:
+        nonlocal count
+        count += 1
+        done.set()
+
+    trimmer = Trimmer(trim, delay_s=0.05)
+    for _ in range(20):
+        trimmer.ask()
+    assert done.wait(30)
+    trimmer.close()
+    assert count == 1
+
+
+def test_nothing_is_trimmed_after_the_end() -> None:
+    trimmer = Trimmer(lambda: None, delay_s=3600)
+    trimmer.ask()
+    trimmer.close()
+    trimmer.close()
+
+
+def test_resident_memory_is_told() -> None:
+    before = resident_bytes()
+    block = bytearray(b"x" * (64 << 20))
+    assert resident_bytes() - before > 32 << 20
+    del block
