@@ -45,6 +45,8 @@ class RepositorySettings:
     load_threads: int = 4
     load_retries: int = 0
     """How often a load that failed is tried again."""
+    load_files: bool = True
+    """Whether clients may send files of a model with a load: code that is run, among others."""
     config_name: str = ""
     """configs/<this>.pbtxt of a model is taken in place of its config.pbtxt, where there is one."""
     poll_s: float = 15.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from naiad.cli.flags import ControlMode, file_flag, flag
+from naiad.cli.flags import ControlMode, file_flag, flag, switch_flag
+from naiad.cli.values import Switch
 
 _MODELS = "Models"
 
@@ -37,6 +38,10 @@ LoadThreads = Annotated[
 ]
 LoadRetries = Annotated[
     int, flag("--model-load-retry-count", _MODELS, "How often a load that fails is tried again.", min=0)
+]
+LoadFiles = Annotated[
+    Switch,
+    switch_flag("--allow-load-files", _MODELS, "Explicit mode: loads may bring a model's files."),
 ]
 ConfigName = Annotated[
     str, flag("--model-config-name", _MODELS, "Take configs/NAME.pbtxt of models that have it.")

@@ -95,6 +95,7 @@ def serve(
     ] = _OFF,
     model_load_thread_count: model_flags.LoadThreads = 4,
     model_load_retry_count: model_flags.LoadRetries = 0,
+    allow_load_files: model_flags.LoadFiles = _ON,
     model_config_name: model_flags.ConfigName = "",
     cache_config: Annotated[
         list[str] | None,
@@ -332,6 +333,7 @@ def serve(
             backend_config=parse_backend_config(backend_config or (), directory=backend_directory),
             load_threads=model_load_thread_count,
             load_retries=model_load_retry_count,
+            load_files=allow_load_files.on,
             config_name=model_config_name,
             poll_s=float(repository_poll_secs),
         ),

@@ -35,6 +35,7 @@ BOOLEANS = frozenset(
         "--log-error",
         "--allow-client-shm",
         "--unbounded-queues",
+        "--allow-load-files",
     }
 )
 """Flags that act and whose value is true or false; ``--unbounded-queues`` is not Triton's."""

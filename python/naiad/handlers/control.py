@@ -194,6 +194,8 @@ class ControlPlane:
         """Loads or reloads a model. Blocks until it serves; the old one serves until then."""
         self._check_explicit(repository_name)
         config, files = read_load_parameters(name, parameters)
+        if files and not self._settings.repository.load_files:
+            raise Unsupported("files with a load are not allowed: the server has --allow-load-files=false")
         self._repository.load(name, config, files)
 
     def unload(self, repository_name: str, name: str, parameters: Json) -> None:

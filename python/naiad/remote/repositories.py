@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from naiad.errors import Unavailable
+from naiad.errors import NaiadError, Unavailable
 from naiad.remote.address import Address, Kind, parse_address
 from naiad.remote.credentials import Credentials
 from naiad.remote.mirror import Mirror, Source, check_there
 from naiad.remote.store import Store
+
+_log = logging.getLogger("naiad.remote")
+
+_NAMES_LAST_S = 2.0
 
 MOUNT_VARIABLES: Mapping[Kind, str] = {
     "s3": "TRITON_AWS_MOUNT_DIRECTORY",
@@ -41,6 +47,8 @@ class RemoteRepositories:
         self._temporary: list[Path] = []
         self._served: Callable[[], Collection[Path]] = tuple
         self._lock = threading.Lock()
+        self._names: frozenset[str] = frozenset()
+        self._names_until_s = 0.0
         credentials = Credentials(environment)
         opened = open_store or (lambda address, secrets: Store(address, secrets.options(address)))
         self._mirrors: list[Mirror] = []
@@ -65,9 +73,18 @@ class RemoteRepositories:
         """``served`` gives the folders of models that are served: they stay as long as they are."""
         self._served = served
 
-    def names(self) -> list[str]:
-        """Of the models that could be copied. Raises NaiadError."""
-        return sorted({name for mirror in self._mirrors for name in mirror.names()})
+    def names(self) -> frozenset[str]:
+        """Of the models that could be copied, as they were a few seconds ago at most. While a repository can
+        not be read: those that were there before.
+        """
+        with self._lock:
+            if time.monotonic() >= self._names_until_s:
+                try:
+                    self._names = frozenset(name for mirror in self._mirrors for name in mirror.names())
+                except NaiadError as error:
+                    _log.warning("%s", error)
+                self._names_until_s = time.monotonic() + _NAMES_LAST_S
+            return self._names
 
     def refresh(self, model: str | None) -> None:
         """Brings the copy of a model, or of all (None), up to date. Raises NaiadError."""

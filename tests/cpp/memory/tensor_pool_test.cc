@@ -172,6 +172,30 @@ TEST_CASE("pool: large blocks over the bound give their memory back, and work ag
   }
 }
 
+TEST_CASE("pool: what is free and large gives its memory back when it is trimmed, and works again") {
+  ArenaPoolOptions options;
+  options.capacity_bytes = 64 * kMiB;
+  ArenaPool pool(options);
+  std::vector<BufferRef> blocks;
+  for (int i = 0; i < 6; ++i) {
+    blocks.push_back(pool.try_allocate(kMiB));
+    std::memset(blocks.back()->data(), i, kMiB);
+  }
+  const BufferRef kept = blocks[2];
+  blocks.clear();
+  CHECK(pool.usage().mapped_bytes == 6 * kMiB);
+  pool.trim();
+  CHECK(pool.usage().mapped_bytes == kMiB);
+  CHECK(resident_bytes(pool.arena_fd()) == kMiB);
+  CHECK(std::to_integer<int>(kept->data()[kMiB - 1]) == 2);
+  for (int i = 0; i < 6; ++i) {
+    blocks.push_back(pool.try_allocate(kMiB));
+    REQUIRE(blocks.back());
+    std::memset(blocks.back()->data(), i, kMiB);
+  }
+  CHECK(pool.usage().mapped_bytes == 7 * kMiB);
+}
+
 struct PinCall {
   std::byte* data;
   std::size_t size_bytes;

@@ -232,6 +232,13 @@ def test_load_and_unload(repository: FakeRepository) -> None:
     ]
 
 
+def test_files_may_be_switched_off(repository: FakeRepository) -> None:
+    control = plane(repository, control_mode="explicit", load_files=False)
+    control.load("", "a", {"config": "{}"})
+    with pytest.raises(Unsupported, match="--allow-load-files"):
+        control.load("", "a", {"config": "{}", "file:1/m": "eA=="})
+
+
 def test_the_rollout_is_set_and_undone(repository: FakeRepository) -> None:
     control = plane(repository)
     control.update_rollout("a", {"labels": {"x": 1}})

@@ -168,7 +168,9 @@ def test_copies_outlive_the_server_in_a_cache(source: FakeSource, tmp_path: Path
     assert remote.directories[0].is_relative_to(tmp_path / "mounted")
     temporary = RemoteRepositories(["s3://bucket", "s3://bucket"], None, {}, opened)
     (directory,) = temporary.directories
-    assert temporary.names() == ["a", "b"]
+    assert temporary.names() == {"a", "b"}
+    source.away = True
+    assert temporary.names() == {"a", "b"}
     temporary.close()
     assert not directory.exists()
 
