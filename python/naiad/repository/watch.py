@@ -91,9 +91,12 @@ class RepositoryWatch:
         if not any(look.is_written for look in first.values()):
             self._stopped.wait(self._settle_s)
         self._seen = self._looks()
-        return frozenset(
+        moving = frozenset(
             name for name, look in self._seen.items() if look.is_written or first.get(name) != look
         )
+        for name in sorted(moving):
+            _log.info("'%s' is being written: it is loaded when it holds still", name)
+        return moving
 
     def look(self) -> bool:
         """Loads and unloads what has held still since the last look. Blocks until that is done. Whether there
