@@ -61,7 +61,7 @@ def test_a_configuration_in_the_request(explicit: ServerProcess) -> None:
         ("/v2/repository/models/..%2ffirst/load", None, 400),
         ("/v2/repository/r/models/first/load", None, 501),
         ("/v2/repository/models/first/load", {"parameters": {"config": "{"}}, 400),
-        ("/v2/repository/models/first/load", {"parameters": {"file:1/m": "eA=="}}, 501),
+        ("/v2/repository/models/first/load", {"parameters": {"file:1/m": "eA=="}}, 400),
         ("/v2/repository/models/first/load", {"parameters": []}, 400),
         ("/v2/repository/models/first/unload", {"parameters": {"x": 1}}, 400),
     ],
