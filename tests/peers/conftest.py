@@ -7,6 +7,7 @@ file.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -14,27 +15,41 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from .models import write_models
-from .sides import Pair, Row, Side, copy_repository, table, until
+from .models import write_identity, write_models
+from .sides import Pair, Side, copy_repository, table, until
 
 _FLAGS = ("--cache-config=local,size=1048576", "--allow-gpu-metrics=false")
 
 
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with _started(tmp_path_factory.mktemp("peers"), write_models, "plain") as pair:
+        yield pair
+        if named := os.environ.get("NAIAD_PEER_TABLE"):
+            Path(named).write_text(table(pair.rows))
+
+
+@pytest.fixture(scope="module")
+def small_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """The same with the model ``identity`` alone."""
+    with _started(tmp_path_factory.mktemp("small"), write_identity, "identity") as pair:
+        yield pair
+
+
+@contextlib.contextmanager
+def _started(directory: Path, write: Callable[[Path], None], model: str) -> Iterator[Pair]:
+    """Both servers, once ``model`` can be asked."""
     triton = os.environ.get("NAIAD_TRITON", "")
     if not triton:
         pytest.skip("NAIAD_TRITON names no Triton server to compare with")
     assert shutil.which(triton), f"NAIAD_TRITON={triton} is no executable"
-    directory = tmp_path_factory.mktemp("peers")
-    write_models(directory / "models")
+    write(directory / "models")
     running: list[subprocess.Popen[bytes]] = []
-    rows: list[Row] = []
     try:
         commands = {"naiad": [sys.executable, "-m", "naiad", "serve"], "triton": [triton]}
         sides = {
@@ -42,15 +57,13 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             for name, command in commands.items()
         }
         for side in sides.values():
-            _wait_ready(side)
-        yield Pair(**sides, rows=rows)
+            _wait_ready(side, model)
+        yield Pair(**sides, rows=[])
     finally:
         for process in running:
             process.terminate()
         for process in running:
             process.wait(60)
-    if named := os.environ.get("NAIAD_PEER_TABLE"):
-        Path(named).write_text(table(rows))
 
 
 def _start(name: str, command: list[str], repository: Path, running: list[subprocess.Popen[bytes]]) -> Side:
@@ -63,10 +76,10 @@ def _start(name: str, command: list[str], repository: Path, running: list[subpro
     return Side(name, repository, *urls)
 
 
-def _wait_ready(side: Side) -> None:
+def _wait_ready(side: Side, model: str) -> None:
     def ready() -> bool:
         try:
-            side.waiting("plain")
+            side.waiting(model)
             with urllib.request.urlopen(f"http://{side.http}/v2/health/ready") as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError):

@@ -72,6 +72,23 @@ class TritonPythonModel:
             sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 """
 
+_IDENTITY = """
+backend: "python"
+max_batch_size: 8
+input [ { name: "INPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
+output [ { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
+"""
+
+_IDENTITY_MODEL = """
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        arrays = [pb_utils.get_input_tensor_by_name(request, "INPUT0").as_numpy() for request in requests]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("OUTPUT0", array)]) for array in arrays]
+"""
+
 _SEQUENCES = """
 sequence_batching {
   control_input [
@@ -137,6 +154,11 @@ def write_models(repository: Path) -> None:
     for name, config in CONFIGS.items():
         _write(repository, name, config, None if "ensemble" in config else RECORDER)
     _write(repository, "repeat", _REPEAT, _REPEAT_MODEL)
+
+
+def write_identity(repository: Path) -> None:
+    """What the clients that break rules ask for (tests/integration/wire)."""
+    _write(repository, "identity", _IDENTITY, _IDENTITY_MODEL)
 
 
 def _write(repository: Path, name: str, config: str, model: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .client import Client, Seen, connected
+from .client import PATIENCE_S, Client, Seen, connected
 from .frames import Code, ping
 
 MARK = b"the mark"
@@ -140,7 +140,7 @@ def acked(client: Client) -> None:
     client.until(lambda: client.seen.acks > 1)
 
 
-def run(address: str, case: Case) -> Seen:
+def run(address: str, case: Case, patience_s: float = PATIENCE_S) -> Seen:
     """Sends the steps of a case, and reads until what has come decides."""
     with connected(address) as client:
         if not case.raw:
@@ -156,7 +156,8 @@ def run(address: str, case: Case) -> Seen:
         client.send(sent + (b"" if case.bare else ping(MARK)))
         answers = [*case.allowed, *([case.instead] if case.instead else [])]
         client.until(
-            lambda: any(verdicts := [each.verdict(client.seen) for each in answers]) or None not in verdicts
+            lambda: any(verdicts := [each.verdict(client.seen) for each in answers]) or None not in verdicts,
+            patience_s,
         )
         return client.seen
 

@@ -97,6 +97,7 @@ class Client:
         while not true():
             if self._replies and not self.quiet:
                 self.send(b"")
+                continue
             left = end - time.monotonic()
             if left <= 0 or self.seen.closed:
                 return bool(true())

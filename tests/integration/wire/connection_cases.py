@@ -140,7 +140,7 @@ FRAMES = [
     Case("4.1", "the reserved bit of a call", [live(1 | 1 << 31)], [served()]),
     Case("4.2", "DATA of 16384 bytes",
          [headers(1, call("ModelInfer")) + data(1, bytes(DEFAULT_FRAME), end=True)],
-         [grpc_status(1, 3, 12, 13)]),
+         [grpc_status(1, 3, 5, 12, 13)]),
     Case("4.2", "DATA too long", [OPEN, too_long(Kind.DATA, 0, 1)],
          [SIZE, stream_error(1, Code.FRAME_SIZE)], bare=True),
     Case("4.2", "HEADERS too long", [too_long(Kind.HEADERS, Flag.END_HEADERS, 1)], [SIZE], bare=True),
