@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from ..integration.wire import connection_cases, frame_cases, grpc_cases, http1_cases, message_cases
+from ..integration.wire import connection_cases, floods, frame_cases, grpc_cases, http1_cases, message_cases
 from ..integration.wire.cases import Case, NotApplicableError, answered, run
-from ..integration.wire.client import Seen, check_served
+from ..integration.wire.client import Seen, check_served, connected
+from ..integration.wire.floods import Flood
 from ..integration.wire.http1_cases import Http1Case
 from .sides import Pair, Side
 
@@ -37,6 +38,11 @@ HTTP2 = {
     "RFC 9113, 8, and RFC 7541: requests, HPACK": message_cases.CASES,
     "gRPC": grpc_cases.CASES,
 }
+FLOODS = {
+    "floods that are to be cut off": floods.ENDED,
+    "floods that may be borne": floods.BOUNDED,
+}
+BORNE = "borne to the end"
 HTTP1 = "HTTP/1.1: what might hide a second request"
 
 Outcomes = dict[str, list[str]]
@@ -69,6 +75,16 @@ def wrong(case: Case, seen: Seen) -> str:
     return SERVED if "0" in statuses else IGNORED
 
 
+def outcome_of_flood(side: Side, flood: Flood) -> str:
+    with connected(side.grpc) as client:
+        client.start()
+        floods.send(client, flood)
+        client.until(lambda: any(each.verdict(client.seen) is not None for each in flood.allowed), PATIENCE_S)
+        right = any(each.verdict(client.seen) for each in flood.allowed)
+    check_served(side.grpc)
+    return RIGHT if right else BORNE
+
+
 def outcome_of_http1(side: Side, case: Http1Case) -> str:
     said = http1_cases.run(side.http, case, PATIENCE_S)
     second = b"smuggled" in said.content
@@ -90,6 +106,8 @@ def outcomes(side: Side) -> dict[str, Outcomes]:
         area: sorted_out((case.name, partial(outcome, side, case)) for case in cases)
         for area, cases in HTTP2.items()
     }
+    for area, some in FLOODS.items():
+        areas[area] = sorted_out((flood.what, partial(outcome_of_flood, side, flood)) for flood in some)
     areas[HTTP1] = sorted_out(
         (case.what, partial(outcome_of_http1, side, case)) for case in http1_cases.CASES
     )
