@@ -12,13 +12,22 @@ import pytest
 from .conftest import ServerProcess
 from .wire import connection_cases, frame_cases, grpc_cases, message_cases
 from .wire.cases import Case, answered, run
-from .wire.client import check_served
+from .wire.client import check_served, connected
 
 CASES = [*connection_cases.CASES, *frame_cases.CASES, *message_cases.CASES, *grpc_cases.CASES]
 
 
 def test_the_names_of_cases_differ() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 240
+
+
+def test_early_answer(server: ServerProcess) -> None:
+    """One that is complete before its call stops that, without blame (RFC 9113, section 8.1)."""
+    with connected(server.grpc) as client:
+        client.start()
+        client.send(message_cases.EARLY)
+        client.until(lambda: 1 in client.seen.resets)
+        assert (client.seen.grpc_status(1), client.seen.resets, client.seen.ended) == ("13", {1: 0}, {1})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

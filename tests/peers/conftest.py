@@ -63,7 +63,16 @@ def _started(directory: Path, write: Callable[[Path], None], model: str) -> Iter
         for process in running:
             process.terminate()
         for process in running:
-            process.wait(60)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Triton does not always end when clients have broken its rules."""
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _start(name: str, command: list[str], repository: Path, running: list[subprocess.Popen[bytes]]) -> Side:

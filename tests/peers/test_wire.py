@@ -68,9 +68,9 @@ def wrong(case: Case, seen: Seen) -> str:
     """The kind of an answer that is not the right one."""
     statuses = {seen.grpc_status(stream) for stream in seen.fields}
     if statuses - {"0", None} or any(seen.resets.values()) or seen.goaways or seen.closed:
-        errors = any(
-            word in each.words for each in case.allowed for word in ("error", "reset", "HTTP status")
-        )
+        words = [each.words for each in case.allowed]
+        errors = any(bad in each for each in words for bad in ("error", "reset", "HTTP status"))
+        errors = errors or any("grpc-status" in each and "(0" not in each for each in words)
         return OTHERWISE if errors else TOO_STRICT
     return SERVED if "0" in statuses else IGNORED
 
