@@ -97,13 +97,16 @@ fuzz:
 	    build/fuzz/found/$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
 
-## make gpu       C++ tests built with CUDA, on a machine that has a GPU; installs nothing
+## make gpu       C++ tests built with CUDA, and tests/gpu, on a machine that has a GPU; installs nothing: what
+##                needs a package that is not in .venv (naiad[tensorrt]) is skipped, and says so
 gpu:
 	@command -v nvcc > /dev/null || { echo 'naiad: nvcc is missing: install the CUDA toolkit' >&2; exit 1; }
 	@command -v nvidia-smi > /dev/null || { echo 'naiad: there is no GPU here (no nvidia-smi)' >&2; exit 1; }
 	cmake --preset cuda
 	cmake --build --preset cuda -j$(JOBS)
 	$(CTEST) --test-dir build/cuda
+	@[ -x $(BIN)/pytest ] || { echo 'naiad: .venv is missing: make dev' >&2; exit 1; }
+	$(BIN)/pytest -rs tests/gpu
 
 ## make soak      the long forms of some tests: 50,000 seeds, a million requests with half of them cancelled,
 ##                10,000 clients cut off over each protocol, 100 workers killed under load, 10,000 cycles of

@@ -28,6 +28,7 @@ _TENSORRT_NAMES = {
 _PRECISIONS: dict[str, list[tuple[str, str]]] = {
     "FP32": [],
     "FP16": [("trt_fp16_enable", "1")],
+    "BF16": [("trt_bf16_enable", "1")],
     "INT8": [("trt_int8_enable", "1")],
 }
 _FIELD = "optimization.execution_accelerators"
@@ -73,13 +74,15 @@ def _of_gpu(config: ModelConfig, accelerator: Any) -> Provider:
         if key == "precision_mode":
             if value not in _PRECISIONS:
                 raise ConfigError(
-                    f"model '{config.name}': precision_mode of tensorrt must be FP32, FP16 or INT8, got "
-                    f"'{value}'",
+                    f"model '{config.name}': precision_mode of tensorrt must be FP32, FP16, BF16 or INT8, "
+                    f"got '{value}'",
                     field=f"{_FIELD}.gpu_execution_accelerator.parameters",
                 )
             options += _PRECISIONS[value]
         else:
-            options.append((_TENSORRT_NAMES.get(key, key), {"true": "1", "false": "0"}.get(value, value)))
+            options.append(
+                (_TENSORRT_NAMES.get(key, key), {"true": "1", "false": "0"}.get(value.lower(), value))
+            )
     return "GPU", "TensorRT", options
 
 

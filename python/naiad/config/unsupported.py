@@ -57,7 +57,6 @@ _ROWS = (
         ),
     ),
     _Row("instance_group.secondary_devices", _elsewhere(_any_group(lambda group: group.secondary_devices))),
-    _Row("instance_group.profile", _elsewhere(_any_group(lambda group: group.profile))),
     _Row(
         "ensemble_scheduling.step.model_namespace",
         lambda config, options: any(step.model_namespace for step in config.ensemble_scheduling.step),

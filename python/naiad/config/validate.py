@@ -214,6 +214,7 @@ def _instance_groups(message: Any, num_gpus: int) -> None:
     for index, group in enumerate(message.instance_group):
         field = f"instance_group[{index}].gpus"
         place = f"instance group {group.name} of model {message.name}"
+        _profiles(message, group, f"{place} and platform {message.platform}")
         if group.kind != _KIND.KIND_GPU:
             if group.gpus:
                 kind = _KIND.Kind.Name(group.kind)
@@ -229,6 +230,21 @@ def _instance_groups(message: Any, num_gpus: int) -> None:
                     f"{present}",
                     field=field,
                 )
+
+
+def _profiles(message: Any, group: Any, place: str) -> None:
+    for profile in group.profile:
+        if message.platform != "tensorrt_plan":
+            # Without the blank that is missing, in Triton's words.
+            wrong = "specifies profile field which is only supported for TensorRT models"
+        elif not profile.isascii() or not profile.isdecimal():
+            wrong = (
+                f" specifies invalid profile {profile}. The field should contain the string representation "
+                "of a non-negative integer."
+            )
+        else:
+            continue
+        raise ConfigError(place + wrong, field="instance_group.profile")
 
 
 def _warmup(message: Any) -> None:

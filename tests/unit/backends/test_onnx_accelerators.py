@@ -94,5 +94,61 @@ def test_a_precision_that_tensorrt_does_not_have() -> None:
     accelerator = (
         "gpu_execution_accelerator { name: 'tensorrt' parameters { key: 'precision_mode' value: 'FP8' } }"
     )
-    with pytest.raises(ConfigError, match="precision_mode of tensorrt must be FP32, FP16 or INT8, got 'FP8'"):
+    with pytest.raises(
+        ConfigError, match="precision_mode of tensorrt must be FP32, FP16, BF16 or INT8, got 'FP8'"
+    ):
         wanted_providers(_config(GPU, accelerator))
+
+
+def test_every_parameter_that_triton_has_for_tensorrt() -> None:
+    own = [
+        "max_partition_iterations",
+        "min_subgraph_size",
+        "dla_enable",
+        "dla_core",
+        "engine_cache_enable",
+        "engine_cache_path",
+        "engine_cache_prefix",
+        "dump_subgraphs",
+        "force_sequential_engine_build",
+        "context_memory_sharing_enable",
+        "layer_norm_fp32_fallback",
+        "timing_cache_enable",
+        "timing_cache_path",
+        "force_timing_cache",
+        "detailed_build_log",
+        "build_heuristics_enable",
+        "sparsity_enable",
+        "builder_optimization_level",
+        "auxiliary_streams",
+        "tactic_sources",
+        "extra_plugin_lib_paths",
+        "profile_min_shapes",
+        "profile_max_shapes",
+        "profile_opt_shapes",
+        "cuda_graph_enable",
+        "dump_ep_context_model",
+        "ep_context_file_path",
+        "ep_context_embed_mode",
+    ]
+    names = {f"trt_{name}": f"trt_{name}" for name in own} | {
+        "max_workspace_size_bytes": "trt_max_workspace_size",
+        "int8_calibration_table_name": "trt_int8_calibration_table_name",
+        "int8_use_native_calibration_table": "trt_int8_use_native_calibration_table",
+    }
+    for given, passed_on in names.items():
+        accelerator = f"name: 'tensorrt' parameters {{ key: '{given}' value: 'True' }}"
+        (provider,) = wanted_providers(_config(GPU, f"gpu_execution_accelerator {{ {accelerator} }}"))
+        assert provider == ("GPU", "TensorRT", [(passed_on, "1")])
+
+
+@pytest.mark.parametrize(
+    ("precision", "option"),
+    [("FP16", "trt_fp16_enable"), ("BF16", "trt_bf16_enable"), ("INT8", "trt_int8_enable")],
+)
+def test_precisions(precision: str, option: str) -> None:
+    parameter = f"parameters {{ key: 'precision_mode' value: '{precision}' }}"
+    (provider,) = wanted_providers(
+        _config(GPU, f"gpu_execution_accelerator {{ name: 'tensorrt' {parameter} }}")
+    )
+    assert provider[2] == [(option, "1")]

@@ -67,7 +67,6 @@ def test_what_contradicts_the_engine_is_refused(text: str, message: str, cuda: F
         (configured(batch=9), "specified max-batch 9 but TensorRT engine only supports max-batch 8"),
         (configured(batch=0), "specifies 1 dimensions (shape [-1])"),
         (configured(group='profile: "1"'), "Expected optimization profile index range 0-0"),
-        (configured(group='profile: "best"'), "unable to parse profile 'best'"),
     ],
 )  # fmt: skip
 def test_batches_and_profiles_that_there_are_not(config: ModelConfig, message: str, cuda: FakeCuda) -> None:
@@ -169,6 +168,11 @@ def test_configurations_that_an_engine_can_not_complete(text: str, message: str,
     with pytest.raises(ConfigError) as raised:
         completed(double_engine(cuda), text)
     assert str(raised.value) == message
+
+
+def test_a_profile_is_a_number(cuda: FakeCuda) -> None:
+    with pytest.raises(ConfigError, match="unable to parse profile 'best'"):
+        completed(double_engine(cuda), 'instance_group { profile: "best" }')
 
 
 def test_a_hint_for_batching_that_the_engine_does_not_do(cuda: FakeCuda) -> None:

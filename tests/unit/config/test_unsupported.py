@@ -14,7 +14,6 @@ BASE = 'name: "m" backend: "python" max_batch_size: 8 '
 ROWS = [
     (BASE + "instance_group { kind: KIND_GPU }", "instance_group.kind: KIND_GPU"),
     (BASE + "instance_group { secondary_devices { } }", "instance_group.secondary_devices"),
-    (BASE + 'instance_group { profile: "0" }', "instance_group.profile"),
     (BASE + 'ensemble_scheduling { step { model_namespace: "n" } }',
      "ensemble_scheduling.step.model_namespace"),
     (BASE + 'model_repository_agents { agents { name: "checksum" } }', "model_repository_agents"),

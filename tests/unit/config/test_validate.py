@@ -51,6 +51,13 @@ REFUSED = [
      "'max_batch_size' must be non-negative value for m"),
     (BATCHING + "version_policy { specific { versions: 0 } }", "version_policy.specific.versions",
      "version must be an integral value > 0, got 0 in the version policy of model 'm'"),
+    (BATCHING + 'instance_group { name: "g" kind: KIND_CPU profile: "0" }', "instance_group.profile",
+     "instance group g of model m and platform specifies profile field which is only supported for TensorRT "
+     "models"),
+    ('platform: "tensorrt_plan" instance_group { name: "g" kind: KIND_CPU profile: "best" }',
+     "instance_group.profile",
+     "instance group g of model m and platform tensorrt_plan specifies invalid profile best. The field "
+     "should contain the string representation of a non-negative integer."),
     # tensors
     (with_input("data_type: TYPE_INT32 dims: 4"), "input[0].name", "model input must specify 'name' for m"),
     (with_input('name: "A" dims: 4'), "input[0].data_type", "model input 'A' must specify 'data_type' for m"),

@@ -42,11 +42,11 @@ def profile_indices(model: str, group: InstanceGroup, num_profiles: int) -> list
     """
     found: dict[int, str] = {}
     for name in group.profiles or ("0",):
-        if not name.isascii() or not name.isdecimal():
+        if (
+            not name.isascii() or not name.isdecimal()
+        ):  # an engine is asked before what it completes is checked
             raise ConfigError(
-                f"model '{model}': unable to parse profile '{name}': it must be the number of an "
-                "optimization profile",
-                field="instance_group.profile",
+                f"model '{model}': unable to parse profile '{name}'", field="instance_group.profile"
             )
         index = int(name)
         if index >= num_profiles:
