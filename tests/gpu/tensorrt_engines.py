@@ -19,6 +19,10 @@ Ranges = dict[str, tuple[Sequence[int], Sequence[int], Sequence[int]]]
 """Of one profile: least, best and most of each input's shape."""
 
 
+class NotBuilt(Exception):
+    """TensorRT does not read this model."""
+
+
 def tensorrt_or_skip() -> ModuleType:
     """Skips, with the reason, where the packages are not installed."""
     try:
@@ -60,12 +64,14 @@ def build(trt: ModuleType, name: str, profiles: Sequence[Ranges]) -> bytes:
 
 
 def build_of(trt: ModuleType, onnx: bytes, profiles: Sequence[Ranges]) -> bytes:
-    """The engine of an ONNX model."""
+    """The engine of an ONNX model. Raises NotBuilt."""
     logger = trt.Logger(trt.Logger.WARNING)
+    trt.init_libnvinfer_plugins(logger, "")
     builder = trt.Builder(logger)
     network = builder.create_network(0)
     parser = trt.OnnxParser(network, logger)
-    assert parser.parse(onnx), [str(parser.get_error(k)) for k in range(parser.num_errors)]
+    if not parser.parse(onnx):
+        raise NotBuilt("; ".join(str(parser.get_error(k).desc()) for k in range(parser.num_errors)))
     config = builder.create_builder_config()
     shaped = {network.get_input(k).name: network.get_input(k) for k in range(network.num_inputs)}
     for ranges in profiles:

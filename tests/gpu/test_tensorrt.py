@@ -53,9 +53,7 @@ def server(trt: Any, plan: bytes, tmp_path_factory: pytest.TempPathFactory) -> I
     engines.write_model(
         path, "graphs", plan, BOTH + THREAD + "max_batch_size: 32 " + GRAPHS % (SHAPES, SHAPES)
     )
-    nonzero = engines.build(trt, "nonzero", [{"x": ((1,), (4,), (64,))}])
-    engines.write_model(path, "nonzero", nonzero, THREAD)
-    values = {"x": ((1, 2), (2, 4), (4, 8)), "shape": ((1, 1), (2, 4), (4, 8))}
+    values = {"x": ((1, 2), (2, 4), (4, 8)), "shape": ((1, 2), (2, 4), (4, 8))}
     engines.write_model(path, "reshape", engines.build(trt, "reshape_to", [values]), THREAD)
     with naiad.Server(path, pool_bytes=256 << 20, control_mode="explicit", load_models=[]) as running:
         yield running
@@ -85,12 +83,17 @@ def test_batches_of_both_profiles(server: naiad.Server, name: str) -> None:
         ask(model, 33)
 
 
-def test_an_output_whose_shape_is_computed(server: naiad.Server) -> None:
-    server.load("nonzero")
-    model = server.model("nonzero")
-    for x in ([0, 1, 0, 2], [0, 0], [1] * 64):
-        given = np.array(x, dtype=np.float32)
-        assert (model.infer({"x": given})["at"] == np.array(np.nonzero(given))).all()
+def test_an_output_whose_shape_is_computed(trt: Any, tmp_path: Path) -> None:
+    try:
+        plan = engines.build(trt, "nonzero", [{"x": ((1,), (4,), (64,))}])
+    except engines.NotBuilt as error:
+        pytest.skip(f"this TensorRT has no NonZero: {error}")
+    engines.write_model(tmp_path, "nonzero", plan, THREAD)
+    with naiad.Server(tmp_path, pool_bytes=64 << 20) as server:
+        for x in ([0, 1, 0, 2], [0, 0], [1] * 64):
+            given = np.array(x, dtype=np.float32)
+            found = server.model("nonzero").infer({"x": given})["at"]
+            assert (found == np.array(np.nonzero(given))).all()
 
 
 def test_a_shape_tensor(server: naiad.Server) -> None:

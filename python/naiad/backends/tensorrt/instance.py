@@ -187,7 +187,7 @@ class TensorRtInstance:
                 raise InvalidArgument(f"input '{name}' is missing, which the engine has no value for")
             if tensor.is_shape_tensor:
                 own = tuple(int(value) for value in array.flat)
-                values[name] = (num_rows, *own) if self._batches else own
+                values[name] = (num_rows, *own) if self._batches and tensor.shape else own
             else:
                 shapes[name] = array.shape if tensor.shape else ()
         return BatchShapes(shapes, values)
