@@ -34,8 +34,8 @@ def cudas(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeCuda]:
     def load(self: Any, path: Path, model: str, dla_core: int | None) -> Any:
         return resize_engine(made[model], batches=True) if model == "resize" else double_engine(made[model])
 
-    monkeypatch.setattr(backend_module, "find_module", lambda: "tensorrt")
-    monkeypatch.setattr(libraries, "find_module", lambda: "tensorrt")
+    monkeypatch.setattr(backend_module, "find_module", lambda product="": "tensorrt")
+    monkeypatch.setattr(libraries, "find_module", lambda product="": "tensorrt")
     monkeypatch.setattr(libraries, "_has_cuda", lambda: True)
     monkeypatch.setattr(model_repository, "gpu_count", lambda: 1)
     monkeypatch.setattr(

@@ -62,7 +62,7 @@ def files(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> ModelFiles:
     """With an engine, and the packages."""
     write_plan(files.version_directory / "model.plan")
     for module in (libraries, backend_module):
-        monkeypatch.setattr(module, "find_module", lambda: "tensorrt")
+        monkeypatch.setattr(module, "find_module", lambda product="": "tensorrt")
     monkeypatch.setattr(libraries, "_has_cuda", lambda: True)
     return files
 
@@ -170,7 +170,7 @@ def test_an_engine_of_the_other_product(files: ModelFiles) -> None:
 )
 def test_versions_are_named(made_by: Any, installed: Any, differ: bool) -> None:
     maker, found = Maker("TensorRT", made_by), Maker("TensorRT", installed)
-    error = version_mismatch(maker, found, Path("model.plan"), "m")
+    error = version_mismatch(maker, found, Path("model.plan"), "m", "not compatible")
     assert (error is not None) == differ
     if error is not None:
         first = "10.13.3.9" if made_by else "8.5 or older"
@@ -189,20 +189,21 @@ def test_a_plan_says_who_made_it(files: ModelFiles) -> None:
 
 def test_packages_that_are_not_there(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libraries, "_has_cuda", lambda: False)
-    monkeypatch.setattr(libraries, "find_module", lambda: "tensorrt_rtx")
+    monkeypatch.setattr(libraries, "find_module", lambda product="": "tensorrt_rtx")
     with pytest.raises(Unsupported, match=r"needs cuda-bindings: pip install 'naiad\[tensorrt-rtx\]'"):
         FakeBackend().check(configured(), files)
-    monkeypatch.setattr(libraries, "find_module", lambda: None)
+    monkeypatch.setattr(libraries, "find_module", lambda product="": None)
     with pytest.raises(Unsupported, match=r"needs the tensorrt package: pip install 'naiad\[tensorrt\]'"):
         FakeBackend().check(configured(), files)
 
 
-def test_the_ordinary_tensorrt_goes_before_that_for_rtx(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_file_gets_the_tensorrt_that_has_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
     there: set[str] = {"tensorrt", "tensorrt_rtx"}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in there else None)
-    assert libraries.find_module() == "tensorrt"
+    assert libraries.find_module() == libraries.find_module("TensorRT") == "tensorrt"
+    assert libraries.find_module("TensorRT for RTX") == "tensorrt_rtx"
     there.remove("tensorrt")
-    assert libraries.find_module() == "tensorrt_rtx"
+    assert libraries.find_module() == libraries.find_module("TensorRT") == "tensorrt_rtx"
     there.clear()
     assert libraries.find_module() is None
 

@@ -46,7 +46,7 @@ class TensorRtBackend(IsolatedBackend):
         self._server_wide = server_wide_options(self.options)
         self._engines: MadeOnce[Engine] = MadeOnce()
         self._lock = threading.Lock()
-        self._library: Library | None = None
+        self._libraries: dict[str, Library] = {}
 
     def runs_on_gpu(self) -> bool:
         """And on nothing else."""
@@ -115,9 +115,9 @@ class TensorRtBackend(IsolatedBackend):
         paths = [files.find_named(name) for _, name in sorted(by_capability.items())]
         if not paths:
             paths = [files.find(config, self.default_filename)]
-        module = find_module()
         for path in paths:
             made_by = maker_of(path, files.name)
+            module = find_module(made_by.product)
             if module is not None and not brings_own:
                 require_product(made_by, MODULES[module], path, files.name)
 
@@ -160,10 +160,12 @@ class TensorRtBackend(IsolatedBackend):
     def _load(self, path: Path, model: str, dla_core: int | None) -> Engine:
         from naiad.backends.tensorrt.runtime import Library
 
+        module = require_packages(maker_of(path, model).product)
         with self._lock:
-            if self._library is None:
-                self._library = Library(load_module(require_packages()), self._server_wide)
-        return self._library.load(path, model, dla_core)
+            library = self._libraries.get(module)
+            if library is None:
+                library = self._libraries[module] = Library(load_module(module), self._server_wide)
+        return library.load(path, model, dla_core)
 
 
 def _plan_path(config: ModelConfig, files: ModelFiles, device: Cuda) -> Path:

@@ -82,7 +82,7 @@ class Buffers:
         """Of a shape tensor, when it has been computed."""
         slot = self.slots[name]
         assert slot.staging is not None
-        return slot.staging.view(slot.tensor.datatype.lower())[:count]
+        return slot.staging[: size_bytes(slot.tensor.datatype, (count,))].view(slot.tensor.datatype.lower())
 
     def load(self, name: str, array: NDArray[Any], shape: Shape, stream: int) -> None:
         """Starts to copy an input. ``shape``: that of the engine's tensor, the array's own or, in a graph for

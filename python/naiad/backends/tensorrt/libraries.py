@@ -16,14 +16,15 @@ MODULES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}
 CUDA_MODULE = "cuda.bindings.runtime"
 
 
-def find_module() -> str | None:
-    """The name of the first one that is installed; it is not imported."""
-    return next((name for name in MODULES if importlib.util.find_spec(name) is not None), None)
+def find_module(product: str = "") -> str | None:
+    """The name of the installed one that is this product, or else of the first one; it is not imported."""
+    there = [name for name in MODULES if importlib.util.find_spec(name) is not None]
+    return next((name for name in there if MODULES[name] == product), next(iter(there), None))
 
 
-def require_packages() -> str:
+def require_packages(product: str = "") -> str:
     """The module's name. Raises Unsupported with the line that installs what is missing."""
-    found = find_module()
+    found = find_module(product)
     if found is None:
         raise Unsupported(
             "the tensorrt backend needs the tensorrt package: pip install 'naiad[tensorrt]' (or, for "

@@ -55,14 +55,16 @@ def require_product(made_by: Maker, installed: str, path: Path, model: str) -> N
     )
 
 
-def version_mismatch(made_by: Maker, installed: Maker, path: Path, model: str) -> Unsupported | None:
-    """Why an engine was refused, where the versions tell."""
+def version_mismatch(
+    made_by: Maker, installed: Maker, path: Path, model: str, said: str
+) -> Unsupported | None:
+    """Why an engine was refused, where the versions tell. ``said``: by TensorRT."""
     if same_version(made_by.version, installed.version):
         return None
     return Unsupported(
         f"model '{model}': '{path.name}' was made by {made_by}, but {installed} is installed, and an engine "
-        "runs only with the version that has made it: rebuild it with that one (or, made with trtexec "
-        "--versionCompatible, allow it by --backend-config=tensorrt,version-compatible=true)"
+        "runs only with the version that has made it: rebuild it with that one (one that trtexec made with "
+        f"--versionCompatible needs --backend-config=tensorrt,version-compatible=true). TensorRT says: {said}"
     )
 
 

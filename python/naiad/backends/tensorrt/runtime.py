@@ -62,7 +62,7 @@ class Library:
             engine = runtime.deserialize_cuda_engine(content)
         if engine is None:
             said = self.take_error() or "no reason is given"
-            why = version_mismatch(made_by, self.maker, path, model)
+            why = version_mismatch(made_by, self.maker, path, model, said)
             raise why or BackendError(f"model '{model}': '{path.name}' can not be loaded: TensorRT: {said}")
         return PlanEngine(self, runtime, engine)
 
