@@ -164,6 +164,7 @@ def test_an_engine_of_the_other_product(files: ModelFiles) -> None:
     [
         ((10, 13, 3, 9), (10, 13, 3, 9), False),
         ((10, 13, 3, 9), (10, 13, 3), False),
+        ((10, 13, 3, 9), (10, 13, 3, 265), False),
         ((10, 13, 3, 9), (10, 14, 1, 48), True),
         ((), (10, 14, 1, 48), True),
     ],

@@ -59,7 +59,7 @@ def version_mismatch(
     made_by: Maker, installed: Maker, path: Path, model: str, said: str
 ) -> Unsupported | None:
     """Why an engine was refused, where the versions tell. ``said``: by TensorRT."""
-    if same_version(made_by.version, installed.version):
+    if _same(made_by.version, installed.version):
         return None
     return Unsupported(
         f"model '{model}': '{path.name}' was made by {made_by}, but {installed} is installed, and an engine "
@@ -68,7 +68,7 @@ def version_mismatch(
     )
 
 
-def same_version(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
-    """As far as both are known: a version may be given without its build number."""
-    length = min(len(first), len(second))
-    return length > 0 and first[:length] == second[:length]
+def _same(in_file: tuple[int, ...], installed: tuple[int, ...]) -> bool:
+    """As far as both are known: a package may leave its build number out, and the file has one byte of it."""
+    length = min(len(in_file), len(installed))
+    return length > 0 and all(a == b % 256 for a, b in zip(in_file, installed, strict=False))
