@@ -150,12 +150,12 @@ class TensorRtInstance:
             self._buffers.load(name, given[name], shape, self._stream)
         if graph is not None:
             self._cuda.launch(graph.number, self._stream)
-        elif bound.settle_outputs():
-            bound.enqueue()
-            self._cuda.wait(self._event, self._stream)
         else:
+            is_computed = bound.settle_outputs()
             self._make_room(bound)
             bound.enqueue()
+            if is_computed:
+                self._cuda.wait(self._event, self._stream)
         run = {name: _run_shape(bound, graph, name) for name in batch.wanted_outputs}
         for name, shape in run.items():
             self._buffers.fetch(name, SIZES[self._tensors[name].datatype] * math.prod(shape), self._stream)
