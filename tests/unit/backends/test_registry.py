@@ -52,7 +52,13 @@ def test_options_that_a_backend_does_not_have_are_refused() -> None:
 
 
 def test_gpu_backends() -> None:
-    assert BackendRegistry(backends={"mine": Mine}).on_gpu() == {"mine", "python", "pytorch", "vllm"}
+    assert BackendRegistry(backends={"mine": Mine}).on_gpu() == {
+        "mine",
+        "python",
+        "pytorch",
+        "tensorrt",
+        "vllm",
+    }
 
 
 def test_unknown_ones_are_refused_with_what_there_is() -> None:
