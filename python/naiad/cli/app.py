@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from naiad.cli.bench import bench
 from naiad.cli.doctor import doctor
 from naiad.cli.plan import plan
 from naiad.cli.repo import repo_app
@@ -45,6 +46,7 @@ def options(
 
 
 app.command("serve", rich_help_panel=_SERVING)(serve)
+app.command("bench", rich_help_panel=_SERVING)(bench)
 app.command("doctor", rich_help_panel=_PREPARING)(doctor)
 app.command("plan", rich_help_panel=_PREPARING)(plan)
 app.add_typer(repo_app, name="repo", rich_help_panel=_PREPARING)

@@ -1,0 +1,255 @@
+"""``naiad bench``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from naiad.cli.console import show_error
+from naiad.cli.launch import USAGE
+from naiad.errors import InvalidArgument, NaiadError
+
+_HEADS = {
+    "concurrency": "Conc",
+    "request_rate": "Rate",
+    "inferences_per_second": "Infer/s",
+    "latency_mean_us": "Mean",
+    "latency_p50_us": "p50",
+    "latency_p90_us": "p90",
+    "latency_p99_us": "p99",
+    "server_queue_us": "Queue",
+    "server_compute_infer_us": "Compute",
+    "mean_batch": "Batch",
+    "errors": "Err",
+    "client_cpu_us_per_request": "CPU",
+}
+
+
+class Protocol(StrEnum):
+    """What is spoken."""
+
+    http = "http"
+    grpc = "grpc"
+
+
+class Distribution(StrEnum):
+    """Of the times between requests."""
+
+    constant = "constant"
+    poisson = "poisson"
+
+
+def bench(
+    model: Annotated[str, typer.Argument(help="The model's name.", metavar="MODEL")],
+    url: Annotated[
+        str, typer.Option("--url", "-u", help="HOST:PORT. [default: localhost and the protocol's port]")
+    ] = "localhost",
+    protocol: Annotated[Protocol, typer.Option("--protocol", "-i", help="What is spoken.")] = Protocol.http,
+    version: Annotated[str, typer.Option("--model-version", help="[default: the latest]")] = "",
+    batch: Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Rows of a request.")] = 1,
+    concurrency: Annotated[
+        str,
+        typer.Option(
+            "--concurrency-range",
+            help="Closed loop: so many requests under way at any time; FIRST:LAST:STEP for several levels.",
+            metavar="N[:N[:N]]",
+        ),
+    ] = "1",
+    rate: Annotated[
+        str,
+        typer.Option(
+            "--request-rate-range",
+            help="Open loop: so many requests in a second, whatever comes back; FIRST:LAST:STEP.",
+            metavar="X[:X[:X]]",
+        ),
+    ] = "",
+    distribution: Annotated[
+        Distribution, typer.Option("--request-distribution", help="Of the times between requests.")
+    ] = Distribution.constant,
+    max_in_flight: Annotated[
+        int, typer.Option("--max-in-flight", min=1, help="Open loop: what is under way at most.")
+    ] = 1024,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option("--shape", help="NAME:3,224,224, for dims that are of any size. Repeatable."),
+    ] = None,
+    input_data: Annotated[
+        str,
+        typer.Option("--input-data", help='random, zero, or a JSON file: {"data": [{"INPUT": [...]}]}.'),
+    ] = "random",
+    window_ms: Annotated[
+        int, typer.Option("--measurement-interval", min=100, help="Milliseconds of a window.")
+    ] = 2000,
+    stability: Annotated[
+        float,
+        typer.Option("--stability-percentage", min=0.1, help="By how much three windows may differ."),
+    ] = 10.0,
+    max_windows: Annotated[int, typer.Option("--max-trials", min=3, help="Windows of a level.")] = 10,
+    latency_limit_ms: Annotated[
+        float,
+        typer.Option("--latency-threshold", min=0, help="Stop where p99 is above so many ms; 0: never."),
+    ] = 0,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, help="Of the generator, which share the load.")
+    ] = 1,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", "-f", help="Write the figures there.", metavar="FILE")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON in place of the table.")] = False,
+    seed: Annotated[int, typer.Option("--random-seed", help="Of values and times.")] = 0,
+) -> None:
+    """Measure a model on a server: throughput and latency by concurrency, or by rate.
+
+    Exit status: 0 done, 1 requests failed or the server is not reached.
+    """
+    from naiad.loadgen.measure import Effort
+    from naiad.loadgen.report import row_of, to_csv
+
+    screen = Console(stderr=True)
+    effort = Effort(
+        window_s=window_ms / 1000, stability=stability / 100, max_windows=max_windows, processes=processes
+    )
+    rows: list[dict[str, Any]] = []
+    reasons: dict[str, int] = {}
+    try:
+        levels = _levels(concurrency, rate, max_in_flight)
+        measured = _measure(
+            url, protocol.value, model, version, batch, levels, shape or [], input_data, distribution.value,
+            effort, seed, screen,
+        )  # fmt: skip
+        for level in measured:
+            rows.append(row_of(level, batch))
+            for reason, count in level.window.errors.items():
+                reasons[reason] = reasons.get(reason, 0) + count
+            if latency_limit_ms and rows[-1]["latency_p99_us"] > latency_limit_ms * 1000:
+                break
+    except InvalidArgument as error:
+        show_error(screen, str(error), "`naiad bench --help` shows what there is")
+        raise typer.Exit(USAGE) from None
+    except NaiadError as error:
+        show_error(screen, str(error), f"start one with `naiad serve`, or name it with --url (now {url})")
+        raise typer.Exit(1) from None
+    if csv_file is not None:
+        csv_file.write_text(to_csv(rows), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps({"model": model, "protocol": protocol.value, "levels": rows}, indent=2))
+    else:
+        console = Console()
+        console.print(results_table(rows))
+        console.print(
+            "[dim]Microseconds. Queue, Compute: the server's, for one request. CPU: this client's own[/]",
+            soft_wrap=True,
+        )
+    for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:5]:
+        screen.print(f"[red]{count} requests failed:[/] {escape(reason)}", soft_wrap=True, highlight=False)
+    if unstable := [row for row in rows if not row["stable"]]:
+        screen.print(
+            f"[yellow]{len(unstable)} of {len(rows)} levels were not stable[/] within {stability:g}%: more "
+            "--max-trials, a longer --measurement-interval, or a quieter machine",
+            soft_wrap=True,
+            highlight=False,
+        )
+    raise typer.Exit(1 if reasons else 0)
+
+
+def _measure(
+    url: str,
+    protocol: Any,
+    model: str,
+    version: str,
+    batch: int,
+    levels: list[tuple[int, float]],
+    shape: list[str],
+    input_data: str,
+    distribution: Any,
+    effort: Any,
+    seed: int,
+    screen: Console,
+) -> Iterator[Any]:
+    from naiad.loadgen.inputs import from_file, made_up, read_shapes
+    from naiad.loadgen.measure import measure
+    from naiad.loadgen.scenario import Scenario
+    from naiad.loadgen.target import target_of
+    from naiad.loadgen.wire import grpc_request, http_request
+
+    target = target_of(url, protocol, model, version)
+    config = target.config()
+    if batch > max(1, config.max_batch_size):
+        raise InvalidArgument(
+            f"--batch-size {batch}: the model takes at most {max(1, config.max_batch_size)}"
+        )
+    rows = batch if config.max_batch_size > 0 else 0
+    if input_data in ("random", "zero"):
+        zeros = input_data == "zero"
+        requests = [made_up(target.inputs(), read_shapes(shape), rows, zeros=zeros, seed=seed)]
+    else:
+        requests = from_file(Path(input_data), target.inputs(), rows)
+    outputs = [tensor.name for tensor in config.outputs]
+    encoded = tuple(
+        http_request(f"{target.host}:{target.port}", model, version, tensors, outputs)
+        if protocol == "http"
+        else grpc_request(model, version, tensors, outputs)
+        for tensors in requests
+    )
+    for concurrency, rate in levels:
+        scenario = Scenario(
+            protocol, target.host, target.port, encoded, concurrency, rate, distribution, seed
+        )
+        what = f"{rate:g} requests/s" if rate else f"concurrency {concurrency}"
+        with screen.status(f"Measuring {what}") as status:
+
+            def tell(window: Any, status: Any = status, what: str = what) -> None:
+                status.update(f"Measuring {what}: {window.per_second:,.0f}/s, {window.mean_s * 1e3:.2f} ms")
+
+            yield measure(scenario, target, effort, tell)
+
+
+def _levels(concurrency: str, rate: str, max_in_flight: int) -> list[tuple[int, float]]:
+    """Concurrency and rate of each level. Raises InvalidArgument."""
+    if rate:
+        return [(max_in_flight, level) for level in read_range("--request-rate-range", rate)]
+    levels = read_range("--concurrency-range", concurrency)
+    if any(level != int(level) for level in levels):
+        raise InvalidArgument(f"--concurrency-range '{concurrency}' should be whole numbers")
+    return [(int(level), 0.0) for level in levels]
+
+
+def read_range(flag: str, text: str) -> list[float]:
+    """``8``, ``1:8`` or ``1:8:2``. Raises InvalidArgument."""
+    if not re.fullmatch(r"\d+(\.\d+)?(:\d+(\.\d+)?){0,2}", text):
+        raise InvalidArgument(f"{flag} '{text}' should be FIRST[:LAST[:STEP]]")
+    first, *more = map(float, text.split(":"))
+    last = more[0] if more else first
+    step = more[1] if len(more) > 1 else 1.0
+    if first <= 0 or last < first or step <= 0 or (last - first) / step > 1000:
+        raise InvalidArgument(f"{flag} '{text}' should go up from above 0, in at most 1000 steps")
+    return [first + step * index for index in range(int((last - first) / step + 1e-9) + 1)]
+
+
+def results_table(rows: list[dict[str, Any]]) -> Table:
+    """The columns that say something."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    shown = [name for name in _HEADS if name != "request_rate" or any(row[name] for row in rows)]
+    shown = [name for name in shown if name != "concurrency" or not any(row["request_rate"] for row in rows)]
+    if any(row["late"] for row in rows):
+        shown.append("late")
+    for name in shown:
+        table.add_column(_HEADS.get(name, "Late"), justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(_cell(name, row[name]) for name in shown), style="" if row["stable"] else "dim")
+    return table
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}" if name == "mean_batch" else f"{value:,.0f}"
+    return str(value)

@@ -1,0 +1,1 @@
+"""Load on a server that speaks Triton's protocols, and what it answers with, for ``naiad bench``."""

@@ -1,0 +1,66 @@
+"""Levels as rows: for tables, CSV, JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from naiad.loadgen.measure import Level
+from naiad.loadgen.windows import PERCENTILES
+
+COLUMNS = (
+    "concurrency",
+    "request_rate",
+    "inferences_per_second",
+    "requests_per_second",
+    "latency_mean_us",
+    *(f"latency_p{percent}_us" for percent in PERCENTILES),
+    "server_queue_us",
+    "server_compute_input_us",
+    "server_compute_infer_us",
+    "server_compute_output_us",
+    "mean_batch",
+    "errors",
+    "late",
+    "client_cpu_us_per_request",
+    "stable",
+)
+
+
+def row_of(level: Level, rows_per_request: int) -> dict[str, Any]:
+    """Microseconds, for one request where a time is the server's. ``rows_per_request``: the batch size."""
+    window, server = level.window, level.server
+    requests = max(1, server.requests)
+    handled = max(1, window.answers + window.errors.total())
+    figures: dict[str, Any] = {
+        "concurrency": level.concurrency,
+        "request_rate": level.rate or None,
+        "inferences_per_second": round(window.per_second * rows_per_request, 2),
+        "requests_per_second": round(window.per_second, 2),
+        "latency_mean_us": round(window.mean_s * 1e6, 1),
+    }
+    for percent in PERCENTILES:
+        figures[f"latency_p{percent}_us"] = round(window.percentile_s(percent) * 1e6, 1)
+    figures |= {
+        "server_queue_us": round(server.queue_ns / requests / 1e3, 1),
+        "server_compute_input_us": round(server.compute_input_ns / requests / 1e3, 1),
+        "server_compute_infer_us": round(server.compute_infer_ns / requests / 1e3, 1),
+        "server_compute_output_us": round(server.compute_output_ns / requests / 1e3, 1),
+        "mean_batch": round(server.requests * rows_per_request / max(1, server.executions), 2),
+        "errors": window.errors.total(),
+        "late": window.late,
+        "client_cpu_us_per_request": round(window.client_cpu_s / handled * 1e6, 1),
+        "stable": level.stable,
+    }
+    return figures
+
+
+def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """With a line of names."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
