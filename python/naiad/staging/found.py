@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import mmap
 import re
@@ -275,16 +276,32 @@ def _hugging_face(folder: HuggingFaceFolder) -> FoundModel:
     name = model_name(folder.name)
     if folder.onnx_file is not None and not folder.generates:
         return _file(folder.onnx_file, name)
+    arguments: dict[str, str] = {"model": str(folder.path)}
     if not folder.generates:
-        raise Unservable(
-            f"'{folder.path}' is a model of Hugging Face that does not write text ({folder.kind}), which no "
-            "backend serves from its weights",
-            next_step="export it: `pip install 'optimum[onnxruntime]'`, `optimum-cli export onnx --model "
-            f"{folder.path} {name}-onnx`, `naiad serve {name}-onnx`",
-        )
+        arguments |= _pooling(folder, name)
     return FoundModel(
         name,
         "vllm",
         folder.path,
-        texts={CONFIG: 'backend: "vllm"\n', "1/model.json": json.dumps({"model": str(folder.path)}) + "\n"},
+        texts={CONFIG: 'backend: "vllm"\n', "1/model.json": json.dumps(arguments) + "\n"},
     )
+
+
+def _pooling(folder: HuggingFaceFolder, name: str) -> dict[str, str]:
+    """Raises Unservable for what vLLM does not pool, or is not there to pool."""
+    export = (
+        f"`pip install 'optimum[onnxruntime]'`, `optimum-cli export onnx --model {folder.path} {name}-onnx`, "
+        f"`naiad serve {name}-onnx`"
+    )
+    if folder.pooling is None:
+        raise Unservable(
+            f"'{folder.path}' is a model of Hugging Face that does not write text ({folder.kind}), which no "
+            "backend serves from its weights",
+            next_step=f"export it: {export}",
+        )
+    if importlib.util.find_spec("vllm") is None:
+        raise Unservable(
+            f"'{folder.path}' is an encoder ({folder.kind}), which vLLM serves, and vLLM is not installed",
+            next_step=f"export it: {export}; or pip install 'naiad[vllm]'",
+        )
+    return folder.pooling

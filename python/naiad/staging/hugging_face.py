@@ -12,6 +12,10 @@ CONFIG = "config.json"
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _GENERATES = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
 """How the names of architectures end that write text: what vLLM serves."""
+_ENCODERS = re.compile(
+    r"(Bert|Roberta|XLMRoberta|ModernBert|NomicBert|Gte|GteNew)(Model|ForSequenceClassification)\Z"
+)
+"""Architectures of text that vLLM pools: to vectors, or to scores."""
 _SNAPSHOT = re.compile(r"models--(?:[^/]+--)?([^/]+)\Z")
 """The folder of a model in the hub's cache, of which ``snapshots/<revision>`` is the model."""
 _ONNX_PLACES = ("model.onnx", "onnx/model.onnx")
@@ -36,6 +40,15 @@ class HuggingFaceFolder:
     def generates(self) -> bool:
         """Whether it writes text."""
         return any(name.endswith(_GENERATES) for name in self.architectures)
+
+    @property
+    def pooling(self) -> dict[str, str] | None:
+        """The engine's arguments for a model that makes vectors or scores of text; None for another."""
+        for name in self.architectures:
+            if (match := _ENCODERS.match(name)) is not None:
+                scores = match[2] != "Model"
+                return {"runner": "pooling", "convert": "classify" if scores else "embed"}
+        return None
 
     @property
     def onnx_file(self) -> Path | None:

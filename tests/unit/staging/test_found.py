@@ -111,13 +111,21 @@ def test_a_folder_of_models_of_all_kinds(tmp_path: Path) -> None:
     assert found.passed_over == (tmp_path / "pictures",)
 
 
-def test_hugging_face(tmp_path: Path) -> None:
+def test_hugging_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (model,) = find_models(hub(tmp_path / "m", "Qwen2ForCausalLM")).models
     assert model.backend == "vllm"
     assert json.loads(model.texts["1/model.json"]) == {"model": str(tmp_path / "m")}
     encoder = hub(tmp_path / "bert", "BertModel")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(Unservable, match="BertModel") as refused:
         find_models(encoder)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    (pooled,) = find_models(encoder).models
+    assert json.loads(pooled.texts["1/model.json"]) == {
+        "model": str(encoder), "runner": "pooling", "convert": "embed",
+    }  # fmt: skip
+    with pytest.raises(Unservable, match="CLIPModel.*no backend serves"):
+        find_models(hub(tmp_path / "clip", "CLIPModel"))
     assert f"optimum-cli export onnx --model {encoder}" in refused.value.next_step
     write(encoder / "onnx/model.onnx")
     (exported,) = find_models(encoder).models
