@@ -26,6 +26,8 @@ from naiad.repository.sequences import sequence_tensors
 from naiad.repository.version_policy import missing_versions, select_versions
 from naiad.repository.warmups import warmup_samples
 
+_COMPLETES_BY_CONFIGURATION = frozenset({"vllm"})
+"""Backends that complete a configuration without a look at the model."""
 _NO_COMPLETION = frozenset({"pytorch", "identity", ""})
 """Backends whose models do not always say what their tensors are, so that a configuration must."""
 
@@ -128,7 +130,7 @@ class ModelCheck:
         return ()
 
     def _completed(self, backend: Backend, work: Any, version: int) -> Any:
-        if not self._complete:
+        if not self._complete and backend.name not in _COMPLETES_BY_CONFIGURATION:
             return work
         try:
             return backend.auto_complete(ModelConfig.of(work), self._version_files(version)).copy_proto()
@@ -164,7 +166,8 @@ class ModelCheck:
             files = self._version_files(version)
             with _Catch(self, "default_model_filename"):
                 if isinstance(backend, IsolatedBackend):
-                    backend.check(config, files)
+                    if self._complete or self.states_all_tensors or not backend.completes(config, files):
+                        backend.check(config, files)
                 elif backend.default_filename:
                     files.find(config, backend.default_filename)
 

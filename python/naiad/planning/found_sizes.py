@@ -18,6 +18,8 @@ from naiad.staging.unservable import Unservable
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".plan", ".engine", ".gguf")
 _ENGINE = "model.json"
+_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
+"""The model's own folder, in its model.json."""
 
 
 def sizes_of(path: Path, kv_tokens: int | None) -> Iterator[ModelSize]:
@@ -102,8 +104,9 @@ def _engine_arguments(path: Path) -> dict[str, Any]:
         raise InvalidArgument(f"'{path}' can not be read: {error}") from None
     if not isinstance(arguments, dict):
         raise InvalidArgument(f"'{path}' should be an object with the engine's arguments")
-    if str(arguments.get("model", "")).startswith("."):
-        arguments["model"] = str(path.parent / arguments["model"])
+    model = str(arguments.get("model", ""))
+    if model.startswith(_DIRECTORY):
+        arguments["model"] = model.replace(_DIRECTORY, str(path.parents[1]), 1)
     return arguments
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,22 @@ def test_ensembles(tmp_path: Path, step: str, key: str, line: str) -> None:
     model(tmp_path, "e", ENSEMBLE.replace("@MODEL@", step).replace("@KEY@", key))
     (found,) = lines(tmp_path)
     assert found.startswith(line)
+
+
+def test_what_an_exported_program_says_itself_is_not_missing(tmp_path: Path) -> None:
+    model(tmp_path, "m", None, "1/model.pt2")
+    with zipfile.ZipFile(tmp_path / "m/1/model.pt2", "w") as archive:
+        archive.writestr("m/archive_format", b"pt2")
+    assert check(tmp_path).errors == 0
+
+
+def test_a_language_model_needs_no_tensors(tmp_path: Path) -> None:
+    model(tmp_path, "m", 'backend: "vllm"\n')
+    (tmp_path / "m/1").mkdir()
+    (tmp_path / "m/1/model.json").write_text('{"model": "org/name"}')
+    assert check(tmp_path).errors == 0
+    (tmp_path / "m/1/model.json").write_text("{")
+    assert check(tmp_path).errors > 0
 
 
 def test_an_ensemble_of_models_that_say_themselves_what_they_take(tmp_path: Path) -> None:

@@ -169,6 +169,14 @@ def test_a_repository(tmp_path: Path) -> None:
         unique([sizes["net"], sizes["net"]])
 
 
+def test_an_engine_in_a_repository(tmp_path: Path) -> None:
+    language_model(tmp_path / "llm/weights")
+    (tmp_path / "llm/1").mkdir()
+    (tmp_path / "llm/1/model.json").write_text('{"model": "$$TRITON_MODEL_DIRECTORY/weights"}')
+    (size,) = sizes_of(tmp_path / "llm", 0)
+    assert (size.weights_bytes, size.kv_bytes, size.is_engine) == (4_000_000, 0, True)
+
+
 def test_measured(tmp_path: Path) -> None:
     folder = tmp_path / "same/1"
     folder.mkdir(parents=True)
