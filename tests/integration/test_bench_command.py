@@ -44,13 +44,26 @@ def test_throughput_and_latency(
     assert float(row["requests_per_second"]) == level["requests_per_second"]
 
 
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_requests_larger_than_a_window_of_http2(server: ServerProcess, protocol: str) -> None:
+    url = server.http if protocol == "http" else server.grpc
+    ran = bench("identity", "-u", url, "-i", protocol, *QUICK[:3], "--shape=INPUT0:50000", "--json",
+                "--concurrency-range=3")  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["levels"][0]["requests_per_second"] > 0
+
+
 def test_failures_are_counted_and_told(server: ServerProcess, tmp_path: Path) -> None:
     path = tmp_path / "data.json"
     path.write_text('{"data": [{"INPUT0": {"content": [1, 2], "shape": [2, 1]}}]}')
-    ran = bench("identity", "-u", server.http, *QUICK, f"--input-data={path}", "--json")
-    assert ran.returncode == 1
-    assert json.loads(ran.stdout)["levels"][0]["errors"] > 0
-    assert "requests failed: 400 Bad Request" in ran.stderr
+    for url, protocol, reason in (
+        (server.http, "http", "400 Bad Request"),
+        (server.grpc, "grpc", "INVALID_ARGUMENT"),
+    ):
+        ran = bench("identity", "-u", url, "-i", protocol, *QUICK, f"--input-data={path}", "--json")
+        assert ran.returncode == 1
+        assert json.loads(ran.stdout)["levels"][0]["errors"] > 0
+        assert f"requests failed: {reason}" in ran.stderr
 
 
 def test_a_server_that_is_not_there() -> None:
