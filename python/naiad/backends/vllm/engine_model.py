@@ -91,8 +91,8 @@ class EngineRunner:
     def finalize(self) -> None:
         """Ends the engine; what still runs fails. The thread that has started the engine; blocks."""
         self._coroutines.run(self._cancel_running())
-        self._engine.shutdown()
         self._coroutines.close()
+        self._engine.shutdown()
 
     async def _begin(self) -> None:
         supported = await self._engine.get_supported_tasks()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import logging
 import os
@@ -12,6 +13,8 @@ from typing import Any
 
 from naiad.backends.vllm.engine_process import run_first_in_spawned
 from naiad.errors import ConfigError, Unsupported
+
+_log = logging.getLogger("naiad.backends.vllm")
 
 VERSIONS = ">=0.32,<0.33"
 """Those that this was tried with: what is called here changes often."""
@@ -111,7 +114,16 @@ class Framework:
 
 
 def log_to_server() -> None:
-    """vLLM's lines go to the log of the server, and not to the standard output of this process too."""
+    """vLLM's lines of this process go to the log of the server, and not to the standard output too."""
     log = logging.getLogger("vllm")
-    log.handlers.clear()
-    log.propagate = True
+    log.handlers = [_ServerLog()]
+    log.propagate = False
+
+
+class _ServerLog(logging.Handler):
+    """The server's log knows the names of its own loggers."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        again = copy.copy(record)
+        again.name = _log.name
+        _log.handle(again)

