@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import queue
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,16 +72,18 @@ def events(response: Any) -> list[Any]:
     ]
 
 
-def running(server: ServerProcess) -> float:
-    """What the engine works on, by the server's metrics."""
-    import http.client
-
+def metric(server: ServerProcess, name: str) -> float:
+    """Of the engine of `llm`, as the server reports it."""
     connection = http.client.HTTPConnection(server.metrics, timeout=30)
     _, _, page = exchange(connection, "GET", "/metrics")
     connection.close()
-    (line,) = [line for line in page.decode().splitlines() if line.startswith("vllm:num_requests_running{")]
+    (line,) = [line for line in page.decode().splitlines() if line.startswith(f"{name}{{")]
     assert 'model="llm"' in line and 'version="1"' in line
     return float(line.split()[-1])
+
+
+def running(server: ServerProcess) -> float:
+    return metric(server, "vllm:num_requests_running")
 
 
 def command(process: psutil.Process) -> str:
@@ -177,6 +181,24 @@ def test_clients_that_go_leave_nothing_in_the_engine(server: ServerProcess) -> N
     for connection, response in open_streams:
         response.close()
         connection.close()
+    until(lambda: running(server) == 0)
+
+
+def test_a_client_that_does_not_read_holds_up_nobody(server: ServerProcess) -> None:
+    connection, response = stream(server, "a" * 5000, parameters={"max_tokens": 100_000})
+    assert response.readline().startswith(b"data: ")
+    counts = [-1.0]
+
+    def stands_still() -> bool:
+        time.sleep(0.6)  # longer than from one report to the next
+        counts.append(metric(server, "vllm:generation_tokens_total"))
+        return counts[-1] == counts[-2]
+
+    until(stands_still)
+    assert running(server) == 1
+    assert generate(server, "a", max_tokens=1)[0] == 200
+    response.close()
+    connection.close()
     until(lambda: running(server) == 0)
 
 
