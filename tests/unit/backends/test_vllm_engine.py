@@ -209,6 +209,21 @@ def test_an_engine_that_dies_in_silence_ends_the_process(model: RunningModel) ->
     until(lambda: model.left)
 
 
+def test_metrics_that_can_not_be_reported_do_no_harm(start: Start) -> None:
+    class Metrics:
+        num_reports = 0
+
+        def report(self) -> None:
+            self.num_reports += 1
+            raise InvalidArgument("of another kind already")
+
+    metrics = Metrics()
+    model = start(metrics=metrics)
+    until(lambda: metrics.num_reports)
+    assert model.ask("a", parameters={"max_tokens": 1}) == [{"text_output": [b"a a"]}]
+    assert model.left == []
+
+
 def test_unloading_fails_what_still_runs(framework: Framework) -> None:
     model = RunningModel(framework)
     waits = model.send("!hang")

@@ -72,6 +72,7 @@ class EngineRunner:
         self._leave = leave
         self._running: dict[asyncio.Task[Any], InferenceResponseSender] = {}
         self._num_requests = 0
+        self._metrics = model.metrics
         self._is_stopping = False
         self._made_adapters: dict[str, Any] = {}
         self._coroutines = Coroutines(instance)
@@ -198,9 +199,16 @@ class EngineRunner:
                 if sender.is_cancelled() and not task.cancelling():
                     task.cancel()
             looks += 1
-            if self._model.metrics is not None and looks * _LOOK_EVERY_S >= _REPORT_EVERY_S:
+            if self._metrics is not None and looks * _LOOK_EVERY_S >= _REPORT_EVERY_S:
                 looks = 0
-                await asyncio.to_thread(self._model.metrics.report)
+                await self._report(self._metrics)
+
+    async def _report(self, metrics: EngineMetrics) -> None:
+        try:
+            await asyncio.to_thread(metrics.report)
+        except NaiadError as error:
+            _log.error("model '%s': vLLM's metrics are reported no more: %s", self._model.name, error)
+            self._metrics = None
 
     async def _end(self) -> None:
         _log.error("model '%s': its engine has died; its worker ends for another one", self._model.name)

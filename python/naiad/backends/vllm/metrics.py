@@ -15,6 +15,8 @@ _KINDS = {
 }
 _OLD_NAMES = {"vllm:inter_token_latency_seconds": "vllm:time_per_output_token_seconds"}
 """vLLM's name -> the one that Triton's backend gives the same numbers; both are there."""
+_LEFT_OUT = frozenset({"vllm:lora_requests_info"})
+"""Its labels are the adapters at work: a new line for each mixture of them, for ever."""
 _OWN_LABELS = ("le", "model_name")
 
 Labels = tuple[tuple[str, str], ...]
@@ -36,7 +38,7 @@ class EngineMetrics:
     def report(self) -> None:
         """Brings the server's page up to date."""
         for family in self._collect():
-            if not family.name.startswith(_PREFIX) or family.type not in _KINDS:
+            if not family.name.startswith(_PREFIX) or family.type not in _KINDS or family.name in _LEFT_OUT:
                 continue
             for name in filter(None, (family.name, _OLD_NAMES.get(family.name))):
                 if family.type == "histogram":
