@@ -11,9 +11,9 @@ from typing import Any
 class Coroutines:
     """An event loop on a thread of its own, for the coroutines of one instance. Any thread but the loop's."""
 
-    def __init__(self, name: str) -> None:
-        """``name``: of the instance, for the thread."""
-        self._loop = asyncio.new_event_loop()
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """``name``: of the instance, for the thread. ``loop``: to be used in place of a plain one."""
+        self._loop = loop or asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"{name} async", daemon=True)
         self._thread.start()
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import uvloop
+
 from naiad.backends.python.coroutines import Coroutines
 from naiad.backends.python.failure import TritonError, TritonErrorCode
 from naiad.backends.python.inference_request import ReceivedRequest
@@ -75,7 +77,7 @@ class EngineRunner:
         self._metrics = model.metrics
         self._is_stopping = False
         self._made_adapters: dict[str, Any] = {}
-        self._coroutines = Coroutines(instance)
+        self._coroutines = Coroutines(instance, uvloop.new_event_loop())  # what vLLM's own server runs on
         try:
             self._coroutines.run(self._begin())
         except BaseException:
