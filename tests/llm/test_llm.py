@@ -63,6 +63,11 @@ def metric(server: ServerProcess, name: str) -> float:
     return sum(float(line.split()[-1]) for line in page.decode().splitlines() if line.startswith(f"{name}{{"))
 
 
+def in_engine(server: ServerProcess) -> float:
+    """How many requests run, or wait for their turn."""
+    return metric(server, "vllm:num_requests_running") + metric(server, "vllm:num_requests_waiting")
+
+
 def engine_of(server: ServerProcess) -> list[psutil.Process]:
     children = psutil.Process(server.process.pid).children(recursive=True)
     return [child for child in children if child.name().startswith("VLLM::")]
@@ -149,19 +154,16 @@ def test_a_prompt_that_is_too_long(llm_server: ServerProcess) -> None:
 
 
 def test_clients_that_go_leave_nothing_in_the_engine(llm_server: ServerProcess) -> None:
-    more = {"parameters": {"max_tokens": 900, "ignore_eos": True}}
-    open_streams = [stream(llm_server, f"{k}. Once upon a time", **more) for k in range(NUM_STREAMS)]
-    until(lambda: metric(llm_server, "vllm:num_requests_running") > 0)
-    for connection, response in open_streams:
-        response.close()
+    # Most of many wait in the engine for their turn, and have no head of an answer yet.
+    body = {"stream": True, "parameters": {"max_tokens": 900, "ignore_eos": True}}
+    connections = [http.client.HTTPConnection(llm_server.http, timeout=60) for _ in range(NUM_STREAMS)]
+    for number, connection in enumerate(connections):
+        text = {"text_input": f"{number}. Once upon a time"}
+        connection.request("POST", "/v2/models/llm/generate_stream", json.dumps(body | text))
+    until(lambda: in_engine(llm_server) == NUM_STREAMS)
+    for connection in connections:
         connection.close()
-    until(
-        lambda: (
-            metric(llm_server, "vllm:num_requests_running") + metric(llm_server, "vllm:num_requests_waiting")
-            == 0
-        )
-    )
-    assert metric(llm_server, "vllm:generation_tokens_total") > NUM_STREAMS
+    until(lambda: in_engine(llm_server) == 0)
     assert "Paris" in generate(llm_server, parameters=GREEDY)["text_output"]
 
 
