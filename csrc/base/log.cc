@@ -98,6 +98,39 @@ char level_letter(LogLevel level) {
   return 'I';
 }
 
+std::string_view level_name(LogLevel level) {
+  switch (level) {
+    case LogLevel::kVerbose:
+      return "DEBUG";
+    case LogLevel::kInfo:
+      return "INFO";
+    case LogLevel::kWarning:
+      return "WARNING";
+    case LogLevel::kError:
+      return "ERROR";
+  }
+  return "INFO";
+}
+
+// Within a JSON string.
+void append_json_escaped(std::string& out, std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      // A byte that is no ASCII may be of any coding: as Latin-1, so that the line is always JSON.
+      out += "\\u00";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 0xf];
+    } else {
+      out += c;
+    }
+  }
+}
+
 void append_escaped(std::string& out, std::string_view text) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -170,7 +203,19 @@ std::string format_log_line(LogForm form, LogLevel level, std::uint64_t unix_tim
   const auto seconds = static_cast<time_t>(unix_time_us / kUsPerSecond);
   tm utc{};
   gmtime_r(&seconds, &utc);
-  std::array<char, 64> head{};
+  std::array<char, 128> head{};
+  if (form == LogForm::kJson) {
+    std::snprintf(head.data(), head.size(), R"({"time":"%04d-%02d-%02dT%02d:%02d:%02d.%06uZ",)",
+                  utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+                  static_cast<unsigned>(unix_time_us % kUsPerSecond));
+    std::string out(head.data());
+    out.append(R"("level":")").append(level_name(level)).append(R"(","pid":)").append(std::to_string(pid));
+    out.append(R"(,"file":")").append(file.substr(file.rfind('/') + 1)).append(R"(","line":)");
+    out.append(std::to_string(line)).append(R"(,"message":")");
+    append_json_escaped(out, text);
+    out.append("\"}");
+    return out;
+  }
   if (form == LogForm::kIso8601) {
     std::snprintf(head.data(), head.size(), "%04d-%02d-%02dT%02d:%02d:%02dZ %c %d ", utc.tm_year + 1900,
                   utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, level_letter(level), pid);

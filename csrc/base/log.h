@@ -27,8 +27,8 @@ struct LogLevels {
 };
 void set_log_levels(const LogLevels& levels);
 
-// How the time is written: Triton's two forms.
-enum class LogForm : unsigned char { kDefault, kIso8601 };
+// How lines are written: Triton's two forms, or each as a JSON object.
+enum class LogForm : unsigned char { kDefault, kIso8601, kJson };
 void set_log_form(LogForm form);
 
 // Lines are added to this file from now on, to stderr for "". A file that was moved away, as by logrotate, is
@@ -47,8 +47,8 @@ void log_warning(std::string_view text, const LogPlace& where = LogPlace::curren
 void log_error(std::string_view text, const LogPlace& where = LogPlace::current());
 
 // The line, without the line break, in the format of Triton's log (and glog's):
-// "I1124 02:30:00.123456 <pid> <file>:<line>] text" or "2026-11-24T02:30:00Z I <pid> ...", in UTC. Any
-// thread.
+// "I1124 02:30:00.123456 <pid> <file>:<line>] text" or "2026-11-24T02:30:00Z I <pid> ...", in UTC; as JSON
+// with the members time, level, pid, file, line and message. Any thread.
 std::string format_log_line(LogForm form, LogLevel level, std::uint64_t unix_time_us, int pid,
                             std::string_view file, unsigned line, std::string_view text);
 

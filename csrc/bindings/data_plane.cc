@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -102,7 +103,7 @@ std::shared_ptr<DataPlaneObject> make_data_plane(
     const std::shared_ptr<Core>& core, const std::optional<ListenOptions>& http,
     const std::optional<ListenOptions>& grpc, std::size_t io_threads, std::uint64_t io_spin_us,
     std::size_t max_connections, std::size_t max_http_message_bytes, std::size_t max_in_flight_bytes,
-    std::uint64_t grpc_keepalive_time_ms, std::uint64_t grpc_keepalive_timeout_ms) {
+    std::uint64_t grpc_keepalive_time_ms, std::uint64_t grpc_keepalive_timeout_ms, bool access_log) {
   DataPlaneOptions options;
   options.http.enabled = http.has_value();
   if (http) options.http = *http;
@@ -115,6 +116,7 @@ std::shared_ptr<DataPlaneObject> make_data_plane(
   options.max_in_flight_bytes = max_in_flight_bytes;
   options.http2.keepalive_time_ns = grpc_keepalive_time_ms * kNsPerMs;
   options.http2.keepalive_timeout_ns = grpc_keepalive_timeout_ms * kNsPerMs;
+  options.access_log = access_log;
   options.decode = core->limits;
   return std::make_shared<DataPlaneObject>(core, std::move(options));
 }
@@ -125,6 +127,16 @@ void check_tls(const TlsFiles& files) {
   static_cast<void>(TlsContext(files, TlsProtocol::kHttp1));
 }
 
+py::list counts_list(const std::vector<EdgeCounts::Count>& counts) {
+  std::map<std::pair<ApiGroup, int>, std::uint64_t> sums;
+  for (const EdgeCounts::Count& each : counts) sums[{each.group, each.status}] += each.count;
+  py::list list;
+  for (const auto& [kind, count] : sums) {
+    list.append(py::make_tuple(std::string(name_of(kind.first)), kind.second, count));
+  }
+  return list;
+}
+
 py::dict usage_dict(const DataPlaneUsage& usage) {
   py::dict dict;
   dict["open_connections"] = usage.open_connections;
@@ -133,6 +145,13 @@ py::dict usage_dict(const DataPlaneUsage& usage) {
   dict["accepted_connections"] = usage.accepted_connections;
   dict["refused_connections"] = usage.refused_connections;
   dict["failed_handshakes"] = usage.failed_handshakes;
+  return dict;
+}
+
+py::dict answered_dict(const DataPlaneUsage& usage) {
+  py::dict dict;
+  dict["http"] = counts_list(usage.http);
+  dict["grpc"] = counts_list(usage.grpc);
   return dict;
 }
 
@@ -151,17 +170,18 @@ void register_data_plane(py::module_& module) {
       .def("check", &check_tls);
   py::class_<ListenOptions>(module, "Listen")
       .def(py::init([](std::string address, std::uint16_t port, bool reuse_port, std::optional<TlsFiles> tls,
-                       const std::string& header_forward) {
+                       const std::string& header_forward, const std::shared_ptr<AccessGate>& gate) {
              ListenOptions options;
              options.address = std::move(address);
              options.port = port;
              options.reuse_port = reuse_port;
              options.tls = std::move(tls);
              options.forward = HeaderForward(header_forward);
+             if (gate) options.gate = *gate;
              return options;
            }),
            py::arg("address"), py::arg("port"), py::kw_only(), py::arg("reuse_port") = false,
-           py::arg("tls") = py::none(), py::arg("header_forward") = "");
+           py::arg("tls") = py::none(), py::arg("header_forward") = "", py::arg("gate") = nullptr);
 
   const DataPlaneOptions defaults;
   py::class_<DataPlaneObject, std::shared_ptr<DataPlaneObject>>(module, "DataPlane")
@@ -171,7 +191,8 @@ void register_data_plane(py::module_& module) {
            py::arg("max_http_message_bytes") = defaults.max_message_bytes,
            py::arg("max_in_flight_bytes") = defaults.max_in_flight_bytes,
            py::arg("grpc_keepalive_time_ms") = defaults.http2.keepalive_time_ns / kNsPerMs,
-           py::arg("grpc_keepalive_timeout_ms") = defaults.http2.keepalive_timeout_ns / kNsPerMs)
+           py::arg("grpc_keepalive_timeout_ms") = defaults.http2.keepalive_timeout_ns / kNsPerMs,
+           py::arg("access_log") = false)
       .def("start", [](DataPlaneObject& self) { self.plane().start(); })
       .def_property_readonly("http_port", [](DataPlaneObject& self) { return self.plane().http_port(); })
       .def_property_readonly("grpc_port", [](DataPlaneObject& self) { return self.plane().grpc_port(); })
@@ -195,7 +216,8 @@ void register_data_plane(py::module_& module) {
              const py::gil_scoped_release release;
              self.plane().stop();
            })
-      .def("usage", [](DataPlaneObject& self) { return usage_dict(self.plane().usage()); });
+      .def("usage", [](DataPlaneObject& self) { return usage_dict(self.plane().usage()); })
+      .def("answered", [](DataPlaneObject& self) { return answered_dict(self.plane().usage()); });
 }
 
 }  // namespace naiad

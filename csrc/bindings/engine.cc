@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include <array>
 #include <memory>
 #include <string>
 #include <utility>
@@ -74,6 +75,57 @@ py::dict statistics_dict(const StatisticsValues& values) {
     responses[py::int_(place)] = each;
   }
   dict["responses"] = responses;
+  return dict;
+}
+
+// Buckets that hold something, by their number.
+py::tuple spread(const Histogram& histogram) {
+  py::list buckets;
+  for (std::size_t i = 0; i < Histogram::kNumBuckets; ++i) {
+    if (histogram.count_of(i) != 0) buckets.append(py::make_tuple(i, histogram.count_of(i)));
+  }
+  return py::make_tuple(histogram.count(), histogram.sum(), buckets);
+}
+
+// Copies are made under the lock, Python's objects without it: making those may run anything.
+py::dict distributions_dict(const Model& model) {
+  static constexpr std::array<std::pair<const char*, Histogram Distributions::*>, 5> kHistograms = {
+      {{"request", &Distributions::request},
+       {"queue", &Distributions::queue},
+       {"compute", &Distributions::compute},
+       {"first_response", &Distributions::first_response},
+       {"batch_rows", &Distributions::batch_rows}}};
+  std::array<Histogram, kHistograms.size()> histograms;
+  BucketCounts first_ms;
+  model.measured().look([&](const Distributions& distributions) {
+    for (std::size_t i = 0; i < kHistograms.size(); ++i) {
+      histograms[i] = distributions.*kHistograms[i].second;
+    }
+    first_ms = distributions.first_response_ms;
+  });
+  py::dict dict;
+  for (std::size_t i = 0; i < kHistograms.size(); ++i) dict[kHistograms[i].first] = spread(histograms[i]);
+  dict["first_response_ms"] =
+      py::make_tuple(first_ms.count(), first_ms.sum(), first_ms.bounds(), first_ms.counts());
+  return dict;
+}
+
+py::object summaries_dict(const Model& model, const std::vector<double>& shares) {
+  static constexpr std::array<const char*, kNumSummaries> kNames = {
+      "request", "queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss"};
+  const std::uint64_t now_ns = SteadyClock().now_ns();
+  std::vector<SummaryValues> read;
+  model.measured().look([&](const Distributions& distributions) {
+    if (distributions.summaries == nullptr) return;
+    for (const RecentValues& values : *distributions.summaries) {
+      read.push_back({values.count(), values.sum(), values.quantiles(shares, now_ns)});
+    }
+  });
+  if (read.empty()) return py::none();
+  py::dict dict;
+  for (std::size_t i = 0; i < kNumSummaries; ++i) {
+    dict[kNames[i]] = py::make_tuple(read[i].count, read[i].sum, read[i].quantiles);
+  }
   return dict;
 }
 
@@ -220,7 +272,26 @@ void register_engine(py::module_& module) {
                                if (!delay_ns) return std::nullopt;
                                return static_cast<double>(*delay_ns) / 1000;
                              })
-      .def("statistics", [](const ModelObject& self) { return statistics_dict(self.model()->statistics()); });
+      .def("statistics", [](const ModelObject& self) { return statistics_dict(self.model()->statistics()); })
+      .def("distributions", [](const ModelObject& self) { return distributions_dict(*self.model()); })
+      .def(
+          "summaries",
+          [](const ModelObject& self, const std::vector<double>& shares) {
+            return summaries_dict(*self.model(), shares);
+          },
+          py::arg("shares"))
+      .def("instance_use", [](const ModelObject& self) {
+        py::list use;
+        for (const Model::InstanceUse& each : self.model()->instance_use()) {
+          use.append(py::make_tuple(each.name, each.busy_ns));
+        }
+        return use;
+      });
+  module.def("histogram_bounds", [] {
+    std::vector<double> bounds;
+    for (std::size_t i = 0; i < Histogram::kNumBuckets; ++i) bounds.push_back(Histogram::bound_of(i));
+    return bounds;
+  });
 
   py::class_<Core, std::shared_ptr<Core>>(module, "Engine")
       .def(py::init(&make_core), py::kw_only(), py::arg("pool_bytes"), py::arg("pinned_bytes") = 0,

@@ -32,6 +32,7 @@ void register_infer_many(pybind11::module_& module);
 void register_local_request(pybind11::module_& module);
 void register_worker(pybind11::module_& module);
 void register_control_call(pybind11::module_& module);
+void register_access(pybind11::module_& module);
 void register_data_plane(pybind11::module_& module);
 void register_tracing(pybind11::module_& module);
 void register_onnxruntime(pybind11::module_& module);

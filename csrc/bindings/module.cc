@@ -17,11 +17,12 @@ pybind11::dict build_facts() {
   return facts;
 }
 
-void set_log(bool info, bool warning, bool error, int verbose, bool iso8601, const std::string& file) {
+void set_log(bool info, bool warning, bool error, int verbose, const std::string& form,
+             const std::string& file) {
   const pybind11::gil_scoped_release release;
   set_log_file(file);
   set_log_levels({.verbose = verbose > 0, .info = info, .warning = warning, .error = error});
-  set_log_form(iso8601 ? LogForm::kIso8601 : LogForm::kDefault);
+  set_log_form(form == "json" ? LogForm::kJson : form == "ISO8601" ? LogForm::kIso8601 : LogForm::kDefault);
 }
 
 }  // namespace
@@ -42,6 +43,7 @@ PYBIND11_MODULE(_core, module) {
   register_local_request(module);
   register_worker(module);
   register_control_call(module);
+  register_access(module);
   register_data_plane(module);
   register_tracing(module);
   register_onnxruntime(module);
@@ -49,7 +51,7 @@ PYBIND11_MODULE(_core, module) {
   module.def("gpu_count", &gpu_count);
   module.def("gpu_absence", &gpu_absence);
   module.def("set_log", &set_log, py::kw_only(), py::arg("info"), py::arg("warning"), py::arg("error"),
-             py::arg("verbose"), py::arg("iso8601"), py::arg("file"));
+             py::arg("verbose"), py::arg("form"), py::arg("file"));
 }
 
 }  // namespace naiad

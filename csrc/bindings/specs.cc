@@ -52,7 +52,8 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
                           std::vector<WarmupSample> warmups, bool preserve_ordering,
                           std::vector<QueuePolicy> levels, std::uint32_t default_priority,
                           bool split_oversize, std::uint64_t latency_target_us, bool unbounded_queue,
-                          std::string content) {
+                          std::string content, std::vector<double> first_response_buckets_ms,
+                          bool summaries) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
@@ -71,6 +72,11 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
   spec.decoupled = decoupled;
   spec.cached = cached;
   spec.content = std::move(content);
+  if (!std::ranges::is_sorted(first_response_buckets_ms)) {
+    throw Error(Code::kInvalidArgument, "the buckets of a histogram should be ascending");
+  }
+  spec.first_response_buckets_ms = std::move(first_response_buckets_ms);
+  spec.summaries = summaries;
   spec.splits_oversize = split_oversize && max_batch_size > 0;
   spec.batching.preserve_ordering = preserve_ordering;
   spec.batching.latency_target_ns = latency_target_us * 1000;
@@ -270,7 +276,9 @@ void register_specs(py::module_& module) {
            py::arg("sequence") = py::none(), py::arg("warmups") = std::vector<WarmupSample>{},
            py::arg("preserve_ordering") = false, py::arg("levels") = std::vector<QueuePolicy>{},
            py::arg("default_priority") = 0, py::arg("split_oversize") = false,
-           py::arg("latency_target_us") = 0, py::arg("unbounded_queue") = false, py::arg("content") = "")
+           py::arg("latency_target_us") = 0, py::arg("unbounded_queue") = false, py::arg("content") = "",
+           py::arg("first_response_buckets_ms") = ModelSpec{}.first_response_buckets_ms,
+           py::arg("summaries") = false)
       .def("add_batch_input", &add_batch_input, py::arg("kind"), py::arg("name"), py::kw_only(),
            py::arg("datatype"), py::arg("dims"), py::arg("source"))
       .def("add_batch_output", &add_batch_output, py::arg("output"), py::arg("source"))

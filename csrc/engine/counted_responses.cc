@@ -26,12 +26,17 @@ void count(ResponseTallies& tallies, const ResponseObserver::Given& given) {
 }  // namespace
 
 void CountedResponses::responded(const Given& given) {
-  const std::uint64_t in_all_ns = clock_.now_ns() - given.received_ns;
-  statistics_->record([&](StatisticsValues& values) {
+  const std::uint64_t now_ns = clock_.now_ns();
+  const std::uint64_t in_all_ns = now_ns - given.received_ns;
+  statistics_->record([&](StatisticsValues& values, Distributions& distributions) {
     if (given.place < kMaxPlaces) count(values.responses[given.place], given);
+    if (given.place == 0 && given.code == Code::kOk && !given.is_part) {
+      distributions.add_first_response(in_all_ns);
+    }
     if (!given.is_last || given.is_part) return;
     if (given.code == Code::kOk) {
       values.success.add(1, in_all_ns);
+      distributions.add_request(in_all_ns, now_ns);
       return;
     }
     values.fail.add(1, in_all_ns);

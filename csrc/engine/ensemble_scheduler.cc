@@ -44,9 +44,10 @@ void EnsembleScheduler::wait_ended() {
 }
 
 void EnsembleScheduler::ended(const EnsembleRun::Outcome& outcome) {
-  const std::uint64_t spent_ns = clock_.now_ns() - outcome.received_ns;
+  const std::uint64_t now_ns = clock_.now_ns();
+  const std::uint64_t spent_ns = now_ns - outcome.received_ns;
   const std::uint64_t now_ms = wall_clock_ms();
-  statistics_->record([&](StatisticsValues& values) {
+  statistics_->record([&](StatisticsValues& values, Distributions& distributions) {
     if (!outcome.status.ok()) {
       values.fail.add(1, spent_ns);
       ++values.failures[static_cast<std::size_t>(
@@ -61,6 +62,14 @@ void EnsembleScheduler::ended(const EnsembleRun::Outcome& outcome) {
     values.compute_input.add(1, 0);
     values.compute_infer.add(1, outcome.compute_ns);
     values.compute_output.add(1, 0);
+    distributions.add_request(spent_ns, now_ns);
+    distributions.add_first_response(spent_ns);
+    distributions.add_queue(outcome.queue_ns, now_ns);
+    distributions.compute.observe_ns(outcome.compute_ns);
+    distributions.batch_rows.observe(outcome.num_rows);
+    distributions.summarize(Summary::kComputeInput, 0, now_ns);
+    distributions.summarize(Summary::kComputeInfer, outcome.compute_ns, now_ns);
+    distributions.summarize(Summary::kComputeOutput, 0, now_ns);
     BatchTallies& batch = values.batches[outcome.num_rows];
     batch.compute_input.add(1, 0);
     batch.compute_infer.add(1, outcome.compute_ns);

@@ -62,6 +62,10 @@ Status named(const Request& request, const Status& status) {
   return {status.code(), "[request id: " + id + "] " + status.message()};
 }
 
+std::shared_ptr<Statistics> statistics_of(const ModelSpec& spec) {
+  return std::make_shared<Statistics>(spec.first_response_buckets_ms, spec.summaries);
+}
+
 }  // namespace
 
 Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<InstancePlan>& instances,
@@ -69,6 +73,7 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
       clock_(clock),
       pool_(&pool),
+      statistics_(statistics_of(*spec_)),
       scheduler_(make_scheduler(*spec_, clock, num_active(instances))),
       inline_limit_ns_(inline_limit_ns),
       cache_(spec_->cached ? shared.cache : nullptr),
@@ -94,6 +99,7 @@ Model::Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, cons
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
       clock_(clock),
       pool_(nullptr),
+      statistics_(statistics_of(*spec_)),
       scheduler_(std::make_unique<EnsembleScheduler>(*spec_, std::move(plan), std::move(submit), clock,
                                                      statistics_)),
       plan_(&static_cast<const EnsembleScheduler&>(*scheduler_).plan()),
@@ -166,18 +172,27 @@ bool Model::try_answer_from_cache(std::unique_ptr<Request>& request) {
 void Model::answer_from_cache(std::unique_ptr<Request> request, Response response,
                               std::uint64_t looked_since_ns) {
   const std::uint64_t end_ns = clock_.now_ns();
-  statistics_->record([&](StatisticsValues& values) {
-    values.success.add(1, end_ns - request->timestamps.received_ns);
+  statistics_->record([&](StatisticsValues& values, Distributions& distributions) {
+    const std::uint64_t spent_ns = end_ns - request->timestamps.received_ns;
+    values.success.add(1, spent_ns);
     values.queue.add(1, 0);
     values.cache_hit.add(1, end_ns - looked_since_ns);
+    distributions.add_request(spent_ns, end_ns);
+    distributions.add_first_response(spent_ns);
+    distributions.add_queue(0, end_ns);
+    distributions.summarize(Summary::kCacheHit, end_ns - looked_since_ns, end_ns);
   });
   CompletionSink* const sink = request->sink;
   sink->complete(std::move(request), std::move(response));
 }
 
 void Model::missed_in_cache(Request& request, std::uint64_t looked_since_ns) {
-  const std::uint64_t spent_ns = clock_.now_ns() - looked_since_ns;
-  statistics_->record([&](StatisticsValues& values) { values.cache_miss.add(1, spent_ns); });
+  const std::uint64_t now_ns = clock_.now_ns();
+  const std::uint64_t spent_ns = now_ns - looked_since_ns;
+  statistics_->record([&](StatisticsValues& values, Distributions& distributions) {
+    values.cache_miss.add(1, spent_ns);
+    distributions.summarize(Summary::kCacheMiss, spent_ns, now_ns);
+  });
   request.pass_by(this);
 }
 
@@ -233,6 +248,14 @@ bool Model::is_healthy() {
          std::ranges::any_of(seats_, [](const Seat& seat) { return seat.instance->is_healthy(); });
 }
 
+std::vector<Model::InstanceUse> Model::instance_use() {
+  std::vector<InstanceUse> use;
+  const std::shared_lock lock(instances_mutex_, std::try_to_lock);
+  if (!lock) return use;  // while they begin or end
+  for (const auto& instance : instances_) use.push_back({instance->name(), instance->busy_ns()});
+  return use;
+}
+
 bool Model::sweep() {
   std::vector<DroppedRequest> gone;
   // Who is looked up is queued soon, perhaps with a time of its own.
@@ -270,7 +293,7 @@ void Model::ran(const Execution& execution) {
   const std::uint64_t now_ms = wall_clock_ms();
   const Marks marks = marks_of(execution, end_ns);
   trace(execution, marks);
-  statistics_->record([&](StatisticsValues& values) {
+  statistics_->record([&](StatisticsValues& values, Distributions& distributions) {
     std::uint64_t num_ok = 0;
     std::uint32_t num_rows_ok = 0;
     for (std::size_t k = 0; k < execution.num_requests(); ++k) {
@@ -288,8 +311,13 @@ void Model::ran(const Execution& execution) {
       num_rows_ok += request.num_rows;
       // A kept one is counted as a success or failure when it has its last response.
       const bool is_answered = !execution.kept(k) && !execution.response(k).reschedule;
-      if (is_answered && !request.is_part) values.success.add(1, spent_ns);
+      if (is_answered && !request.is_part) {
+        values.success.add(1, spent_ns);
+        distributions.add_request(spent_ns, end_ns);
+        distributions.add_first_response(spent_ns);
+      }
       values.queue.add(1, marks.start_ns - request.queued_ns);
+      distributions.add_queue(marks.start_ns - request.queued_ns, end_ns);
     }
     if (num_ok == 0) return;
     values.last_inference_ms = now_ms;
@@ -301,6 +329,11 @@ void Model::ran(const Execution& execution) {
     values.compute_input.add(num_ok, input_ns);
     values.compute_infer.add(num_ok, infer_ns);
     values.compute_output.add(num_ok, output_ns);
+    distributions.compute.observe_ns(infer_ns, num_ok);
+    distributions.batch_rows.observe(execution.num_rows());
+    distributions.summarize(Summary::kComputeInput, input_ns, end_ns, num_ok);
+    distributions.summarize(Summary::kComputeInfer, infer_ns, end_ns, num_ok);
+    distributions.summarize(Summary::kComputeOutput, output_ns, end_ns, num_ok);
     BatchTallies& batch = values.batches[execution.num_rows()];
     batch.compute_input.add(1, input_ns);
     batch.compute_infer.add(1, infer_ns);

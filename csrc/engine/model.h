@@ -88,6 +88,13 @@ class Model final : private InstanceObserver, private CompletionSink {
   // Whether any of its instances would run a batch now. Any thread.
   bool is_healthy() override;
   StatisticsValues statistics() const { return statistics_->values(); }
+  const Statistics& measured() const { return *statistics_; }
+  // What an instance has done so far.
+  struct InstanceUse {
+    std::string name;
+    std::uint64_t busy_ns = 0;  // while it ran batches
+  };
+  std::vector<InstanceUse> instance_use();
 
  private:
   struct Seat {
@@ -123,7 +130,7 @@ class Model final : private InstanceObserver, private CompletionSink {
   const std::shared_ptr<const ModelSpec> spec_;
   const Clock& clock_;
   TensorPool* const pool_;  // null: an ensemble
-  const std::shared_ptr<Statistics> statistics_ = std::make_shared<Statistics>();
+  const std::shared_ptr<Statistics> statistics_;
   const std::unique_ptr<Scheduler> scheduler_;
   const EnsemblePlan* const plan_ = nullptr;  // the scheduler's
   const std::uint64_t inline_limit_ns_;

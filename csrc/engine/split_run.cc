@@ -159,10 +159,13 @@ void SplitRun::end(Lock& lock) {
 }
 
 void SplitRun::count(const Status& status, std::uint64_t received_ns) {
-  const std::uint64_t spent_ns = clock_.now_ns() - received_ns;
-  statistics_->record([&](StatisticsValues& values) {
+  const std::uint64_t now_ns = clock_.now_ns();
+  const std::uint64_t spent_ns = now_ns - received_ns;
+  statistics_->record([&](StatisticsValues& values, Distributions& distributions) {
     if (status.ok()) {
       values.success.add(1, spent_ns);
+      distributions.add_request(spent_ns, now_ns);
+      distributions.add_first_response(spent_ns);
       return;
     }
     values.fail.add(1, spent_ns);

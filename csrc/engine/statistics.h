@@ -4,6 +4,11 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "engine/distributions.h"
 
 namespace naiad {
 
@@ -60,11 +65,22 @@ struct StatisticsValues {
 // The counters behind a lock that an instance takes once per batch.
 class Statistics {
  public:
-  // Changes the counters under the lock. Any thread.
+  // `first_response_buckets_ms`: bounds of Distributions::first_response_ms. `summaries`: whether they are
+  // kept.
+  explicit Statistics(std::vector<double> first_response_buckets_ms = {}, bool summaries = false) {
+    distributions_.first_response_ms = BucketCounts(std::move(first_response_buckets_ms));
+    if (summaries) distributions_.summaries = std::make_unique<std::array<RecentValues, kNumSummaries>>();
+  }
+
+  // Changes the counters, and the distributions too where `change` takes them, under the lock. Any thread.
   template <class Change>
   void record(Change&& change) {
     const std::lock_guard lock(mutex_);
-    change(values_);
+    if constexpr (std::is_invocable_v<Change&, StatisticsValues&, Distributions&>) {
+      change(values_, distributions_);
+    } else {
+      change(values_);
+    }
   }
 
   // A consistent copy. Any thread.
@@ -72,10 +88,17 @@ class Statistics {
     const std::lock_guard lock(mutex_);
     return values_;
   }
+  // Lets `look` see the distributions under the lock. Any thread.
+  template <class Look>
+  auto look(Look&& look) const {
+    const std::lock_guard lock(mutex_);
+    return look(distributions_);
+  }
 
  private:
   mutable std::mutex mutex_;
   StatisticsValues values_;
+  Distributions distributions_;
 };
 
 }  // namespace naiad

@@ -142,6 +142,7 @@ void ModelInstance::run(std::vector<std::unique_ptr<Request>> requests) {
   execute(*backend_, execution);
   const BatchTimes times = times_of(execution, clock_.now_ns());
   cost_.record(size_bytes, times.compute_ns);
+  busy_ns_.store(busy_ns_.load(std::memory_order_relaxed) + times.compute_ns, std::memory_order_relaxed);
   scheduler_.ran(times);
   observer_.ran(execution);
   execution.complete();

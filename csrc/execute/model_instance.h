@@ -58,6 +58,10 @@ class ModelInstance {
   // Whether a batch would be run now; a passive one runs none. Any thread; never blocks for a batch.
   bool is_healthy() const;
 
+  const std::string& name() const { return spec_.name; }
+  // How long it has run batches in all. Any thread.
+  std::uint64_t busy_ns() const { return busy_ns_.load(std::memory_order_relaxed); }
+
  private:
   // With what its backend has to tell.
   InstanceSpec watched(InstanceSpec spec);
@@ -82,8 +86,9 @@ class ModelInstance {
   BatchCost cost_;
   // Who runs a batch: a thread compares it with itself alone, so it pairs with nothing.
   std::atomic<std::thread::id> runner_{};
-  std::mutex busy_;                   // held by the thread that runs a batch
-  std::unique_ptr<Backend> backend_;  // guarded by busy_; the instance's thread makes and destroys it
+  std::atomic<std::uint64_t> busy_ns_{0};  // written with busy_ held; pairs with nothing
+  std::mutex busy_;                        // held by the thread that runs a batch
+  std::unique_ptr<Backend> backend_;       // guarded by busy_; the instance's thread makes and destroys it
   mutable std::mutex shown_mutex_;
   const Backend* shown_ = nullptr;  // backend_ while it is served; guarded by shown_mutex_
   std::jthread thread_;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "io/access_gate.h"
 #include "protocol/json_writer.h"
 
 namespace naiad {
@@ -51,17 +52,20 @@ bool end_to_end(const Http1Head& head, std::string_view name) {
 
 }  // namespace
 
-void append_control_request_head(std::string& text, const Http1Head& head, std::size_t body_bytes) {
+void append_control_request_head(std::string& text, const Http1Head& head, std::size_t body_bytes,
+                                 std::string_view key_name) {
   text.append(head.method).append(" ").append(head.target).append(" HTTP/1.1\r\n");
   bool host = false;
   for (const Http1Field& field : head.fields) {
     // A Host that Connection names is still the target's part of the request.
     const bool is_host = same_name(field.name, "host");
     if (!is_host && !end_to_end(head, field.name)) continue;
+    if (same_name(field.name, kKeyNameField)) continue;  // a client cannot say who it is
     host = host || is_host;
     text.append(field.name).append(": ").append(field.value).append("\r\n");
   }
   if (!host) text.append("Host: localhost\r\n");  // HTTP/1.0 needs none
+  if (!key_name.empty()) text.append(kKeyNameField).append(": ").append(key_name).append("\r\n");
   text.append("Content-Length: ");
   append_json_integer(text, body_bytes);
   text.append("\r\n\r\n");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "protocol/http1.h"
 
@@ -26,8 +27,9 @@ enum class RelayFraming : unsigned char {
 
 // Writes the head of a request for the control plane: method, target and end-to-end fields of `head`, as
 // HTTP/1.1, with the length of the body that was read. What the client said about framing ends here
-// (RFC 9110, section 7.6.1). Any thread.
-void append_control_request_head(std::string& text, const Http1Head& head, std::size_t body_bytes);
+// (RFC 9110, section 7.6.1). `key_name`: of the key that was shown, "" without one. Any thread.
+void append_control_request_head(std::string& text, const Http1Head& head, std::size_t body_bytes,
+                                 std::string_view key_name = {});
 
 // Says how the body of the control plane's answer goes to the client; clears client.keep_alive when only the
 // end of the connection can mark its end. Any thread.

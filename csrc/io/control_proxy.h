@@ -55,6 +55,8 @@ class ControlProxy final : private Stream::User {
   void resume();
   // Whether it holds descriptors and memory for the next request.
   bool is_connected() const { return upstream_ != nullptr; }
+  // Of the answer that was relayed last.
+  int status() const { return head_.status; }
   // The client is gone, or has long asked nothing: closes the connection, so that Python cancels what it does
   // for it. No more calls.
   void close();

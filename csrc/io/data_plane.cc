@@ -152,7 +152,11 @@ DataPlaneUsage DataPlane::usage() const {
   DataPlaneUsage usage;
   usage.open_connections = state_->connections.used();
   usage.in_flight_bytes = state_->bytes.used();
-  for (const auto& thread : state_->threads) usage.in_flight += thread->num_in_flight();
+  for (const auto& thread : state_->threads) {
+    usage.in_flight += thread->num_in_flight();
+    thread->counts().add_http_to(usage.http);
+    thread->counts().add_grpc_to(usage.grpc);
+  }
   usage.accepted_connections = state_->accepted.load(std::memory_order_relaxed);
   usage.refused_connections = state_->refused.load(std::memory_order_relaxed);
   usage.failed_handshakes = state_->failed_handshakes.load(std::memory_order_relaxed);

@@ -5,9 +5,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/engine.h"
+#include "io/access_gate.h"
 #include "io/bridge.h"
+#include "io/edge_counts.h"
 #include "io/tls_context.h"
 #include "protocol/header_forward.h"
 #include "protocol/v2_http.h"
@@ -17,12 +20,13 @@ namespace naiad {
 // Where one protocol is served. port 0 lets the kernel choose.
 struct ListenOptions {
   bool enabled = true;
-  std::string address = "0.0.0.0";
+  std::string address = "127.0.0.1";
   std::uint16_t port = 0;
   bool reuse_port = false;
   int backlog = 1024;
   std::optional<TlsFiles> tls;  // without: plain
   HeaderForward forward{};      // fields of the header, or of the metadata, that models see
+  AccessGate gate{};            // who may ask what
 };
 
 // Bounds of an HTTP/2 connection.
@@ -51,6 +55,7 @@ struct DataPlaneOptions {
   std::uint64_t idle_timeout_ns = 75'000'000'000;    // between requests of a connection
   std::uint64_t control_idle_ns = 5'000'000'000;     // after which its way to Python is let go of
   std::uint64_t stall_timeout_ns = 30'000'000'000;   // no byte moves either way in the middle of a message
+  bool access_log = false;                           // a line for each request
   DecodeLimits decode;
   Http2Limits http2;
 };
@@ -63,6 +68,8 @@ struct DataPlaneUsage {
   std::uint64_t accepted_connections = 0;
   std::uint64_t refused_connections = 0;
   std::uint64_t failed_handshakes = 0;  // of TLS
+  std::vector<EdgeCounts::Count> http;  // requests that were answered, of all threads; those of one kind
+  std::vector<EdgeCounts::Count> grpc;  // may come several times
 };
 
 // The I/O threads: they accept, read, decode, submit, encode and write without the GIL. What is not inference

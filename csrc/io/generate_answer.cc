@@ -39,10 +39,12 @@ std::string GenerateAnswer::finish(const Request& request, const Response& respo
     if (framing_.minor_version != 0) text += "0\r\n\r\n";
     return text;
   }
-  if (num_responses_ != 1) return text_of(make_error_answer(500, kNotOne, framing_));
-  if (!status_.ok()) {
-    return text_of(make_error_answer(http_status_of(status_.code()), status_.message(), framing_));
+  if (num_responses_ != 1) {
+    http_status_ = 500;
+    return text_of(make_error_answer(http_status_, kNotOne, framing_));
   }
+  http_status_ = http_status_of(status_.code());
+  if (!status_.ok()) return text_of(make_error_answer(http_status_, status_.message(), framing_));
   const std::array fields{Http1Field{"Content-Type", "application/json"}};
   write_http1_response_head(text, 200, fields, body_.size(), framing_.keep_alive, framing_.minor_version);
   return text + body_;
@@ -54,9 +56,9 @@ void GenerateAnswer::begin(std::string& text, const Status& status) {
   if (framing_.minor_version == 0) framing_.keep_alive = false;
   const std::array fields{Http1Field{"Content-Type", "text/event-stream; charset=utf-8"},
                           Http1Field{"Transfer-Encoding", "chunked"}};
-  write_http1_response_head(text, status.ok() ? 200 : http_status_of(status.code()),
-                            std::span(fields).first(framing_.minor_version == 0 ? 1 : 2), {},
-                            framing_.keep_alive, framing_.minor_version);
+  http_status_ = http_status_of(status.code());
+  write_http1_response_head(text, http_status_, std::span(fields).first(framing_.minor_version == 0 ? 1 : 2),
+                            {}, framing_.keep_alive, framing_.minor_version);
 }
 
 void GenerateAnswer::add_event(std::string& text, const Request& request, const Response& response) {

@@ -22,6 +22,8 @@ class GenerateAnswer {
   void refuse_keep_alive() { framing_.keep_alive = false; }
   // Whether the connection can be used again, once finished.
   bool keep_alive() const { return framing_.keep_alive; }
+  // The status that it was given, once finished.
+  int http_status() const { return http_status_; }
 
  private:
   // The head of an event stream, under the status of its first response.
@@ -32,6 +34,7 @@ class GenerateAnswer {
   AnswerFraming framing_;
   bool begun_ = false;
   std::size_t num_responses_ = 0;
+  int http_status_ = 200;
   Status status_;     // of the one response that is not streamed
   std::string body_;  // of that
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "io/access_line.h"
 #include "protocol/tensor_place.h"
 #include "protocol/v2_grpc.h"
 #include "request/response_window.h"
@@ -41,7 +42,13 @@ GrpcCall::GrpcCall(GrpcConnection& connection, GrpcHead& head)
       trace_parent_(head.trace_parent()),
       trace_state_(head.trace_state()),
       inflation_(connection.context.coding, connection.context.pool,
-                 connection.context.options.http2.max_message_bytes) {
+                 connection.context.options.http2.max_message_bytes),
+      group_(head.asked().group),
+      begun_ns_(connection.context.loop.now_ns()) {
+  if (context().options.access_log) {
+    path_ = head.path();
+    key_name_ = head.key_name();
+  }
   if (head.is_inference()) forwarded_ = head.take_metadata();
 }
 
@@ -78,6 +85,7 @@ void GrpcCall::on_open() {
 
 void GrpcCall::finish(GrpcStatus status, std::string_view message) {
   if (std::exchange(done_, true)) return;
+  tell(status);
   if (deadline_) deadline_->disarm();
   message_.reset();
   inflation_.cancel();
@@ -99,7 +107,16 @@ void GrpcCall::on_deadline() {
 
 void GrpcCall::on_closed() {
   inflation_.cancel();
-  if (!done_) on_abandoned();
+  if (done_) return;
+  tell(GrpcStatus::kCancelled);
+  on_abandoned();
+}
+
+void GrpcCall::tell(GrpcStatus status) {
+  context().counts.count_grpc(group_, status);
+  if (!context().options.access_log) return;
+  log_access({connection_.peer, "grpc", "POST", path_, static_cast<int>(status),
+              context().loop.now_ns() - begun_ns_, key_name_});
 }
 
 void GrpcCall::on_data(std::span<const std::byte> data) {

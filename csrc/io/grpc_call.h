@@ -33,6 +33,7 @@ struct GrpcConnection {
   SessionContext& context;
   H2Connection& h2;
   InFlight::Taker& taker;
+  const std::string& peer;  // for the access log alone
 };
 
 // One gRPC call: puts messages together from DATA, answers, keeps its deadline. What a method does with its
@@ -101,6 +102,8 @@ class GrpcCall : public H2Stream {
   void hold(std::span<const std::byte> data);
   void say_half_close();
   void on_deadline();
+  // Counts and logs how it ended.
+  void tell(GrpcStatus status);
   std::uint64_t mark(std::uint32_t number) const;
   bool is_decoupled(const Request& request) const;
   std::shared_ptr<Trace> start_trace(const Request& request) const;
@@ -113,6 +116,10 @@ class GrpcCall : public H2Stream {
   const std::string trace_parent_;
   const std::string trace_state_;
   std::uint64_t message_begun_ns_ = 0;
+  const ApiGroup group_;
+  const std::uint64_t begun_ns_;
+  std::string path_;  // for the access log alone, as the next one
+  std::string key_name_;
   ControlCall::Metadata forwarded_;
   bool ended_ = false;        // the client has said all
   bool half_closed_ = false;  // and the method knows

@@ -6,9 +6,20 @@
 
 namespace naiad {
 
+namespace {
+
+// With the name of the key that was shown.
+ControlCall::Metadata metadata_of(GrpcHead& head) {
+  ControlCall::Metadata metadata = head.take_metadata();
+  if (!head.key_name().empty()) metadata.emplace_back(kKeyNameField, head.key_name());
+  return metadata;
+}
+
+}  // namespace
+
 GrpcControlCall::GrpcControlCall(GrpcConnection& connection, GrpcHead& head)
     : GrpcCall(connection, head),
-      link_(std::make_shared<ControlLink>(connection.context.loop, *this, head.path(), head.take_metadata(),
+      link_(std::make_shared<ControlLink>(connection.context.loop, *this, head.path(), metadata_of(head),
                                           deadline_ns())) {}
 
 GrpcControlCall::~GrpcControlCall() {

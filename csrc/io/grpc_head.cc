@@ -21,8 +21,22 @@ void GrpcHead::add(std::string_view name, std::string_view value) {
   if (name == "triton_grpc_error") strict_errors_ = value == "true";
   if (name == "traceparent") trace_parent_ = value;
   if (name == "tracestate") trace_state_ = value;
+  if (name == kKeyNameField) return;  // a client cannot say who it is
+  if (gate_.is_closed() && gate_.reads(name)) {
+    secrets_.emplace_back(name, value);
+    return;
+  }
   if (is_inference() && !forward_.matches(name)) return;
   metadata_.emplace_back(name, value);
+}
+
+AccessGate::Verdict GrpcHead::check() {
+  if (!gate_.is_closed()) return {};
+  std::vector<Http1Field> fields;
+  for (const auto& [name, value] : secrets_) fields.push_back({name, value});
+  AccessGate::Verdict verdict = gate_.check(asked(), fields);
+  key_name_ = verdict.key_name;
+  return verdict;
 }
 
 // Fields of HTTP/2 and gRPC themselves.

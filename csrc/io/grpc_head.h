@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "io/access_gate.h"
 #include "io/bridge.h"
 #include "protocol/header_forward.h"
 
@@ -15,8 +16,9 @@ namespace naiad {
 // inference what is forwarded to the model.
 class GrpcHead {
  public:
-  // `forward` outlives it.
-  GrpcHead(std::size_t max_bytes, const HeaderForward& forward) : max_bytes_(max_bytes), forward_(forward) {}
+  // `forward` and `gate` outlive it.
+  GrpcHead(std::size_t max_bytes, const HeaderForward& forward, const AccessGate& gate)
+      : max_bytes_(max_bytes), forward_(forward), gate_(gate) {}
 
   void add(std::string_view name, std::string_view value);
 
@@ -39,6 +41,12 @@ class GrpcHead {
   bool is_model_infer() const { return path_ == "/inference.GRPCInferenceService/ModelInfer"; }
   bool is_model_stream_infer() const { return path_ == "/inference.GRPCInferenceService/ModelStreamInfer"; }
 
+  // What the call asks for.
+  Asked asked() const { return is_inference() ? kAskedToInfer : gate_.asked(path_, "POST"); }
+  // Whether who calls may; notes the name of the key.
+  AccessGate::Verdict check();
+  const std::string& key_name() const { return key_name_; }
+
   bool is_inference() const { return is_model_infer() || is_model_stream_infer(); }
 
   // What the client's application sent along; binary values as they are on the wire (base64).
@@ -49,6 +57,7 @@ class GrpcHead {
 
   const std::size_t max_bytes_;
   const HeaderForward& forward_;
+  const AccessGate& gate_;
   std::size_t num_bytes_ = 0;
   std::string path_;
   std::string encoding_;
@@ -60,6 +69,8 @@ class GrpcHead {
   std::string trace_parent_;
   std::string trace_state_;
   ControlCall::Metadata metadata_;
+  ControlCall::Metadata secrets_;  // what the gate reads
+  std::string key_name_;
 };
 
 }  // namespace naiad

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "io/access_line.h"
 #include "io/grpc_control_call.h"
 #include "io/model_infer_call.h"
 #include "io/stream_infer_call.h"
@@ -23,8 +24,8 @@ constexpr std::uint64_t kLastCallNs = 1'000'000'000;
 // A request that is no call: answered from its head.
 class RefusedRequest final : public H2Stream {
  public:
-  RefusedRequest(H2Connection& h2, std::string_view http_status, GrpcStatus status, std::string_view message)
-      : h2_(h2), http_status_(http_status), status_(status), message_(message) {}
+  RefusedRequest(H2Connection& h2, std::string_view http_status, GrpcStatus status, std::string message)
+      : h2_(h2), http_status_(http_status), status_(status), message_(std::move(message)) {}
 
  private:
   void on_open() override {
@@ -40,10 +41,22 @@ class RefusedRequest final : public H2Stream {
   void on_closed() override {}
 
   H2Connection& h2_;
-  const std::string_view http_status_;  // empty: a gRPC status
+  const std::string_view http_status_;  // static text; empty: a gRPC status
   const GrpcStatus status_;
-  const std::string_view message_;  // static text, as http_status_
+  const std::string message_;
 };
+
+// Triton answers a restricted protocol with UNAVAILABLE.
+GrpcStatus status_of(AccessGate::Refusal refusal) {
+  switch (refusal) {
+    case AccessGate::Refusal::kRestricted:
+      return GrpcStatus::kUnavailable;
+    case AccessGate::Refusal::kForbidden:
+      return GrpcStatus::kPermissionDenied;
+    default:
+      return GrpcStatus::kUnauthenticated;
+  }
+}
 
 class GrpcSession final : public Session, Stream::User, InFlight::Taker, H2Connection::User {
  public:
@@ -64,10 +77,13 @@ class GrpcSession final : public Session, Stream::User, InFlight::Taker, H2Conne
     return dynamic_cast<GrpcCall*>(h2_.find(static_cast<std::int32_t>(mark >> 32)));
   }
   void on_head() override {
-    head_.emplace(context_.options.http2.max_metadata_bytes, context_.options.grpc.forward);
+    const ListenOptions& options = context_.options.grpc;
+    head_.emplace(context_.options.http2.max_metadata_bytes, options.forward, options.gate);
   }
   void on_field(std::string_view name, std::string_view value) override { head_->add(name, value); }
   std::unique_ptr<H2Stream> on_request() override;
+  // What answers a call with a status at once.
+  std::unique_ptr<H2Stream> refused(GrpcStatus status, std::string message);
   void on_output() override;
   void on_pong() override;
 
@@ -82,6 +98,7 @@ class GrpcSession final : public Session, Stream::User, InFlight::Taker, H2Conne
   std::uint64_t keep_alive(std::uint64_t now_ns);
 
   SessionContext& context_;
+  const std::string peer_;  // for the access log alone
   H2Connection h2_;
   GrpcConnection connection_;
   std::optional<GrpcHead> head_;  // of the request that is being read
@@ -104,8 +121,9 @@ class GrpcSession final : public Session, Stream::User, InFlight::Taker, H2Conne
 
 GrpcSession::GrpcSession(SessionContext& context, std::unique_ptr<Transport> transport)
     : context_(context),
+      peer_(context.options.access_log ? peer_address(transport->fd()) : ""),
       h2_(*this, context.options.http2),
-      connection_{context, h2_, *this},
+      connection_{context, h2_, *this, peer_},
       timer_(context.loop, [this] { look(); }),
       received_ns_(context.loop.now_ns()),
       busy_ns_(received_ns_),
@@ -155,16 +173,26 @@ std::unique_ptr<H2Stream> GrpcSession::on_request() {
   GrpcHead& head = *head_;
   look_in(context_.options.stall_timeout_ns / 2);
   if (head.too_large()) {
-    return std::make_unique<RefusedRequest>(h2_, "", GrpcStatus::kResourceExhausted,
-                                            "received metadata size exceeds hard limit");
+    return refused(GrpcStatus::kResourceExhausted, "received metadata size exceeds hard limit");
   }
   if (!head.is_post()) return std::make_unique<RefusedRequest>(h2_, "405", GrpcStatus::kOk, "");
   if (!head.is_grpc()) return std::make_unique<RefusedRequest>(h2_, "415", GrpcStatus::kOk, "");
+  if (AccessGate::Verdict verdict = head.check(); !verdict.allowed()) {
+    return refused(status_of(verdict.refusal), std::move(verdict.message));
+  }
   if (head.is_model_infer()) return std::make_unique<ModelInferCall>(connection_, head);
   if (head.is_model_stream_infer()) {
     return std::make_unique<StreamInferCall>(connection_, head, limits.max_waiting_requests);
   }
   return std::make_unique<GrpcControlCall>(connection_, head);
+}
+
+std::unique_ptr<H2Stream> GrpcSession::refused(GrpcStatus status, std::string message) {
+  context_.counts.count_grpc(head_->asked().group, status);
+  if (context_.options.access_log) {
+    log_access({peer_, "grpc", "POST", head_->path(), static_cast<int>(status), 0, head_->key_name()});
+  }
+  return std::make_unique<RefusedRequest>(h2_, "", status, std::move(message));
 }
 
 void GrpcSession::on_output() {

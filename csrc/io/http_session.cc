@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/access_line.h"
 #include "io/model_of_path.h"
 #include "protocol/generate.h"
 #include "protocol/header_number.h"
@@ -24,6 +25,8 @@ constexpr std::string_view kRefusalOfMany =
 constexpr std::string_view kUnsupportedCoding = "Unsupported compression type";
 // Of requests that wait behind the one that is being answered.
 constexpr std::size_t kMaxAheadBytes = 64 << 10;
+// The status that is counted for a client that did not wait for its answer.
+constexpr int kClientGone = 499;
 
 std::string too_large(std::size_t size_bytes, std::size_t max_bytes) {
   return "request JSON size of " + std::to_string(size_bytes) +
@@ -39,6 +42,7 @@ HttpSession::HttpSession(SessionContext& context, std::unique_ptr<Transport> tra
       inflation_(context.coding, context.pool, context.options.max_message_bytes),
       proxy_(context.loop, context.bridge, context.pool, *this),
       timer_(context.loop, [this] { on_due(); }),
+      peer_(context.options.access_log ? peer_address(transport->fd()) : ""),
       stream_(std::make_unique<Stream>(context.loop, std::move(transport), context.pool,
                                        static_cast<Stream::User&>(*this))) {
   stream_->start();
@@ -140,7 +144,10 @@ bool HttpSession::read_head() {
   if (parsed.outcome == Http1Outcome::kComplete) {
     begin();
   } else {
-    exchange_.framing = {};
+    exchange_ = {};
+    exchange_.told = false;
+    head_ = {};
+    begun_ns_ = context_.loop.now_ns();
     refuse_and_close(parsed.status, "malformed HTTP request: " + std::string(parsed.reason));
   }
   return true;
@@ -157,6 +164,8 @@ void HttpSession::begin() {
   exchange_.route = find_v2_route(head_.target);
   exchange_.infer = head_.method == "POST" && exchange_.route.endpoint != V2Route::Endpoint::kControl;
   exchange_.generate = exchange_.infer && exchange_.route.endpoint != V2Route::Endpoint::kInfer;
+  exchange_.told = false;
+  if (!admit()) return;
   if (exchange_.infer) {
     if (const Status status = begin_infer(); !status.ok()) return refuse(status);
   }
@@ -228,6 +237,7 @@ Status HttpSession::submit() {
   const HeaderForward& forward = context_.options.http.forward;
   if (status.ok() && forward.forwards_any()) {
     for (const Http1Field& field : head_.fields) {
+      if (context_.options.http.gate.reads(field.name)) continue;
       if (status.ok()) status = forward.add(field.name, field.value, *request);
     }
   }
@@ -275,41 +285,12 @@ void HttpSession::name_model(Request& request) const {
   request.model_version = kept || !versioned ? route.version : request.text.emplace_back(route.version);
 }
 
-void HttpSession::forward() {
-  ControlRequest request;
-  append_control_request_head(request.head, head_, body_.bytes().size());
-  request.body = body_.bytes();
-  request.body_owner = body_.owner();
-  request.repeatable = head_.method == "GET" || head_.method == "HEAD";
-  const AnswerFraming& framing = exchange_.framing;
-  request.client = {framing.head_request, framing.keep_alive, framing.minor_version};
-  proxy_.forward(std::move(request));
-}
-
-void HttpSession::on_relayed(std::string bytes) {
-  if (state_ != State::kEnded) send_text(std::move(bytes));
-}
-
 void HttpSession::send_text(std::string text) {
   if (text.empty()) return;
   Outgoing outgoing;
   outgoing.message.text() = std::move(text);
   outgoing.message.end_text();
   stream_->send(std::move(outgoing));
-}
-
-void HttpSession::on_relay_end(bool keep_alive) {
-  if (state_ == State::kEnded) return;
-  exchange_.framing.keep_alive = keep_alive;
-  finish();
-  advance();
-}
-
-void HttpSession::on_relay_failed(bool begun) {
-  if (state_ == State::kEnded) return;
-  if (begun) return end();  // only the missing end tells the client that there is more
-  refuse(502, "the control plane did not answer");
-  advance();
 }
 
 std::size_t HttpSession::unsent_bytes() const {
@@ -327,6 +308,7 @@ void HttpSession::refuse(int status, std::string_view message, std::optional<Htt
   // large that a new connection is cheaper.
   const bool skip = body_.whole() || (!exchange_.expects_continue && body_.worth_skipping());
   exchange_.framing.keep_alive = exchange_.framing.keep_alive && skip && !draining_;
+  tell(status);
   stream_->send(make_error_answer(status, message, exchange_.framing, hint));
   if (state_ == State::kEnded) return;
   if (!skip || body_.whole()) return finish();
@@ -336,6 +318,7 @@ void HttpSession::refuse(int status, std::string_view message, std::optional<Htt
 
 void HttpSession::refuse_and_close(int status, std::string_view message) {
   exchange_.framing.keep_alive = false;
+  tell(status);
   stream_->send(make_error_answer(status, message, exchange_.framing));
   finish();
 }
@@ -351,6 +334,7 @@ void HttpSession::finish() {
 
 void HttpSession::end() {
   if (state_ == State::kEnded) return;
+  tell(kClientGone);
   state_ = State::kEnded;
   timer_.disarm();
   if (out_) context_.in_flight.abandon(*this);

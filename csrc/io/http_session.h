@@ -48,6 +48,9 @@ class HttpSession final : public Session,
   struct Exchange {
     AnswerFraming framing;
     V2Route route;
+    Asked asked;
+    std::string key_name;   // "" without a key
+    bool told = true;       // its status has been counted
     bool infer = false;     // one that a model answers
     bool generate = false;  // by the generate extension
     bool expects_continue = false;
@@ -70,6 +73,8 @@ class HttpSession final : public Session,
   bool step();
   bool read_head();
   void begin();
+  // Whether who asks may; otherwise it is refused.
+  bool admit();
   Status begin_infer();
   void take(HttpBody::Progress progress);
   void infer();
@@ -90,6 +95,8 @@ class HttpSession final : public Session,
   void refuse(const Status& status);
   // An error after which the connection is of no more use.
   void refuse_and_close(int status, std::string_view message);
+  // Counts and logs the status of an answer, once for each request.
+  void tell(int status);
   void finish();
   void end();
 
@@ -119,6 +126,7 @@ class HttpSession final : public Session,
   std::size_t scanned_ = 0;
   Exchange exchange_;
   std::optional<GenerateAnswer> generated_;
+  std::string peer_;                // for the access log alone
   std::uint64_t begun_ns_ = 0;      // when the present request's head had come
   std::shared_ptr<Trace> trace_;    // of the present request; null: it is not traced
   std::shared_ptr<Trace> sending_;  // of the one whose answer is on its way out

@@ -23,6 +23,7 @@ void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Res
     if (draining_) generated_->refuse_keep_alive();
     std::string text = generated_->finish(*request, response);
     exchange_.framing.keep_alive = exchange_.framing.keep_alive && generated_->keep_alive();
+    tell(generated_->http_status());
     trace_answer();
     send_text(std::move(text));
     finish();
@@ -61,6 +62,7 @@ void HttpSession::answer(std::unique_ptr<Request> request, Response response) {
 void HttpSession::send_answer(const Status& status, Outgoing outgoing) {
   trace_answer();
   if (status.ok()) {
+    tell(200);
     stream_->send(std::move(outgoing));
     finish();
   } else {

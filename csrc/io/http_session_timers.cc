@@ -66,7 +66,10 @@ void HttpSession::on_due() {
     }
   }
   if (awaited_ == Awaited::kHead) {
-    exchange_.framing = {};
+    exchange_ = {};
+    exchange_.told = false;
+    head_ = {};
+    begun_ns_ = now_ns;
     refuse_and_close(408, "request head was not received in time");
     advance();
   } else if (awaited_ == Awaited::kInput && state_ == State::kBody) {

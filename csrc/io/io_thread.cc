@@ -24,7 +24,8 @@ IoThread::IoThread(SharedByThreads shared, std::string name)
                shared_.options,
                shared_.stopping,
                coding_,
-               [this](Session& session) { forget(session); }} {}
+               [this](Session& session) { forget(session); },
+               counts_} {}
 
 IoThread::~IoThread() {
   stop();

@@ -66,6 +66,7 @@ class IoThread {
     return draining_.load(std::memory_order_acquire) && num_sessions_.load(std::memory_order_acquire) == 0;
   }
   std::size_t num_in_flight() const { return in_flight_.size(); }
+  const EdgeCounts& counts() const { return counts_; }
 
  private:
   struct Entry {
@@ -91,6 +92,7 @@ class IoThread {
   EventLoop loop_;
   InFlight in_flight_{loop_};
   CodingThread coding_;
+  EdgeCounts counts_;
   SessionContext context_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_map<Session*, Entry> sessions_;

@@ -9,6 +9,7 @@
 #include "io/budget.h"
 #include "io/coding_thread.h"
 #include "io/data_plane.h"
+#include "io/edge_counts.h"
 #include "io/event_loop.h"
 #include "io/in_flight.h"
 #include "io/transport.h"
@@ -44,6 +45,7 @@ struct SessionContext {
   // The session has closed its connection and is of no more use. Called once, perhaps from within any of its
   // own calls: the session must not be destroyed before that call has returned (EventLoop::post).
   std::function<void(Session&)> ended;
+  EdgeCounts& counts;
 };
 
 }  // namespace naiad

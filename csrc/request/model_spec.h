@@ -77,6 +77,8 @@ struct ModelSpec {
   std::string content;             // of one that is cached beyond this process: what tells it from all others
   bool decoupled = false;          // gives any number of responses to a request
   bool splits_oversize = false;    // a batch over max_batch_size is run in parts
+  std::vector<double> first_response_buckets_ms{100, 500, 2000, 5000};  // bounds of that histogram
+  bool summaries = false;                        // whether quantiles of what lately was are kept
   std::shared_ptr<const SequenceSpec> sequence;  // given: its requests belong to sequences
 
   bool batches() const { return max_batch_size > 0; }

@@ -5,7 +5,7 @@ the GIL. Failures are raised as the classes of naiad.errors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypedDict, final
+from typing import Any, Literal, Protocol, TypedDict, final
 
 from numpy.typing import NDArray
 
@@ -16,9 +16,9 @@ def build_facts() -> dict[str, str]:
 
 def gpu_count() -> int: ...
 def gpu_absence() -> str: ...
-def set_log(*, info: bool, warning: bool, error: bool, verbose: int, iso8601: bool, file: str) -> None:
-    """What the core logs, how, and where ("": standard error). Raises Unavailable, and changes nothing, when
-    the file cannot be written. Any thread."""
+def set_log(*, info: bool, warning: bool, error: bool, verbose: int, form: str, file: str) -> None:
+    """What the core logs, in which form ("default", "ISO8601" or "json"), and where ("": standard error).
+    Raises Unavailable, and changes nothing, when the file cannot be written. Any thread."""
 
 @final
 class TensorSpec:
@@ -68,13 +68,16 @@ class ModelSpec:
         latency_target_us: int = 0,
         unbounded_queue: bool = False,
         content: str = "",
+        first_response_buckets_ms: Sequence[float] = (100, 500, 2000, 5000),
+        summaries: bool = False,
     ) -> None:
         """`max_queue_size` 0 takes the core's default bound, or none with `unbounded_queue`. `sequence` is
         not changed any more. `levels`: by priority, 1 first; none: one, with no policy. `default_priority`:
         of a request that names none of them. `split_oversize`: a batch over `max_batch_size` is run in parts.
         `latency_target_us`: given, the queue delay is found so that queue and compute of requests stay
         within it. `content`: what tells it from all other models whose answers lie in the same store; without
-        it they are those of this load alone."""
+        it they are those of this load alone. `first_response_buckets_ms`: bounds of the histogram
+        `first_response_ms`, ascending. `summaries`: whether quantiles of what lately was are kept."""
 
     def add_batch_input(
         self, kind: str, name: str, *, datatype: str, dims: Sequence[int], source: str
@@ -388,6 +391,17 @@ class Model:
          "responses": {place: {"compute_infer"|"compute_output"|"success"|"fail"|"empty_response"|"cancel":
                        (count, ns)}}}
         """
+    def distributions(self) -> dict[str, Any]:
+        """{"request"|"queue"|"compute"|"first_response" (seconds)|"batch_rows":
+            (count, sum, [(number of the bucket, count)], those that are not empty),
+        "first_response_ms": (count, sum, bounds, counts, of which the last one is above all bounds)}
+        """
+    def summaries(self, shares: Sequence[float]) -> dict[str, tuple[int, float, list[float]]] | None:
+        """{"request"|"queue"|"compute_input"|"compute_infer"|"compute_output"|"cache_hit"|"cache_miss":
+        (count, sum, quantiles of the last minute at `shares`, NaN of none)} in microseconds; None where the
+        model's spec asks for none."""
+    def instance_use(self) -> list[tuple[str, int]]:
+        """The name of each instance and for how many nanoseconds it has run batches."""
 
 @final
 class SharedRegions:
@@ -648,6 +662,52 @@ class Tracer:
     on: bool
     num_dropped: int  # records that were not taken in time
 
+API_GROUPS: list[str]
+"""What requests may be about, by name; "unknown" is that of a path or method that does not exist."""
+
+def permission_bit(group: str, *, changes: bool) -> int:
+    """The bit of permissions by which a group is read, or changed. Raises InvalidArgument."""
+
+def histogram_bounds() -> list[float]:
+    """The upper bound of each bucket of Model.distributions(): eight for each doubling, then infinity."""
+
+@final
+class RouteTable:
+    """Which paths there are. Reading it is thread-safe."""
+    def __init__(self, rows: Sequence[tuple[str, str, Sequence[tuple[str, bool]]]]) -> None:
+        """Rows of a path, its group, and its methods with whether they change something. A segment of a path
+        in braces stands for any, {number} for digits. The first row that fits counts. Raises
+        InvalidArgument."""
+    def find(self, path: str | bytes) -> tuple[int, list[bytes]] | None:
+        """The number of a path's row, and what stands for its segments in braces."""
+
+@final
+class KeyRing:
+    """The API keys that are good. Any thread."""
+    def __init__(self) -> None: ...
+    def replace(self, keys: Sequence[tuple[str, bytes, int]]) -> None:
+        """A name, the SHA-256 of the key and its permissions of each; others are good no more."""
+
+@final
+class AccessGate:
+    """Who may ask what over one protocol. Any thread."""
+    def __init__(
+        self,
+        routes: RouteTable,
+        *,
+        restrictions: Mapping[str, tuple[str, str]],
+        what: str,
+        keys: KeyRing | None,
+        without_key: int,
+    ) -> None:
+        """`restrictions`: a header field and its value that requests of a group have to carry, and `what`
+        they are called ("API"). `keys` None: none is needed; `without_key`: permissions of who shows none."""
+    def check(
+        self, method: str, path: str, fields: Sequence[tuple[str, str]]
+    ) -> tuple[Literal["", "restricted", "no key", "unknown key", "forbidden"], str, str]:
+        """Why a request is refused ("": it is not), the name of its key ("" without one), and the words for
+        the client."""
+
 @final
 class Tls:
     """The files of TLS on one port, PEM: the certificate with those that lead to its root, its key, and, not
@@ -667,9 +727,11 @@ class Listen:
         reuse_port: bool = False,
         tls: Tls | None = None,
         header_forward: str = "",
+        gate: AccessGate | None = None,
     ) -> None:
         """`header_forward`: a regular expression of ECMAScript; models see header fields (metadata) in whose
-        names it is found as parameters. Raises InvalidArgument when it is none."""
+        names it is found as parameters. Raises InvalidArgument when it is none. `gate`: who may ask what;
+        None: everybody everything."""
 
 @final
 class ControlCall:
@@ -719,9 +781,11 @@ class DataPlane:
         max_in_flight_bytes: int = 1 << 30,
         grpc_keepalive_time_ms: int = 7_200_000,
         grpc_keepalive_timeout_ms: int = 20_000,
+        access_log: bool = False,
     ) -> None:
         """Listens; serves from start() on. None: that protocol is not served. Raises Unavailable when a port
-        cannot be had, InvalidArgument when files of TLS are of no use."""
+        cannot be had, InvalidArgument when files of TLS are of no use. `access_log`: a line for each
+        request is logged."""
     http_port: int
     grpc_port: int
     def start(self) -> None:
@@ -747,3 +811,6 @@ class DataPlane:
     def usage(self) -> dict[str, int]:
         """open_connections, in_flight (inference requests), in_flight_bytes now; accepted_connections,
         refused_connections, failed_handshakes (of TLS) ever."""
+    def answered(self) -> dict[str, list[tuple[str, int, int]]]:
+        """Requests that were answered, by "http" and "grpc": their group, the status (of HTTP, where 499 is a
+        client that did not wait, or of gRPC), and how many there were."""

@@ -19,8 +19,8 @@ from naiad.repository.watch import RepositoryWatch
 from naiad.settings import ServerSettings
 from naiad.stores.redis_store import RedisStore
 
-_POOL_SHARE = 4
-"""The tensor pool may take one part in so many of the memory."""
+_SHARE = 4
+"""The tensor pool may take one part in so many of the memory, and so may requests under way."""
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -85,7 +85,7 @@ def build_core(settings: ServerSettings) -> Core:
     store = None if redis is None else RedisStore(redis)
     shared_regions = SharedRegions() if settings.allow_client_shm else None
     engine = Engine(
-        pool_bytes=settings.core.pool_bytes or default_pool_bytes(),
+        pool_bytes=settings.core.pool_bytes or memory_share_bytes(),
         # Memory is pinned for a GPU; without one there is nothing to pin it with.
         pinned_bytes=settings.core.pinned_bytes if gpu_count() else 0,
         max_tensor_bytes=settings.http.max_input_size_bytes,
@@ -95,11 +95,12 @@ def build_core(settings: ServerSettings) -> Core:
         response_store=None if store is None else store.queue,
     )
     backends = BackendRegistry(settings.repository.backend_config)
+    scheduling = replace(settings.scheduling, summaries=settings.metrics.summary_latencies)
     repository = ModelRepository(
         engine,
         backends,
         settings.repository,
-        settings.scheduling,
+        scheduling,
         refresh=(lambda name: None) if remote is None else remote.refresh,
         elsewhere=tuple if remote is None else remote.names,
     )
@@ -126,7 +127,7 @@ def _with_copies(settings: ServerSettings, remote: RemoteRepositories) -> Server
     return replace(settings, repository=replace(settings.repository, model_repositories=local))
 
 
-def default_pool_bytes() -> int:
+def memory_share_bytes() -> int:
     """A quarter of the memory this process may use: the machine's, its control group's, its own limit."""
     limits = [psutil.virtual_memory().total]
     try:
@@ -138,4 +139,4 @@ def default_pool_bytes() -> int:
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     if address_space != resource.RLIM_INFINITY:
         limits.append(address_space)
-    return min(limits) // _POOL_SHARE
+    return min(limits) // _SHARE

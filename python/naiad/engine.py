@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from naiad._core import (
+    API_GROUPS,
+    AccessGate,
     BackendFactory,
     BatchView,
     CompletionQueue,
@@ -18,6 +20,7 @@ from naiad._core import (
     Engine,
     EnsemblePlan,
     InstanceSpec,
+    KeyRing,
     Listen,
     LocalAnswer,
     LocalRequest,
@@ -28,6 +31,7 @@ from naiad._core import (
     RequestView,
     ResponseSender,
     Result,
+    RouteTable,
     SequenceSpec,
     SharedRegions,
     StoreQueue,
@@ -42,9 +46,11 @@ from naiad._core import (
     die_with_parent,
     gpu_absence,
     gpu_count,
+    histogram_bounds,
     identity_factory,
     infer_many,
     library_factory,
+    permission_bit,
     python_factory,
     run_local,
     set_log,
@@ -62,6 +68,8 @@ if TYPE_CHECKING:
 ParameterValue = bool | int | float | str
 
 __all__ = [
+    "API_GROUPS",
+    "AccessGate",
     "BackendFactory",
     "BatchView",
     "CompletionQueue",
@@ -72,6 +80,7 @@ __all__ = [
     "Engine",
     "EnsemblePlan",
     "InstanceSpec",
+    "KeyRing",
     "Listen",
     "LocalAnswer",
     "LocalRequest",
@@ -83,6 +92,7 @@ __all__ = [
     "RequestView",
     "ResponseSender",
     "Result",
+    "RouteTable",
     "SequenceSpec",
     "SharedRegions",
     "StoreQueue",
@@ -97,9 +107,11 @@ __all__ = [
     "die_with_parent",
     "gpu_absence",
     "gpu_count",
+    "histogram_bounds",
     "identity_factory",
     "infer_many",
     "library_factory",
+    "permission_bit",
     "python_factory",
     "run_local",
     "set_log",

@@ -1,4 +1,4 @@
-"""Log lines in Triton's form: ``I1124 02:49:12.702262 21865 server.py:321] "message"``.
+"""Log lines in Triton's form, or as JSON: ``I1124 02:49:12.702262 21865 server.py:321] "message"``.
 
 The message is written as a JSON string, so that no client can forge a line with a newline in a name. Tables
 are the exception: they follow the quoted line as they are.
@@ -12,6 +12,7 @@ import logging.handlers
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from naiad.settings import LogFormat, LogSettings
 
@@ -55,6 +56,27 @@ class TritonFormatter(logging.Formatter):
         return "\n".join(lines)
 
 
+class JsonFormatter(logging.Formatter):
+    """Writes a record as one JSON object on one line: time (UTC), level, pid, file, line, message, and, where
+    there are any, table (its lines) and exception (the traceback)."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        members: dict[str, Any] = {
+            "time": f"{moment}.{int(record.created % 1 * 1_000_000):06d}Z",
+            "level": record.levelname,
+            "pid": record.process,
+            "file": record.filename,
+            "line": record.lineno,
+            "message": record.getMessage(),
+        }
+        if table := getattr(record, "table", None):
+            members["table"] = str(table).splitlines()
+        if record.exc_info:
+            members["exception"] = self.formatException(record.exc_info)
+        return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+
+
 def configure(settings: LogSettings) -> None:
     """Sends the server's log to standard error or to a file. Replaces what an earlier call set up, at once.
 
@@ -66,7 +88,7 @@ def configure(settings: LogSettings) -> None:
         sink = logging.handlers.WatchedFileHandler(settings.file, encoding="utf-8")
     else:
         sink = logging.StreamHandler(sys.stderr)
-    sink.setFormatter(TritonFormatter(settings.format))
+    sink.setFormatter(JsonFormatter() if settings.format == "json" else TritonFormatter(settings.format))
     wanted = {
         logging.DEBUG: settings.verbose > 0,
         logging.INFO: settings.info,

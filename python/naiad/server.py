@@ -3,6 +3,7 @@
 ::
 
     build_core          tensor pool, engine, backends, model repository (composition.py)
+      Gates             who may ask what, on each port (access/)
       DataPlane         the I/O threads of the core: HTTP and gRPC, inference without Python
       ControlPlane      what the API does apart from inference
         HttpControl  Calls   what the data plane sends over the Bridge
@@ -14,12 +15,13 @@ The I/O threads own the ports; everything here runs on one event loop; models ru
 stop: the server says that it is not ready, and serves on for a while where that is asked for; then it takes
 no more inference requests; those in flight finish, while health and metrics are still answered; then the
 ports close and the models end. A second signal ends the process at once. SIGHUP has renewed certificates
-taken, where there are any.
+and API keys taken, where there are any.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import resource
 import signal
@@ -31,11 +33,12 @@ from prometheus_client import CollectorRegistry
 
 from naiad import engine as core
 from naiad import logs
+from naiad.access.gates import Gates
 from naiad.audience import Audience, Silent
 from naiad.backends.python.log_level import level_of_workers
 from naiad.backends.python.metric_family import read_families
 from naiad.certificates import CertificateWatch
-from naiad.composition import Core, build_core
+from naiad.composition import Core, build_core, memory_share_bytes
 from naiad.errors import NaiadError, Unavailable
 from naiad.grpc.calls import Calls
 from naiad.grpc.methods import control_methods
@@ -44,14 +47,22 @@ from naiad.handlers.control import ControlPlane
 from naiad.handlers.log_settings import LogControl
 from naiad.http.control import HttpControl
 from naiad.logs import log
-from naiad.metrics.connections import ConnectionCollector
+from naiad.metrics.connections import AnswerCollector, ConnectionCollector
 from naiad.metrics.custom import CustomCollector
+from naiad.metrics.distributions import DistributionCollector
 from naiad.metrics.edge import MetricsEdge
 from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
 from naiad.metrics.models import ModelCollector
 from naiad.metrics.stores import StoreCollector
 from naiad.openai.service import OpenAiService
-from naiad.settings import GrpcSettings, HttpSettings, LogSettings, ServerSettings, TlsSettings
+from naiad.settings import (
+    GrpcSettings,
+    HttpSettings,
+    LogSettings,
+    MetricsSettings,
+    ServerSettings,
+    TlsSettings,
+)
 from naiad.tracing.service import Tracing
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -85,6 +96,7 @@ class NetworkServer:
         self._certificates: CertificateWatch | None = None
         self._metrics: MetricsEdge | None = None
         self._tracing: Tracing | None = None
+        self._gates: Gates | None = None
 
     async def start(self) -> None:
         """Loads the models, then opens the ports. Raises NaiadError, OSError for the port of metrics."""
@@ -92,6 +104,8 @@ class NetworkServer:
         for port in (self._settings.http, self._settings.grpc):
             if port.enabled and port.tls is not None:
                 await asyncio.to_thread(_tls_of(port.tls).check)
+        gates = self._gates = await asyncio.to_thread(Gates, self._settings)
+        _warn_of_open_ports(self._settings)
         self._core = await asyncio.to_thread(build_core, self._settings)
         self._tracing = Tracing(self._settings.trace, core.Tracer(self._core.engine))
         self._tracing.start()
@@ -107,8 +121,10 @@ class NetworkServer:
             LogControl(self._settings.log, configure_logs),
             self._tracing.control,
         )
-        self._plane = _data_plane(self._core, self._settings)
-        self._openai = OpenAiService(self._core.engine, self._core.repository, self._core.settings)
+        self._plane = _data_plane(self._core, self._settings, gates)
+        self._openai = OpenAiService(
+            self._core.engine, self._core.repository, self._core.settings, gates.openai
+        )
         await self._openai.start()
         self._http = HttpControl(self._control, self._settings.http, [self._openai.api])
         self._calls = Calls(control_methods(self._control))
@@ -117,7 +133,7 @@ class NetworkServer:
         self._plane.start()
         self._certificates = CertificateWatch(_reloads(self._plane, self._settings))
         self._certificates.start()
-        await self._log_ports(self._core, self._plane)
+        await self._log_ports(self._core, self._plane, gates)
         index = await asyncio.to_thread(self._core.repository.index)
         self._audience.serving(index, self._core.repository.loaded(), self._urls(self._plane))
         self._core.keep_up()
@@ -153,12 +169,14 @@ class NetworkServer:
             await asyncio.to_thread(self._tracing.stop)
         return drained
 
-    def renew_certificates(self) -> None:
-        """Looks at the files of TLS now."""
+    def renew(self) -> None:
+        """Looks at the files of TLS and of API keys now."""
         if self._certificates is not None:
             self._certificates.ask()
+        if self._gates is not None and self._gates.keys is not None:
+            self._renewal = asyncio.get_running_loop().run_in_executor(None, self._gates.keys.reload)
 
-    async def _log_ports(self, built: Core, plane: core.DataPlane) -> None:
+    async def _log_ports(self, built: Core, plane: core.DataPlane, gates: Gates) -> None:
         settings = self._settings
         if settings.grpc.enabled:
             log.info("Started GRPCInferenceService at %s:%d", settings.grpc.address, plane.grpc_port)
@@ -169,7 +187,7 @@ class NetworkServer:
         if self._openai is not None and self._openai.port is not None:
             log.info("Started OpenAI Service at %s:%d", settings.openai.address, self._openai.port)
         if settings.metrics.enabled:
-            metrics_edge = MetricsEdge(self._registry(built, plane), settings.metrics)
+            metrics_edge = MetricsEdge(self._registry(built, plane), settings.metrics, gates.metrics)
             await metrics_edge.start()
             self._metrics = metrics_edge
             log.info("Started Metrics Service at %s:%d", settings.metrics.address, metrics_edge.port)
@@ -190,9 +208,11 @@ class NetworkServer:
         # auto_describe off: registering must not take a reading.
         registry = CollectorRegistry(auto_describe=False)
         registry.register(ModelCollector(built.repository.loaded, latencies=settings.counter_latencies))
+        registry.register(DistributionCollector(built.repository.loaded, settings))
         registry.register(CustomCollector(read_families))
         registry.register(PoolCollector(built.engine.usage))
         registry.register(ConnectionCollector(plane.usage))
+        registry.register(AnswerCollector(plane.answered))
         if built.response_store is not None:
             registry.register(
                 StoreCollector(
@@ -251,28 +271,59 @@ def _log_tls(service: str, tls: TlsSettings | None) -> None:
         log.info("%s uses TLS%s", service, clients)
 
 
-def _listen(port: HttpSettings | GrpcSettings) -> core.Listen | None:
+def _warn_of_open_ports(settings: ServerSettings) -> None:
+    if settings.access.needs_keys:
+        return
+    ports: dict[str, HttpSettings | GrpcSettings | MetricsSettings] = {
+        "HTTP": settings.http,
+        "gRPC": settings.grpc,
+        "metrics": settings.metrics,
+    }
+    if settings.openai.port is not None:
+        ports["OpenAI"] = HttpSettings(address=settings.openai.address)
+    wide = [name for name, port in ports.items() if port.enabled and not _is_loopback(port.address)]
+    if wide:
+        log.warning(
+            "%s can be reached from other machines, and no API keys are needed (--api-keys-file)",
+            ", ".join(wide),
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _listen(port: HttpSettings | GrpcSettings, gate: core.AccessGate) -> core.Listen | None:
     if not port.enabled:
         return None
     tls = None if port.tls is None else _tls_of(port.tls)
     return core.Listen(
-        port.address, port.port, reuse_port=port.reuse_port, tls=tls, header_forward=port.header_forward
+        port.address,
+        port.port,
+        reuse_port=port.reuse_port,
+        tls=tls,
+        header_forward=port.header_forward,
+        gate=gate,
     )
 
 
-def _data_plane(built: Core, settings: ServerSettings) -> core.DataPlane:
+def _data_plane(built: Core, settings: ServerSettings, gates: Gates) -> core.DataPlane:
     http, grpc, io = settings.http, settings.grpc, settings.io
     return core.DataPlane(
         built.engine,
-        http=_listen(http),
-        grpc=_listen(grpc),
+        http=_listen(http, gates.http),
+        grpc=_listen(grpc, gates.grpc),
         io_threads=io.threads or default_io_threads(),
         io_spin_us=io.spin_us,
         max_connections=io.max_connections,
         max_http_message_bytes=http.max_input_size_bytes,
-        max_in_flight_bytes=io.max_in_flight_bytes,
+        max_in_flight_bytes=io.max_in_flight_bytes or memory_share_bytes(),
         grpc_keepalive_time_ms=grpc.keepalive_time_ms,
         grpc_keepalive_timeout_ms=grpc.keepalive_timeout_ms,
+        access_log=settings.log.access,
     )
 
 
@@ -325,8 +376,8 @@ async def run(settings: ServerSettings, audience: Audience | None = None) -> int
         loop.add_signal_handler(number, on_signal)
     server = NetworkServer(settings, audience)
     # Elsewhere it ends the process, as ever.
-    if _has_tls(settings.http) or _has_tls(settings.grpc):
-        loop.add_signal_handler(signal.SIGHUP, server.renew_certificates)
+    if _has_tls(settings.http) or _has_tls(settings.grpc) or settings.access.needs_keys:
+        loop.add_signal_handler(signal.SIGHUP, server.renew)
     try:
         await server.start()
     except (NaiadError, OSError) as error:
@@ -368,7 +419,7 @@ def configure_logs(settings: LogSettings) -> None:
         warning=settings.warning,
         error=settings.error,
         verbose=settings.verbose,
-        iso8601=settings.format == "ISO8601",
+        form=settings.format,
         file="" if settings.file is None else str(settings.file),
     )
     level_of_workers().set(logs.least_level(settings))

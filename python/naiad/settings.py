@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 ControlMode = Literal["none", "explicit", "poll"]
-LogFormat = Literal["default", "ISO8601"]
+LogFormat = Literal["default", "ISO8601", "json"]
 TraceMode = Literal["triton", "opentelemetry"]
 
 SERVER_VERSION = "2.73.0"
@@ -66,12 +66,34 @@ class TlsSettings:
     """Clients have to show a certificate that leads to one of these."""
 
 
+LOOPBACK = "127.0.0.1"
+"""Where ports are open unless told otherwise: to this machine alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """Which keys clients have to show."""
+
+    keys_file: Path | None = None
+    keys_text: str = field(default="", repr=False)
+    """Keys beside those of the file, in the same form: from the environment."""
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether clients have to show keys at all."""
+        return self.keys_file is not None or bool(self.keys_text)
+
+
+Restricted = Mapping[str, tuple[str, str]]
+"""A group of the API -> the name and value of a header field that its requests have to carry."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
     """The HTTP edge."""
 
     enabled: bool = True
-    address: str = "0.0.0.0"
+    address: str = LOOPBACK
     port: int = 8000
     reuse_port: bool = False
     max_input_size_bytes: int = DEFAULT_MAX_INPUT_SIZE_BYTES
@@ -79,6 +101,7 @@ class HttpSettings:
     header_forward: str = ""
     """A regular expression: models see the header fields in whose names it is found, as parameters."""
     tls: TlsSettings | None = None
+    restricted: Restricted = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +109,7 @@ class GrpcSettings:
     """The gRPC edge."""
 
     enabled: bool = True
-    address: str = "0.0.0.0"
+    address: str = LOOPBACK
     port: int = 8001
     reuse_port: bool = False
     keepalive_time_ms: int = 7_200_000
@@ -96,13 +119,15 @@ class GrpcSettings:
     header_forward: str = ""
     """As of HTTP, for metadata."""
     tls: TlsSettings | None = None
+    restricted: Restricted = field(default_factory=dict, repr=False)
+    """The name without the prefix that metadata has."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAiSettings:
     """The OpenAI-compatible API, which is under the HTTP port too."""
 
-    address: str = "0.0.0.0"
+    address: str = LOOPBACK
     port: int | None = None
     """A port of its own; None: it has none."""
 
@@ -116,8 +141,8 @@ class IoSettings:
     spin_us: int = 0
     """How long a thread of them waits awake, where the last wait was no longer."""
     max_connections: int = 10_000
-    max_in_flight_bytes: int = 1 << 30
-    """Bound of the bodies of requests that are not answered yet."""
+    max_in_flight_bytes: int = 0
+    """Bound of the bodies of requests that are not answered yet; 0 takes a share of the machine's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +150,19 @@ class MetricsSettings:
     """The metrics edge and what it shows."""
 
     enabled: bool = True
-    address: str = "0.0.0.0"
+    address: str = LOOPBACK
     port: int = 8002
     gpu: bool = True
     cpu: bool = True
     interval_ms: int = 2000
     """How old a reading of CPU and GPU may be when it is shown."""
     counter_latencies: bool = True
+    """Cumulative durations of models."""
+    summary_latencies: bool = False
+    """Quantiles of their durations in the last minute."""
+    histogram_latencies: bool = False
+    """Triton's histogram of the time to the first response."""
+    summary_quantiles: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99, 0.999)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +175,8 @@ class LogSettings:
     verbose: int = 0
     format: LogFormat = "default"
     file: Path | None = None
+    access: bool = False
+    """A line for each request of HTTP and gRPC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +272,8 @@ class SchedulingSettings:
     """Bound of the answers that are kept in memory for models with ``response_cache``; 0: none are."""
     redis: RedisSettings | None = None
     """Where answers are kept too, for all servers that use it."""
+    summaries: bool = False
+    """Whether quantiles of their durations are kept, for the metrics that show them."""
     unbounded_queues: bool = False
     """Whether a queue whose model sets no bound has none, as with Triton; otherwise it has the core's."""
     host_policies: Mapping[str, HostPolicy] = field(default_factory=dict)
@@ -274,6 +309,7 @@ class ServerSettings:
     grpc: GrpcSettings = field(default_factory=GrpcSettings)
     openai: OpenAiSettings = field(default_factory=OpenAiSettings)
     io: IoSettings = field(default_factory=IoSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     trace: TraceSettings = field(default_factory=TraceSettings)

@@ -41,8 +41,8 @@ CPP_BANS = (
     ),
     Ban(
         re.compile(r"#\s*include\s*<openssl/"),
-        ("io/tls_",),
-        "OpenSSL belongs behind a transport",
+        ("io/tls_", "io/key_ring."),
+        "OpenSSL belongs behind a transport, and where keys are compared",
     ),
     Ban(
         # One tree of code for all devices; the language, the compiler, the processor and NDEBUG may differ.

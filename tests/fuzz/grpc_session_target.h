@@ -50,6 +50,7 @@ struct GrpcServer {
   DataPlaneOptions options;
   Budget bytes{8UL << 20};
   std::atomic<bool> stopping{false};
+  EdgeCounts counts;
 };
 
 // A block of header fields without compression: what a fuzzer would not find by itself.
@@ -143,7 +144,8 @@ inline int run_grpc_session(std::span<const std::uint8_t> input) {
                              session.reset();
                              server.loop.stop();
                            });
-                         }};
+                         },
+                         server.counts};
   session = make_grpc_session(context, make_plain_transport(ends[0]));
   const ssize_t sent = send(ends[1], wire.data(), wire.size(), MSG_NOSIGNAL);
   static_cast<void>(sent);  // what the socket does not take is cut off: an input like others

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -30,6 +30,14 @@ class LogFormat(StrEnum):
 
     default = "default"
     ISO8601 = "ISO8601"
+    json = "json"
+
+
+LOG_FORMATS: dict[LogFormat, Literal["default", "ISO8601", "json"]] = {
+    LogFormat.default: "default",
+    LogFormat.ISO8601: "ISO8601",
+    LogFormat.json: "json",
+}
 
 
 def flag(name: str, panel: str, help_text: str, **more: Any) -> Any:

@@ -9,13 +9,15 @@ from typing import Annotated
 import typer
 
 from naiad.cli import model_flags
+from naiad.cli.access_flags import access_settings, restricted_apis
 from naiad.cli.caches import cache_config as parse_cache_config
-from naiad.cli.flags import ControlMode, LogFormat, RateLimit
+from naiad.cli.flags import LOG_FORMATS, ControlMode, LogFormat, RateLimit
 from naiad.cli.flags import file_flag as _file
 from naiad.cli.flags import flag as _flag
 from naiad.cli.flags import port_flag as _port
 from naiad.cli.flags import switch_flag as _switch
 from naiad.cli.launch import ConsoleMode, launch
+from naiad.cli.metrics_flags import metrics_config as parse_metrics_config
 from naiad.cli.sources import CONFIG_FLAG
 from naiad.cli.trace_flags import trace_settings
 from naiad.cli.values import (
@@ -27,8 +29,8 @@ from naiad.cli.values import (
     repositories,
 )
 from naiad.cli.values import backend_config as parse_backend_config
-from naiad.cli.values import metrics_config as parse_metrics_config
 from naiad.settings import (
+    LOOPBACK,
     CoreSettings,
     GrpcSettings,
     HttpSettings,
@@ -51,6 +53,8 @@ _SERVER = "Server"
 
 _ON = Switch(True)
 _OFF = Switch(False)
+
+_RESTRICTED = "API[,API]:HEADER=VALUE"
 
 _HTTP_DEFAULTS = HttpSettings()
 _GRPC_DEFAULTS = GrpcSettings()
@@ -144,7 +148,7 @@ def serve(
         _flag("--backend-config", _MODELS, "Setting of a backend. Repeatable.", metavar="NAME,KEY=VALUE"),
     ] = None,
     allow_http: Annotated[Switch, _switch("--allow-http", _HTTP, "Serve HTTP.")] = _ON,
-    http_address: Annotated[str, _flag("--http-address", _HTTP, "Address to listen on.")] = "0.0.0.0",
+    http_address: Annotated[str, _flag("--http-address", _HTTP, "Address to listen on.")] = LOOPBACK,
     http_port: Annotated[int, _port("--http-port", _HTTP, "Port to listen on; 0 takes a free one.")] = 8000,
     reuse_http_port: Annotated[
         Switch, _switch("--reuse-http-port", _HTTP, "Let several servers listen on the port.")
@@ -180,8 +184,12 @@ def serve(
     openai_address: Annotated[
         str | None, _flag("--openai-address", _HTTP, "Its address. [default: as --http-address]")
     ] = None,
+    http_restricted_api: Annotated[
+        list[str] | None,
+        _flag("--http-restricted-api", _HTTP, "APIs that need this field. Repeatable.", metavar=_RESTRICTED),
+    ] = None,
     allow_grpc: Annotated[Switch, _switch("--allow-grpc", _GRPC, "Serve gRPC.")] = _ON,
-    grpc_address: Annotated[str, _flag("--grpc-address", _GRPC, "Address to listen on.")] = "0.0.0.0",
+    grpc_address: Annotated[str, _flag("--grpc-address", _GRPC, "Address to listen on.")] = LOOPBACK,
     grpc_port: Annotated[int, _port("--grpc-port", _GRPC, "Port to listen on; 0 takes a free one.")] = 8001,
     reuse_grpc_port: Annotated[
         Switch, _switch("--reuse-grpc-port", _GRPC, "Let several servers listen on the port.")
@@ -211,6 +219,13 @@ def serve(
     grpc_root_cert: Annotated[
         str, _file("--grpc-root-cert", _GRPC, "PEM: roots of the certificates of clients.")
     ] = "",
+    grpc_restricted_protocol: Annotated[
+        list[str] | None,
+        _flag("--grpc-restricted-protocol", _GRPC, "The same for gRPC. Repeatable.", metavar=_RESTRICTED),
+    ] = None,
+    api_keys_file: Annotated[
+        str, _file("--api-keys-file", _IO, "Keys that clients have to show, and what each opens.")
+    ] = "",
     io_threads: Annotated[
         int,
         _flag(
@@ -232,7 +247,13 @@ def serve(
         int, _flag("--max-connections", _IO, "Connections of HTTP and gRPC at the same time.", min=1)
     ] = _IO_DEFAULTS.max_connections,
     max_in_flight_byte_size: Annotated[
-        int, _flag("--max-in-flight-byte-size", _IO, "Bytes of all requests that are under way.", min=1)
+        int,
+        _flag(
+            "--max-in-flight-byte-size",
+            _IO,
+            "Bytes of all requests that are under way; 0: a quarter of all memory.",
+            min=0,
+        ),
     ] = _IO_DEFAULTS.max_in_flight_bytes,
     allow_metrics: Annotated[Switch, _switch("--allow-metrics", _METRICS, "Serve metrics.")] = _ON,
     allow_gpu_metrics: Annotated[Switch, _switch("--allow-gpu-metrics", _METRICS, "Show GPUs.")] = _ON,
@@ -250,16 +271,17 @@ def serve(
     ] = _METRICS_DEFAULTS.interval_ms,
     metrics_config: Annotated[
         list[str] | None,
-        _flag("--metrics-config", _METRICS, "counter_latencies=BOOL. Repeatable.", metavar="KEY=VALUE"),
+        _flag("--metrics-config", _METRICS, "Which durations are shown. Repeatable.", metavar="KEY=VALUE"),
     ] = None,
     log_verbose: Annotated[int, _flag("--log-verbose", _LOG, "Level of detail.", min=0)] = 0,
     log_info: Annotated[Switch, _switch("--log-info", _LOG, "Log what happens.")] = _ON,
     log_warning: Annotated[Switch, _switch("--log-warning", _LOG, "Log warnings.")] = _ON,
     log_error: Annotated[Switch, _switch("--log-error", _LOG, "Log errors.")] = _ON,
-    log_format: Annotated[LogFormat, _flag("--log-format", _LOG, "Form of the time.")] = LogFormat.default,
+    log_format: Annotated[LogFormat, _flag("--log-format", _LOG, "Form of the lines.")] = LogFormat.default,
     log_file: Annotated[
         str, _flag("--log-file", _LOG, "File to log to instead of standard error.", metavar="FILE")
     ] = "",
+    log_access: Annotated[Switch, _switch("--log-access", _LOG, "Log each request.")] = _OFF,
     trace_config: Annotated[
         list[str] | None,
         _flag(
@@ -349,6 +371,7 @@ def serve(
             max_input_size_bytes=http_max_input_size,
             header_forward=http_header_forward_pattern,
             tls=http_tls.settings(),
+            restricted=restricted_apis(http_restricted_api or (), "--http-restricted-api"),
         ),
         openai=openai_settings(openai_address, openai_port, http_address, http_tls),
         grpc=GrpcSettings(
@@ -360,6 +383,7 @@ def serve(
             keepalive_timeout_ms=grpc_keepalive_timeout,
             header_forward=grpc_header_forward_pattern,
             tls=grpc_tls.settings(),
+            restricted=restricted_apis(grpc_restricted_protocol or (), "--grpc-restricted-protocol"),
         ),
         io=IoSettings(
             threads=io_threads,
@@ -374,16 +398,18 @@ def serve(
             gpu=allow_gpu_metrics.on,
             cpu=allow_cpu_metrics.on,
             interval_ms=metrics_interval_ms,
-            counter_latencies=parse_metrics_config(metrics_config or ()),
+            **parse_metrics_config(metrics_config or ()),
         ),
         log=LogSettings(
             info=log_info.on,
             warning=log_warning.on,
             error=log_error.on,
             verbose=log_verbose,
-            format="ISO8601" if log_format is LogFormat.ISO8601 else "default",
+            format=LOG_FORMATS[log_format],
+            access=log_access.on,
             file=Path(log_file) if log_file else None,
         ),
+        access=access_settings(api_keys_file, os.environ),
         trace=trace_settings(trace_config or ()),
         scheduling=SchedulingSettings(
             cache_bytes=cache_bytes,

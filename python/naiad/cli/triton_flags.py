@@ -33,12 +33,13 @@ BOOLEANS = frozenset(
         "--log-info",
         "--log-warning",
         "--log-error",
+        "--log-access",
         "--allow-client-shm",
         "--unbounded-queues",
         "--allow-load-files",
     }
 )
-"""Flags that act and whose value is true or false; ``--unbounded-queues`` is not Triton's."""
+"""Flags that act and whose value is true or false. Not Triton's: ``--unbounded-queues``, ``--log-access``."""
 
 _OFF = FALSE_WORDS
 _ON = TRUE_WORDS
@@ -47,7 +48,6 @@ UNSUPPORTED: dict[str, tuple[str, ...]] = {
     "--model-namespacing": _OFF,
     "--enable-peer-access": _ON,
     "--http-thread-count": ("8",),
-    "--http-restricted-api": (),
     "--grpc-infer-thread-count": ("2",),
     "--grpc-keepalive-permit-without-calls": _OFF,
     "--grpc-http2-max-pings-without-data": ("2",),
@@ -58,7 +58,6 @@ UNSUPPORTED: dict[str, tuple[str, ...]] = {
     "--grpc-infer-allocation-pool-size": ("8",),
     "--grpc-max-response-pool-size": ("2147483647",),
     "--grpc-infer-response-compression-level": ("none",),
-    "--grpc-restricted-protocol": (),
     "--allow-sagemaker": _OFF,
     "--sagemaker-port": ("8080",),
     "--sagemaker-safe-port-range": (),

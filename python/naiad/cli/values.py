@@ -110,25 +110,6 @@ def _refuse_policy(entry: str, expected: str) -> NoReturn:
     raise typer.BadParameter(f"'{entry}' should be {expected}", param_hint="--host-policy")
 
 
-def metrics_config(entries: Sequence[str]) -> bool:
-    """Whether the cumulative latencies are shown. What else Triton has here is refused by name."""
-    latencies = True
-    for entry in entries:
-        key, _, value = entry.partition("=")
-        if key == "counter_latencies":
-            latencies = switch(value).on
-        elif key in ("summary_latencies", "histogram_latencies"):
-            if switch(value).on:
-                raise typer.BadParameter(
-                    f"{key} is not supported by this version", param_hint="--metrics-config"
-                )
-        elif key == "summary_quantiles":
-            raise typer.BadParameter(f"{key} is not supported by this version", param_hint="--metrics-config")
-        else:
-            raise typer.BadParameter(f"unknown setting '{key}'", param_hint="--metrics-config")
-    return latencies
-
-
 @dataclass(frozen=True, slots=True)
 class TlsFlags:
     """The flags of TLS of one protocol, as they were given. Triton has those of gRPC."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from naiad import protos
 from naiad.config.batching_parameters import latency_target_us, splits_oversize
+from naiad.config.metric_controls import first_response_buckets_ms
 from naiad.config.print import to_json, to_pbtxt
 
 _DATA_TYPES = protos.pool.FindEnumTypeByName("inference.DataType")
@@ -262,6 +263,11 @@ class ModelConfig:
     def metric_tags(self) -> dict[str, str]:
         """Further labels on every metric of the model."""
         return {key: self.proto.metric_tags[key] for key in sorted(self.proto.metric_tags)}
+
+    @cached_property
+    def first_response_buckets_ms(self) -> tuple[float, ...]:
+        """Bounds of the histogram of the time to the first response, ascending."""
+        return first_response_buckets_ms(self.proto)
 
 
 def _tensor(

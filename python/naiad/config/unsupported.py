@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naiad import protos
+from naiad.config.metric_controls import has_unknown_metric
 from naiad.errors import Unsupported
 
 _KIND = protos.ModelInstanceGroup
@@ -73,7 +74,7 @@ _ROWS = (
             bool(config.runtime) and (config.backend, config.runtime) != ("pytorch", "model.py")
         ),
     ),
-    _Row("model_metrics", lambda config, options: bool(config.model_metrics.metric_control)),
+    _Row("model_metrics", lambda config, options: has_unknown_metric(config)),
     _Row(
         "parameters: TRITON_BATCH_STRATEGY_PATH",
         lambda config, options: "TRITON_BATCH_STRATEGY_PATH" in config.parameters,

@@ -12,6 +12,7 @@ from typing import Any
 from naiad import protos
 from naiad.config.batching_parameters import validate_batching_parameters
 from naiad.config.complete import BACKEND_OF_PLATFORM
+from naiad.config.metric_controls import validate_metric_controls
 from naiad.config.validate_sequence import validate_sequence
 from naiad.config.validate_tensors import tensor_checks
 from naiad.errors import ConfigError
@@ -44,6 +45,7 @@ def problems(message: Any, *, model_name: str, num_gpus: int = 0) -> Iterator[Co
         lambda: _instance_groups(message, num_gpus),
         lambda: _warmup(message),
         lambda: _file_names(message),
+        lambda: validate_metric_controls(message),
     ]
     for check in checks:
         try:

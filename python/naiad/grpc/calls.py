@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from grpc import StatusCode
 
+from naiad.access.routes import GRPC_ROUTES, KEY_NAME_FIELD
 from naiad.errors import NaiadError
 from naiad.grpc.call import Call, Method, WireCall
 from naiad.grpc.errors import status_of
@@ -66,7 +67,17 @@ class Calls:
         else:
             log.error("unexpected error in %s", wire.method, exc_info=error)
             status, message = StatusCode.INTERNAL, "internal error"
+        if status is StatusCode.OK:
+            _log_change(wire)
         wire.finish(_number(status), message)
+
+
+def _log_change(wire: WireCall) -> None:
+    # The core writes this field; a client's own does not come this far.
+    key = next((value.decode() for name, value in wire.metadata if name == KEY_NAME_FIELD), "")
+    _, changes = GRPC_ROUTES.get(wire.method, ("unknown", False))
+    if key and changes:
+        log.info("%s by API key '%s'", wire.method, key)
 
 
 def _number(status: StatusCode) -> int:

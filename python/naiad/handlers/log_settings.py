@@ -78,6 +78,6 @@ def _level(name: str, value: object) -> int:
 def _form(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidArgument(f"expect string for '{name}'")
-    if value not in ("default", "ISO8601"):
+    if value not in ("default", "ISO8601", "json"):
         raise InvalidArgument(f"invalid argument for {name}, got: {value}")
     return value

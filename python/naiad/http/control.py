@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from naiad.access.routes import KEY_NAME_FIELD, changes_something
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
 from naiad.handlers.control import ControlPlane
 from naiad.http.answers import empty_answer, error_answer, json_answer
@@ -114,6 +115,7 @@ class HttpControl:
             if request.method not in METHODS[route.endpoint]:
                 return error_answer(405, "Method Not Allowed", {"Allow": ", ".join(METHODS[route.endpoint])})
             response = await self._handlers[route.endpoint](request, route)
+            _log_change(request, route)
         except NaiadError as error:
             hint = {"Accept-Encoding": ACCEPTED} if error.message == "Unsupported compression type" else None
             response = error_answer(status_of(error), error.message, hint)
@@ -257,6 +259,13 @@ def _exported_memory(registration: dict[str, Any]) -> bytes | None:
         with contextlib.suppress(ValueError):  # not base64, or not even ASCII
             return base64.b64decode(exported["b64"], validate=True)
     return None
+
+
+def _log_change(request: web.BaseRequest, route: Route) -> None:
+    # The core writes this field; a client's own does not come this far.
+    key = request.headers.get(KEY_NAME_FIELD)
+    if key and changes_something(route.endpoint, request.method):
+        log.info("%s %s by API key '%s'", request.method, request.path, key)
 
 
 def _trace_values(name: str, value: object) -> list[str]:

@@ -22,6 +22,16 @@ def gauge(name: str, documentation: str) -> Metric:
     return Metric(name, documentation, "gauge")
 
 
+def histogram(name: str, documentation: str) -> Metric:
+    """A family of buckets, each with all that is not above it."""
+    return Metric(name, documentation, "histogram")
+
+
+def summary(name: str, documentation: str) -> Metric:
+    """A family of quantiles."""
+    return Metric(name, documentation, "summary")
+
+
 def add(family: Metric, labels: dict[str, str], value: float) -> None:
     """One sample of ``family``."""
     family.add_sample(family.name, labels, value)
@@ -36,9 +46,8 @@ def exposition(families: Iterable[Metric]) -> bytes:
         lines.append(f"# TYPE {family.name} {family.type}")
         for sample in family.samples:
             labels = ",".join(f'{name}="{_escaped(text)}"' for name, text in sorted(sample.labels.items()))
-            lines.append(
-                f"{sample.name}{{{labels}}} {sample.value}" if labels else f"{sample.name} {sample.value}"
-            )
+            value = "NaN" if sample.value != sample.value else sample.value
+            lines.append(f"{sample.name}{{{labels}}} {value}" if labels else f"{sample.name} {value}")
     lines.append("")
     return "\n".join(lines).encode()
 

@@ -72,7 +72,7 @@ class ModelCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """One reading."""
         served = sorted(self._loaded(), key=lambda version: (version.name, version.version))
-        read = [(_labels(version), version, version.model.statistics()) for version in served]
+        read = [(labels_of(version), version, version.model.statistics()) for version in served]
 
         success = counter(
             "nv_inference_request_success", "Number of successful inference requests, all batch sizes"
@@ -126,6 +126,7 @@ def _durations(read: list[tuple[dict[str, str], dict[str, Any]]]) -> Iterator[Me
         yield family
 
 
-def _labels(served: ServedVersion) -> dict[str, str]:
+def labels_of(served: ServedVersion) -> dict[str, str]:
+    """Name, version, and the tags of its configuration."""
     # What the server says of the model stands above what its configuration claims in a tag.
     return dict(served.config.metric_tags) | {"model": served.name, "version": str(served.version)}

@@ -7,6 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
+from naiad.access.refusal import refusal
+from naiad.engine import AccessGate
 from naiad.http.answers import error_answer
 from naiad.openai.api import OpenAiApi
 from naiad.settings import OpenAiSettings
@@ -20,7 +22,9 @@ _SILENT.propagate = False
 class OpenAiPort:
     """Listens on the event loop that calls ``start``."""
 
-    def __init__(self, api: OpenAiApi, settings: OpenAiSettings) -> None:
+    def __init__(self, api: OpenAiApi, settings: OpenAiSettings, gate: AccessGate | None = None) -> None:
+        """``gate``: who may ask what; None: everybody everything."""
+        self._gate = gate
         self._api = api
         self._settings = settings
         self._runner: web.ServerRunner | None = None
@@ -51,6 +55,8 @@ class OpenAiPort:
             await self._runner.cleanup()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._gate is not None and (refused := refusal(self._gate, request)) is not None:
+            return refused
         if not self._api.serves(request.raw_path.partition("?")[0]):
             return error_answer(404, "Not Found")
         return await self._api.answer(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from naiad.engine import Engine
+from naiad.engine import AccessGate, Engine
 from naiad.handlers.control import Repository
 from naiad.openai.api import OpenAiApi
 from naiad.openai.catalogue import Catalogue
@@ -19,7 +19,14 @@ from naiad.settings import ServerSettings
 class OpenAiService:
     """``start`` and ``stop`` belong on one event loop."""
 
-    def __init__(self, engine: Engine, repository: Repository, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        repository: Repository,
+        settings: ServerSettings,
+        gate: AccessGate | None = None,
+    ) -> None:
+        """``gate``: of the port of its own; what comes by the HTTP port has been through that port's."""
         self._requests = EngineRequests(engine)
         self.api = OpenAiApi(
             Catalogue(repository, int(time.time())),
@@ -33,7 +40,7 @@ class OpenAiService:
             self._requests,
             max_body_bytes=settings.http.max_input_size_bytes,
         )
-        self._port = None if settings.openai.port is None else OpenAiPort(self.api, settings.openai)
+        self._port = None if settings.openai.port is None else OpenAiPort(self.api, settings.openai, gate)
 
     async def start(self) -> None:
         """Takes requests; opens the port of its own, where there is to be one. Raises OSError."""

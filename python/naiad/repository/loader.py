@@ -230,6 +230,7 @@ class ModelLoader:
                 labels,
                 unbounded_queue=self._scheduling.unbounded_queues,
                 content=content,
+                summaries=self._scheduling.summaries,
             )
             return config, labels, content, self._engine.start_ensemble(spec, compiled.plan)
         content = self._content(directory, version, config)
@@ -246,6 +247,7 @@ class ModelLoader:
             warmups,
             unbounded_queue=self._scheduling.unbounded_queues,
             content=content,
+            summaries=self._scheduling.summaries,
         )
         add_ragged(spec, config)
         model = self._engine.start(spec, factory, instance_specs(config, self._scheduling.host_policies))

@@ -27,11 +27,13 @@ def model_spec(
     *,
     unbounded_queue: bool = False,
     content: str = "",
+    summaries: bool = False,
 ) -> ModelSpec:
     """The core's description of one version of a completed, validated configuration.
 
     ``unbounded_queue``: where the configuration sets no bound, there is none. ``content``: what tells it from
-    all other models whose answers are kept beyond this process.
+    all other models whose answers are kept beyond this process. ``summaries``: whether quantiles of its
+    durations are kept.
     """
     batching = config.dynamic_batching
     return ModelSpec(
@@ -73,6 +75,8 @@ def model_spec(
         latency_target_us=config.latency_target_us,
         unbounded_queue=unbounded_queue,
         content=content,
+        first_response_buckets_ms=config.first_response_buckets_ms,
+        summaries=summaries,
         decoupled=config.decoupled,
         cached=config.proto.response_cache.enable,
         sequence=sequence.spec if sequence else None,

@@ -89,7 +89,8 @@ class GrpcHouse {
                                                                   sessions_.erase(&session);
                                                                   num_sessions = sessions_.size();
                                                                 });
-                                                              }});
+                                                              },
+                                                              counts});
     thread_ = std::thread([this] {
       loop.run();
       sessions_.clear();
@@ -157,6 +158,7 @@ class GrpcHouse {
   Bridge bridge;
   Budget bytes;
   std::atomic<bool> stopping{false};
+  EdgeCounts counts;
   std::atomic<std::size_t> num_sessions{0};
   std::unique_ptr<SessionContext> context;
 

@@ -106,6 +106,7 @@ class SessionHouse {
   EventLoop loop{clock};
   InFlight in_flight{loop};
   CodingThread coding{loop, "code"};
+  EdgeCounts counts;
   SessionContext context{
       loop,
       echo.engine,
@@ -116,7 +117,8 @@ class SessionHouse {
       options,
       stopping,
       coding,
-      [this](Session& session) { loop.post([this, &session] { sessions_.erase(&session); }); }};
+      [this](Session& session) { loop.post([this, &session] { sessions_.erase(&session); }); },
+      counts};
 
  private:
   std::unordered_map<Session*, std::unique_ptr<Session>> sessions_;

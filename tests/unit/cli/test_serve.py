@@ -52,6 +52,8 @@ def test_the_defaults_are_tritons(monkeypatch: pytest.MonkeyPatch, parsed: list[
     assert settings.core.pinned_bytes == 268435456
     assert not settings.allow_client_shm
     assert settings.http.tls is None and settings.grpc.tls is None
+    assert not settings.access.needs_keys
+    assert {settings.http.address, settings.grpc.address, settings.metrics.address} == {"127.0.0.1"}
 
 
 def test_where_models_come_from(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]) -> None:
@@ -153,7 +155,9 @@ def test_host_policies(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSetti
         ),
         (("--model-repository=/m", "--load-model=x"), "explicit"),
         (("--model-repository=/m", "--allow-http=maybe"), "true or false"),
-        (("--model-repository=/m", "--metrics-config=summary_latencies=true"), "not supported"),
+        (("--model-repository=/m", "--metrics-config=latencies=true"), "unknown setting 'latencies'"),
+        (("--model-repository=/m", "--metrics-config=summary_quantiles=0.5"), "<quantile>:<error>"),
+        (("--model-repository=/m", "--http-restricted-api=health"), "<api>[,<api>]:<header>=<value>"),
         (("--model-repository=/m", "--backend-config=nonsense"), "<backend>,<key>=<value>"),
         (("--model-repository=/m", "--http-port=70000"), "--http-port"),
         (("--model-repository=/m", "--rate-limit=sometimes"), "--rate-limit"),

@@ -30,6 +30,7 @@ class FakeWire:
     reads: int = 0
     sent: list[bytes] = field(default_factory=list)
     ended: tuple[int, str] | None = None
+    metadata: list[tuple[str, bytes]] = field(default_factory=list)
     calls: Calls | None = None
 
     def read(self) -> None:

@@ -1,0 +1,341 @@
+"""Who may ask what, over the wire: each route, with each method, with each kind of key."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from naiad.access.routes import GRPC_ROUTES, HTTP_ROUTES, METRICS_ROUTES
+from naiad.access.scopes import WITHOUT_KEY, permissions_of
+from naiad.engine import permission_bit
+
+from .conftest import ServerProcess, Start, infer_request, until
+
+SECRETS = {
+    "infer": "naiad-test-key-to-ask-models",
+    "read": "naiad-test-key-to-look-around",
+    "admin": "naiad-test-key-for-everything",
+    "logging": "naiad-test-key-of-one-group",
+}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
+REFUSED = (401, 403)
+EXAMPLES = {"{model}": "identity", "{version}": "1", "{repository}": "r", "{region}": "x"}
+
+
+@pytest.fixture(scope="module")
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    digest = hashlib.sha256(SECRETS["admin"].encode()).hexdigest()
+    file.write_text(
+        "# of the tests\n"
+        f"asker infer {SECRETS['infer']}\n"
+        f"looker read {SECRETS['read']}\n"
+        f"boss admin sha256:{digest}\n"
+        f"logger logging {SECRETS['logging']}\n"
+    )
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture(scope="module")
+def guarded(start_server: Start, repository: Path, keys_file: Path) -> ServerProcess:
+    return start_server(repository, f"--api-keys-file={keys_file}", "--log-access", "--log-verbose=1")
+
+
+def bearer(secret: str | None) -> dict[str, str]:
+    return {} if secret is None else {"Authorization": f"Bearer {secret}"}
+
+
+def credentials() -> Iterator[tuple[str | None, int]]:
+    """A key, and what it opens."""
+    yield None, WITHOUT_KEY
+    yield "nobody-has-this-key", WITHOUT_KEY
+    for scope, secret in SECRETS.items():
+        yield secret, permissions_of([scope])
+
+
+class Client:
+    """One connection that is kept while it can be."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = http.client.HTTPConnection(address, timeout=30)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def status(self, method: str, path: str, secret: str | None) -> int:
+        body = "{}" if method in ("POST", "PUT", "PATCH") else None
+        try:
+            self._connection.request(method, path, body=body, headers=bearer(secret))
+            response = self._connection.getresponse()
+            response.read()
+        except (ConnectionError, http.client.HTTPException):
+            self._connection.close()
+            self._connection.request(method, path, body=body, headers=bearer(secret))
+            response = self._connection.getresponse()
+            response.read()
+        return response.status
+
+
+@pytest.fixture
+def client(guarded: ServerProcess) -> Iterator[Client]:
+    with contextlib.closing(Client(guarded.http)) as made:
+        yield made
+
+
+def test_matrix_of_http(client: Client) -> None:
+    leaks, locked = [], []
+    for row in HTTP_ROUTES:
+        path = "/".join(EXAMPLES.get(segment, segment) for segment in row.path.split("/"))
+        for method in METHODS:
+            # A method that the route does not have asks for the most that it has.
+            changes = row.methods.get(method, max(row.methods.values()))
+            needed = permission_bit(row.group, changes=changes)
+            for secret, opens in credentials():
+                refused = client.status(method, path, secret) in REFUSED
+                if not opens & needed and not refused:
+                    leaks.append((method, path, secret))
+                if opens & needed and refused:
+                    locked.append((method, path, secret))
+    assert leaks == []
+    assert locked == []
+
+
+SPELLINGS = [
+    "//v2/models/identity/infer", "/v2//models/identity/infer", "/v2/./models/identity/infer",
+    "/v2/models/identity/../identity/infer", "/v2/models%2fidentity/infer", "/v2/models/identity%2Finfer",
+    "/v2/models/identity/infer/", "/V2/models/identity/infer", "/v2/models/identity/INFER",
+    "/v2/models/identity/infer;x", "/v2/models/identity/infer?x=/v2/health/live",
+    "/v2/health/live/../../logging",
+    "/v2/health/live/", "/v2/health/live;x", "/v2/health/live%00", "/v2/health%2flive",
+    "/v2/health/LIVE",
+    "/v2/models/health/infer", "/v2/models//ready",
+    "/v2/models/identity/versions/x/ready",
+    "/", "/metrics", "/v2/models/identity/ready/",
+    "http://127.0.0.1/v2/logging", "/v2/health/live#/v2/logging", "/v2/logging?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_no_spelling_leads_around(client: Client, path: str) -> None:
+    for method in METHODS:
+        # 400: bytes that are no request.
+        assert client.status(method, path, None) in (*REFUSED, 400), method
+
+
+def grpc_code(channel: grpc.Channel, path: str, secret: str | None) -> grpc.StatusCode:
+    metadata = [("authorization", f"Bearer {secret}")] if secret else []
+    # An empty message, then the first answer: of a stream that has no end, too.
+    call = channel.stream_stream(path)(iter([b""]), metadata=metadata, timeout=30)
+    try:
+        next(iter(call))
+    except StopIteration:
+        return grpc.StatusCode.OK
+    except grpc.RpcError as error:
+        return error.code()
+    call.cancel()
+    return grpc.StatusCode.OK
+
+
+def test_matrix_of_grpc(guarded: ServerProcess) -> None:
+    refusals = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+    wrong = []
+    with grpc.insecure_channel(guarded.grpc) as channel:
+        for path, (group, changes) in GRPC_ROUTES.items():
+            for secret, opens in credentials():
+                allowed = bool(opens & permission_bit(group, changes=changes))
+                code = grpc_code(channel, path, secret)
+                expected = refusals[1 if secret in SECRETS.values() else 0]
+                if (code != expected) != allowed or (allowed and code in refusals):
+                    wrong.append((path, secret, code))
+        assert wrong == []
+        for path in (
+            "/inference.GRPCInferenceService/Nothing",
+            "/a/b",
+            "/inference.GRPCInferenceService/ModelInfer/",
+        ):
+            assert grpc_code(channel, path, None) == grpc.StatusCode.UNAUTHENTICATED
+            assert grpc_code(channel, path, SECRETS["infer"]) == grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.fixture
+def scraper(guarded: ServerProcess) -> Iterator[Client]:
+    with contextlib.closing(Client(guarded.metrics)) as made:
+        yield made
+
+
+def test_matrix_of_metrics(scraper: Client) -> None:
+    paths = [*METRICS_ROUTES, "/", "/metrics/", "//metrics", "/v2/health/live"]
+    for path in paths:
+        for method in METHODS:
+            for secret, opens in credentials():
+                status = scraper.status(method, path, secret)
+                if method == "BREW":
+                    # Bytes that are no request, to aiohttp.
+                    assert status == 400
+                    continue
+                known = path in METRICS_ROUTES
+                needed = permission_bit("metrics" if known else "unknown", changes=False)
+                assert (status in REFUSED) == (not opens & needed), (method, path, secret, status)
+    assert scraper.status("GET", "/metrics", SECRETS["read"]) == 200
+
+
+def test_what_clients_are_told(guarded: ServerProcess) -> None:
+    status, headers, body = guarded.call("GET", "/v2")
+    assert status == 401
+    assert headers["www-authenticate"] == 'Bearer realm="naiad"'
+    assert json.loads(body) == {
+        "error": "An API key is needed, expecting header 'Authorization: Bearer <key>'"
+    }
+    status, headers, body = guarded.call("GET", "/v2", headers=bearer("nobody-has-this-key"))
+    assert (status, headers["www-authenticate"]) == (401, 'Bearer realm="naiad", error="invalid_token"')
+    status, _, body = guarded.call("POST", "/v2/logging", "{}", bearer(SECRETS["read"]))
+    assert (status, json.loads(body)) == (
+        403,
+        {"error": "The API key 'looker' is not allowed to change 'logging'"},
+    )
+
+
+def test_a_body_is_not_read_before_the_key_is_known(guarded: ServerProcess) -> None:
+    for path in ("/v2/models/identity/infer", "/v2/repository/models/identity/load"):
+        connection = guarded.connect()
+        connection.putrequest("POST", path)
+        connection.putheader("Content-Length", str(60 << 20))
+        connection.putheader("Expect", "100-continue")
+        connection.endheaders()
+        assert connection.getresponse().status == 401
+        connection.close()
+
+
+def test_inference_with_a_key(guarded: ServerProcess, client: Client) -> None:
+    request = json.dumps(infer_request(1.5))
+    path = "/v2/models/identity/infer"
+    assert guarded.call("POST", path, request, bearer(SECRETS["infer"]))[0] == 200
+    assert guarded.call("POST", path, request, bearer(SECRETS["read"]))[0] == 403
+    # On one connection: what one request may, the next one may not.
+    for secret, expected in ((SECRETS["infer"], 400), (None, 401), (SECRETS["admin"], 400), ("x" * 20, 401)):
+        assert client.status("POST", path, secret) == expected
+
+
+def test_a_client_cannot_name_its_key(guarded: ServerProcess) -> None:
+    guarded.call("POST", "/v2/logging", "{}", bearer(SECRETS["admin"]) | {"Naiad-Key-Name": "forged"})
+    until(lambda: "POST /v2/logging by API key 'boss'" in guarded.log)
+    assert "forged" not in guarded.log
+
+
+def test_no_key_is_shown_anywhere(guarded: ServerProcess) -> None:
+    shown = guarded.log
+    shown += guarded.call("GET", "/v2", headers=bearer(SECRETS["admin"]))[2].decode()
+    with contextlib.closing(http.client.HTTPConnection(guarded.metrics, timeout=30)) as connection:
+        connection.request("GET", "/metrics", headers=bearer(SECRETS["admin"]))
+        metrics = connection.getresponse().read().decode()
+    shown += metrics + Path(f"/proc/{guarded.process.pid}/cmdline").read_text()
+    for secret in SECRETS.values():
+        assert secret not in shown
+    assert 'naiad_http_requests{code="401",group="inference"}' in metrics
+    assert 'naiad_grpc_calls{code="PERMISSION_DENIED",group="logging"}' in metrics
+    assert "access http 127.0.0.1:" in shown and " key=asker" in shown
+
+
+def test_models_do_not_see_keys(start_server: Start, repository: Path, keys_file: Path) -> None:
+    server = start_server(
+        repository, f"--api-keys-file={keys_file}", "--http-header-forward-pattern=.*", "--http-port=0"
+    )
+    headers = bearer(SECRETS["infer"])
+    status, _, body = server.call(
+        "POST", "/v2/models/identity/infer", json.dumps(infer_request(1.0)), headers
+    )
+    assert status == 200
+    assert SECRETS["infer"] not in body.decode()
+
+
+def test_keys_are_rotated(start_server: Start, repository: Path, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    old, new = "the-old-key-of-the-tests", "the-new-key-of-the-tests"
+    file.write_text(f"old admin {old}\n")
+    server = start_server(repository, f"--api-keys-file={file}")
+
+    def status(secret: str) -> int:
+        return server.call("GET", "/v2", headers=bearer(secret))[0]
+
+    assert (status(old), status(new)) == (200, 401)
+    file.write_text(f"old admin {old}\nnew admin {new}\n")
+    server.signal(signal.SIGHUP)
+    until(lambda: status(new) == 200)
+    assert status(old) == 200
+    file.write_text(f"new admin {new}\n")
+    server.signal(signal.SIGHUP)
+    until(lambda: status(old) == 401)
+    file.write_text("nonsense\n")
+    server.signal(signal.SIGHUP)
+    until(lambda: "API keys are as they were" in server.log)
+    assert status(new) == 200
+    assert "2 API keys are good; new: new (admin)" in server.log
+    assert "1 API keys are good; gone: old (admin)" in server.log
+    assert old not in server.log and new not in server.log
+
+
+def test_a_server_without_usable_keys_does_not_start(
+    start_server: Start, repository: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys"
+    file.write_text("a infer short\n")
+    server = start_server(repository, f"--api-keys-file={file}", expect_ready=False)
+    assert server.wait() == 1
+    assert "keys:1: a key should have 16 to 512 characters" in server.log
+    assert "Started" not in server.log
+
+
+def test_keys_of_the_environment(
+    start_server: Start, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAIAD_API_KEYS", f"only read {SECRETS['read']}")
+    server = start_server(repository)
+    assert server.call("GET", "/v2")[0] == 401
+    assert server.call("GET", "/v2", headers=bearer(SECRETS["read"]))[0] == 200
+
+
+def test_restricted_apis(start_server: Start, repository: Path) -> None:
+    server = start_server(
+        repository,
+        "--http-restricted-api=model-repository,logging:admin-key=se=cret",
+        "--http-restricted-api=inference:infer-key=value",
+        "--grpc-restricted-protocol=inference,health:infer-key=value",
+    )
+    words = {"error": "This API is restricted, expecting header 'admin-key'"}
+    for method, path in (
+        ("POST", "/v2/repository/index"),
+        ("GET", "/v2/repository/index"),
+        ("GET", "/v2/logging"),
+    ):
+        status, answer = server.json(method, path)
+        assert (status, answer) == (403, words)
+    assert server.call("POST", "/v2/repository/index", headers={"Admin-Key": "se=cret"})[0] == 200
+    assert server.call("POST", "/v2/repository/index", headers={"admin-key": "Se=cret"})[0] == 403
+    request = json.dumps(infer_request(1.0))
+    for verb in ("infer", "generate", "generate_stream"):
+        assert server.call("POST", f"/v2/models/identity/{verb}", request)[0] == 403
+    path = "/v2/models/identity/infer"
+    assert server.call("POST", path, request, {"infer-key": "value"})[0] == 200
+    assert server.call("GET", "/v2/health/live")[0] == 200
+    with grpc.insecure_channel(server.grpc) as channel:
+        for method in ("inference.GRPCInferenceService/ServerLive", "grpc.health.v1.Health/Check"):
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(f"/{method}")(b"", timeout=30)
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+            assert (
+                caught.value.details()
+                == "This protocol is restricted, expecting header 'triton-grpc-protocol-infer-key'"
+            )
+            channel.unary_unary(f"/{method}")(
+                b"", metadata=[("triton-grpc-protocol-infer-key", "value")], timeout=30
+            )
+        channel.unary_unary("/inference.GRPCInferenceService/ServerMetadata")(b"", timeout=30)

@@ -1,0 +1,127 @@
+"""The gate: what it lets through, and what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from naiad.access.routes import GRPC_ROUTES, HTTP_ROUTES, Endpoint, grpc_table, http_table
+from naiad.access.scopes import WITHOUT_KEY, permissions_of
+from naiad.engine import API_GROUPS, AccessGate, KeyRing, RouteTable
+from naiad.errors import InvalidArgument
+from naiad.grpc.methods import control_methods
+from naiad.http.control import HttpControl
+from naiad.http.routes import find_route
+from naiad.settings import HttpSettings
+
+KEYS = {"infer": "a-key-to-ask-models", "read": "a-key-to-look", "admin": "a-key-for-all"}
+
+
+@pytest.fixture(scope="module")
+def gate() -> AccessGate:
+    ring = KeyRing()
+    ring.replace(
+        [
+            (scope, hashlib.sha256(key.encode()).digest(), permissions_of([scope]))
+            for scope, key in KEYS.items()
+        ]
+    )
+    return AccessGate(http_table(), restrictions={}, what="API", keys=ring, without_key=WITHOUT_KEY)
+
+
+def test_every_route_has_a_group_and_a_handler() -> None:
+    assert {row.endpoint for row in HTTP_ROUTES} == set(Endpoint)
+    assert {row.group for row in HTTP_ROUTES} <= set(API_GROUPS) - {"unknown"}
+    assert {group for group, _ in GRPC_ROUTES.values()} <= set(API_GROUPS) - {"unknown"}
+    control: object = object()
+
+    async def handlers() -> set[Endpoint]:
+        return set(HttpControl(control, HttpSettings())._handlers)  # type: ignore[arg-type]
+
+    assert asyncio.run(handlers()) == set(Endpoint)
+    bridged = set(control_methods(control))  # type: ignore[arg-type]
+    native = {f"/inference.GRPCInferenceService/{name}" for name in ("ModelInfer", "ModelStreamInfer")}
+    assert bridged | native == set(GRPC_ROUTES)
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal", "words"),
+    [
+        ([], "no key", "An API key is needed, expecting header 'Authorization: Bearer <key>'"),
+        ([("Authorization", "Bearer nobody's")], "unknown key", "The API key is not valid"),
+        ([("Authorization", "Bearer ")], "unknown key", "The API key is not valid"),
+        ([("Authorization", "")], "unknown key", "The API key is not valid"),
+        ([("Authorization", f"Basic {KEYS['admin']}")], "unknown key", "The API key is not valid"),
+        ([("Authorization", KEYS["admin"])], "unknown key", "The API key is not valid"),
+        ([("Authorization", f"Bearer {KEYS['admin']}x")], "unknown key", "The API key is not valid"),
+        ([("Authorization", f"Bearer {KEYS['admin'][:-1]}")], "unknown key", "The API key is not valid"),
+        ([("Authorization", f"Bearer {KEYS['admin']}")] * 2, "unknown key", "The API key is not valid"),
+        ([("X-Authorization", f"Bearer {KEYS['admin']}")], "no key", "An API key is needed"),
+        (
+            [("Authorization", f"Bearer {KEYS['infer']}")],
+            "forbidden",
+            "The API key 'infer' is not allowed to change 'logging'",
+        ),
+        ([("Authorization", f"Bearer {KEYS['read']}")], "forbidden", "The API key 'read' is not allowed to"),
+        ([("Authorization", f"Bearer {KEYS['admin']}")], "", ""),
+        ([("authorization", f"bearer   {KEYS['admin']}")], "", ""),
+        ([("AUTHORIZATION", f"BEARER {KEYS['admin']}")], "", ""),
+    ],
+)
+def test_keys(gate: AccessGate, fields: list[tuple[str, str]], refusal: str, words: str) -> None:
+    got, _, message = gate.check("POST", "/v2/logging", fields)
+    assert got == refusal
+    assert message.startswith(words)
+    assert not any(key in message for key in KEYS.values())
+
+
+def test_what_does_not_exist_is_refused_too(gate: AccessGate) -> None:
+    for path in ("/", "/v2/", "/v2/health/live/", "//v2/health/live", "/V2/health/live", "/v2/./health/live"):
+        assert gate.check("GET", path, [])[0] == "no key", path
+    assert gate.check("GET", "/nowhere", [("Authorization", f"Bearer {KEYS['infer']}")])[0] == ""
+
+
+def test_restrictions() -> None:
+    gate = AccessGate(
+        grpc_table(),
+        restrictions={"logging": ("triton-grpc-protocol-k", "v=1"), "health": ("h", "w")},
+        what="protocol",
+        keys=None,
+        without_key=0,
+    )
+    log = "/inference.GRPCInferenceService/LogSettings"
+    words = "This protocol is restricted, expecting header 'triton-grpc-protocol-k'"
+    for fields in ([], [("triton-grpc-protocol-k", "v")], [("triton-grpc-protocol-k", "V=1")], [("k", "v=1")],
+                   [("h", "w")], [("triton-grpc-protocol-k", "v=1")] * 2):  # fmt: skip
+        assert gate.check("POST", log, fields) == ("restricted", "", words)
+    assert gate.check("POST", log, [("triton-grpc-protocol-k", "v=1")]) == ("", "", "")
+    assert gate.check("POST", "/inference.GRPCInferenceService/TraceSetting", [])[0] == ""
+    assert gate.check("POST", "/grpc.health.v1.Health/Watch", [])[0] == "restricted"
+
+
+def test_bad_tables() -> None:
+    with pytest.raises(InvalidArgument, match="should begin with a slash"):
+        RouteTable([("v2", "health", [])])
+    with pytest.raises(InvalidArgument, match="unknown API group 'nothing'"):
+        RouteTable([("/v2", "nothing", [])])
+
+
+_SEGMENTS = st.sampled_from(
+    ["", "v2", "V2", "health", "live", "ready", "models", "m", "versions", "1", "x", "infer", "generate",
+     "stats",
+     "repository", "index", "load", ".", "..", "%2e", "infer;x", "trace", "setting", "logging", "region",
+     "systemsharedmemory", "status"]
+)  # fmt: skip
+
+
+@given(st.lists(_SEGMENTS, max_size=7), st.sampled_from(["GET", "POST", "PUT", "BREW"]))
+def test_only_health_is_open(gate: AccessGate, segments: list[str], method: str) -> None:
+    path = "/" + "/".join(segments)
+    route = find_route(path)
+    refusal, _, _ = gate.check(method, path, [])
+    health = {Endpoint.LIVE, Endpoint.READY, Endpoint.MODEL_READY}
+    assert (refusal == "") == (route is not None and route.endpoint in health)
