@@ -17,7 +17,7 @@ ONNXRUNTIME = $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/onnxruntime/capi/
 MICRO = $(patsubst bench/micro/%_bench.cc,%,$(wildcard bench/micro/*_bench.cc))
 CTEST = ctest --output-on-failure -j$(JOBS)
 
-.PHONY: help run dev check format test bench asan tsan fuzz gpu test-llm soak clean
+.PHONY: help run dev check format test bench asan tsan fuzz gpu test-llm soak sbom audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -63,7 +63,7 @@ format:
 
 ## make test      every test: C++ (with the model checks), then Python
 test: dev
-	@$(SETUP) debian curl=curl openssl=openssl redis-server=redis-server
+	@$(SETUP) debian curl=curl openssl=openssl redis-server=redis-server prometheus=promtool
 	NAIAD_TEST_ONNXRUNTIME=$(ONNXRUNTIME) $(CTEST) --test-dir $(BUILD)
 	$(BIN)/naiad fleet build build/fleet
 	NAIAD_FLEET=build/fleet $(BIN)/pytest
@@ -123,6 +123,24 @@ soak: dev
 test-llm: dev
 	@$(SETUP) llm
 	NAIAD_LLM=build/llm $(BIN)/pytest -rs tests/llm
+
+## make sbom      what a release is made of, in build/sbom.json (CycloneDX): the Python packages that the server
+##                needs, resolved today. The C libraries (OpenSSL, nghttp2, zlib) are the system's
+sbom: build/requirements.txt
+	$(BIN)/uvx -q --from 'cyclonedx-bom>=7.5,<8' cyclonedx-py requirements $< --pyproject pyproject.toml \
+	  --output-format JSON --output-file build/sbom.json
+
+## make audit     asks PyPI whether weaknesses of these packages are known. Needs the network, so it is no part of
+##                make check; what could not be asked is a failure
+audit: build/requirements.txt
+	$(BIN)/uvx -q --from 'pip-audit>=2.10,<3' pip-audit --strict --disable-pip --require-hashes -r $<
+
+.PHONY: build/requirements.txt
+build/requirements.txt:
+	@$(SETUP) python dev fleet otel
+	@mkdir -p build
+	$(BIN)/uv pip compile -q --generate-hashes pyproject.toml -o $@
+
 
 ## make clean     removes what was built; with ALL=1 also .venv and the fleet
 clean:

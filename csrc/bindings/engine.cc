@@ -283,7 +283,7 @@ void register_engine(py::module_& module) {
       .def("instance_use", [](const ModelObject& self) {
         py::list use;
         for (const Model::InstanceUse& each : self.model()->instance_use()) {
-          use.append(py::make_tuple(each.name, each.busy_ns));
+          use.append(py::make_tuple(each.name, each.busy_ns, each.process_id));
         }
         return use;
       });
@@ -368,7 +368,8 @@ void register_engine(py::module_& module) {
            [](const std::shared_ptr<Core>& core) -> py::object {
              const ResponseCache* const cache = core->engine.cache();
              if (cache == nullptr || cache->capacity_bytes() == 0) return py::none();
-             return py::make_tuple(cache->capacity_bytes(), cache->size_bytes(), cache->num_entries());
+             return py::make_tuple(cache->capacity_bytes(), cache->size_bytes(), cache->num_entries(),
+                                   cache->num_evicted());
            })
       .def("spoiled_entries",
            [](const std::shared_ptr<Core>& core) {

@@ -252,7 +252,9 @@ std::vector<Model::InstanceUse> Model::instance_use() {
   std::vector<InstanceUse> use;
   const std::shared_lock lock(instances_mutex_, std::try_to_lock);
   if (!lock) return use;  // while they begin or end
-  for (const auto& instance : instances_) use.push_back({instance->name(), instance->busy_ns()});
+  for (const auto& instance : instances_) {
+    use.push_back({instance->name(), instance->busy_ns(), instance->process_id()});
+  }
   return use;
 }
 

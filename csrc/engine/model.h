@@ -93,6 +93,7 @@ class Model final : private InstanceObserver, private CompletionSink {
   struct InstanceUse {
     std::string name;
     std::uint64_t busy_ns = 0;  // while it ran batches
+    int process_id = 0;         // of its worker; 0: there is none now
   };
   std::vector<InstanceUse> instance_use();
 

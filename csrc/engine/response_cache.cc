@@ -106,6 +106,7 @@ void ResponseCache::insert_here(const Digest128& key, const Response& response) 
     size_bytes_ -= entries_.back().size_bytes;
     by_key_.erase(entries_.back().key);
     gone.splice(gone.begin(), entries_, std::prev(entries_.end()));
+    num_evicted_.fetch_add(1, std::memory_order_relaxed);
   }
   entries_.push_front(std::move(entry));
   by_key_.emplace(key, entries_.begin());

@@ -53,6 +53,8 @@ class ResponseCache {
   std::size_t capacity_bytes() const { return capacity_bytes_; }
   std::size_t size_bytes() const;
   std::size_t num_entries() const;
+  // Entries that had to make room for others.
+  std::uint64_t num_evicted() const { return num_evicted_.load(std::memory_order_relaxed); }
 
  private:
   struct Entry {
@@ -70,6 +72,7 @@ class ResponseCache {
   const std::shared_ptr<ResponseStore> store_;  // null: there is none
   const SipHash128::Key hash_key_;
   std::atomic<std::uint64_t> num_spoiled_{0};  // pairs with nothing
+  std::atomic<std::uint64_t> num_evicted_{0};  // the same
   mutable std::mutex mutex_;
   std::list<Entry> entries_;  // the most recently used one first
   std::unordered_map<Digest128, std::list<Entry>::iterator, HashOfKey> by_key_;

@@ -53,6 +53,9 @@ class Backend {
 
   // Whether it could run a batch now. Any thread.
   virtual bool is_healthy() const { return true; }
+
+  // The process that runs it, 0: this one, or none now. Any thread.
+  virtual int process_id() const { return 0; }
 };
 
 // Makes the backend of one instance; throws Error when the model cannot be loaded. Instance thread.

@@ -95,6 +95,11 @@ bool ModelInstance::is_healthy() const {
   return !spec_.passive && shown_ != nullptr && shown_->is_healthy();
 }
 
+int ModelInstance::process_id() const {
+  const std::lock_guard lock(shown_mutex_);
+  return shown_ != nullptr ? shown_->process_id() : 0;
+}
+
 void ModelInstance::leave_to_others() {
   while (!backend_->is_healthy() && observer_.is_healthy() && !retired_.load(std::memory_order_relaxed)) {
     std::this_thread::sleep_for(kLookAgain);

@@ -59,6 +59,8 @@ class ModelInstance {
   bool is_healthy() const;
 
   const std::string& name() const { return spec_.name; }
+  // Of its backend. Any thread.
+  int process_id() const;
   // How long it has run batches in all. Any thread.
   std::uint64_t busy_ns() const { return busy_ns_.load(std::memory_order_relaxed); }
 

@@ -134,6 +134,7 @@ bool WorkerBackend::live() {
     }
     close(files.server_arena);
     ended.emplace(process->pid());
+    process_id_.store(process->pid(), std::memory_order_relaxed);
   } catch (const Error& error) {
     if (process) {
       process->kill();
@@ -194,6 +195,7 @@ bool WorkerBackend::live() {
     }
   }
   take();  // what it said last
+  process_id_.store(0, std::memory_order_relaxed);
   std::string how = process->wait();
   const bool was_asked = stop_ns != 0 && !is_killed;
   if (life->fault() != nullptr) how = life->fault();

@@ -28,6 +28,7 @@ class WorkerBackend final : public Backend {
 
   void execute(Execution& execution) override;
   bool is_healthy() const override { return is_running_.load(std::memory_order_relaxed); }
+  int process_id() const override { return process_id_.load(std::memory_order_relaxed); }
 
  private:
   enum class State : unsigned char { kStarting, kRunning, kDown };
@@ -56,6 +57,7 @@ class WorkerBackend final : public Backend {
   std::condition_variable changed_;
   State state_ = State::kStarting;
   std::atomic<bool> is_running_{false};  // state_, for who looks often
+  std::atomic<int> process_id_{0};       // for who shows it; pairs with nothing
   Status reason_;                        // of kDown
   std::shared_ptr<WorkerLife> life_;
   bool stopping_ = false;

@@ -400,8 +400,9 @@ class Model:
         """{"request"|"queue"|"compute_input"|"compute_infer"|"compute_output"|"cache_hit"|"cache_miss":
         (count, sum, quantiles of the last minute at `shares`, NaN of none)} in microseconds; None where the
         model's spec asks for none."""
-    def instance_use(self) -> list[tuple[str, int]]:
-        """The name of each instance and for how many nanoseconds it has run batches."""
+    def instance_use(self) -> list[tuple[str, int, int]]:
+        """The name of each instance, for how many nanoseconds it has run batches, and the number of its
+        worker process, 0 where there is none now."""
 
 @final
 class SharedRegions:
@@ -479,8 +480,9 @@ class Engine:
         None: they need nothing. `response_store`: where answers of models with `cached` are kept too."""
     def spoiled_entries(self) -> int:
         """Entries that the store gave and that were no answers of their model."""
-    def cache_usage(self) -> tuple[int, int, int] | None:
-        """Capacity and size in bytes, and the number of answers in the cache; None without one."""
+    def cache_usage(self) -> tuple[int, int, int, int] | None:
+        """Capacity and size in bytes, the number of answers in the cache, and how many had to make room for
+        others; None without one."""
     def start(self, spec: ModelSpec, factory: BackendFactory, instances: Sequence[InstanceSpec]) -> Model:
         """Makes the instances (each on its own thread), waits until all are loaded; raises what the first
         failing one raised. Not yet visible to requests: see publish(). Lets go of the GIL."""

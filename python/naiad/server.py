@@ -47,10 +47,12 @@ from naiad.handlers.control import ControlPlane
 from naiad.handlers.log_settings import LogControl
 from naiad.http.control import HttpControl
 from naiad.logs import log
+from naiad.metrics.cache import CacheCollector
 from naiad.metrics.connections import AnswerCollector, ConnectionCollector
 from naiad.metrics.custom import CustomCollector
 from naiad.metrics.distributions import DistributionCollector
 from naiad.metrics.edge import MetricsEdge
+from naiad.metrics.instances import InstanceCollector
 from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
 from naiad.metrics.models import ModelCollector
 from naiad.metrics.stores import StoreCollector
@@ -209,6 +211,8 @@ class NetworkServer:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(ModelCollector(built.repository.loaded, latencies=settings.counter_latencies))
         registry.register(DistributionCollector(built.repository.loaded, settings))
+        registry.register(InstanceCollector(built.repository.loaded))
+        registry.register(CacheCollector(built.engine.cache_usage, built.repository.loaded))
         registry.register(CustomCollector(read_families))
         registry.register(PoolCollector(built.engine.usage))
         registry.register(ConnectionCollector(plane.usage))

@@ -26,12 +26,31 @@ from .sides import Pair, Side, copy_repository, table, until
 _FLAGS = ("--cache-config=local,size=1048576", "--allow-gpu-metrics=false")
 
 
+_GUARDED = (
+    "--http-restricted-api=model-repository,logging:admin-key=se=cret",
+    "--http-restricted-api=inference:infer-key=value",
+    "--grpc-restricted-protocol=model-repository,logging:admin-key=secret",
+    "--grpc-restricted-protocol=inference,health:infer-key=value",
+    "--metrics-config=summary_latencies=true",
+    "--metrics-config=histogram_latencies=true",
+    "--metrics-config=summary_quantiles=0.5:0.05,0.99:0.001",
+)
+
+
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Both with their defaults."""
     with _started(tmp_path_factory.mktemp("peers"), write_models, "plain") as pair:
         yield pair
         if named := os.environ.get("NAIAD_PEER_TABLE"):
             Path(named).write_text(table(pair.rows))
+
+
+@pytest.fixture(scope="session")
+def guarded_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Both with restricted APIs, and all metrics that can be asked for."""
+    with _started(tmp_path_factory.mktemp("guarded"), write_models, "plain", _GUARDED) as pair:
+        yield pair
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +61,9 @@ def small_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 @contextlib.contextmanager
-def _started(directory: Path, write: Callable[[Path], None], model: str) -> Iterator[Pair]:
+def _started(
+    directory: Path, write: Callable[[Path], None], model: str, more_flags: tuple[str, ...] = ()
+) -> Iterator[Pair]:
     """Both servers, once ``model`` can be asked."""
     triton = os.environ.get("NAIAD_TRITON", "")
     if not triton:
@@ -53,7 +74,13 @@ def _started(directory: Path, write: Callable[[Path], None], model: str) -> Iter
     try:
         commands = {"naiad": [sys.executable, "-m", "naiad", "serve"], "triton": [triton]}
         sides = {
-            name: _start(name, command, copy_repository(directory / "models", directory / name), running)
+            name: _start(
+                name,
+                command,
+                copy_repository(directory / "models", directory / name),
+                running,
+                (*_FLAGS, *more_flags),
+            )
             for name, command in commands.items()
         }
         for side in sides.values():
@@ -75,10 +102,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _start(name: str, command: list[str], repository: Path, running: list[subprocess.Popen[bytes]]) -> Side:
+def _start(
+    name: str,
+    command: list[str],
+    repository: Path,
+    running: list[subprocess.Popen[bytes]],
+    given: tuple[str, ...],
+) -> Side:
     http, grpc, metrics = _free_ports(3)
     flags = [f"--model-repository={repository}", f"--http-port={http}", f"--grpc-port={grpc}"]
-    flags += [f"--metrics-port={metrics}", *_FLAGS]
+    flags += [f"--metrics-port={metrics}", *given]
     with (repository.parent / f"{name}.log").open("wb") as log:
         running.append(subprocess.Popen([*command, *flags], stdout=log, stderr=log))
     urls = (f"127.0.0.1:{port}" for port in (http, grpc, metrics))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from naiad import logs
-from naiad.logs import log
+from naiad.logs import JsonFormatter, log
 from naiad.settings import LogFormat, LogSettings
 
 
@@ -82,3 +84,30 @@ def test_table() -> None:
         "| a     | 12 |",
         "+-------+----+",
     ]
+
+
+def test_json_lines() -> None:
+    record = logging.LogRecord("naiad", logging.WARNING, "/x/server.py", 7, 'a "b"\n\x1b é %s', ("c",), None)
+    record.created = 1764298800.25
+    record.table = "+--+\n|a |"
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "2025-11-28T03:00:00.250000Z",
+        "level": "WARNING",
+        "pid": record.process,
+        "file": "server.py",
+        "line": 7,
+        "message": 'a "b"\n\x1b é c',
+        "table": ["+--+", "|a |"],
+    }
+
+
+def test_json_lines_hold_tracebacks() -> None:
+    try:
+        raise ValueError("no\nway")
+    except ValueError:
+        record = logging.LogRecord("naiad", logging.ERROR, "x.py", 1, "failed", (), sys.exc_info())
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert "ValueError: no\nway" in json.loads(line)["exception"]

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from naiad.engine import histogram_bounds
 from naiad.handlers.control import ServedVersion
-from naiad.metrics.families import add, counter, histogram, summary
+from naiad.metrics.families import histogram, summary
 from naiad.metrics.models import labels_of
 from naiad.settings import MetricsSettings
 
@@ -63,7 +63,7 @@ Labels = dict[str, str]
 
 
 class DistributionCollector(Collector):
-    """Of every version that is loaded; what instances did and what memory their processes hold, too."""
+    """Of every version that is loaded."""
 
     def __init__(self, loaded: Callable[[], Iterable[ServedVersion]], settings: MetricsSettings) -> None:
         self._loaded = loaded
@@ -83,11 +83,6 @@ class DistributionCollector(Collector):
             yield _first_responses(spread)
         if self._settings.summary_latencies:
             yield from self._summaries(read)
-        busy = counter("naiad_instance_busy_seconds", "How long an instance has run batches")
-        for labels, version in read:
-            for instance, busy_ns in version.model.instance_use():
-                add(busy, labels | {"instance": instance}, busy_ns / 1e9)
-        yield busy
 
     def _summaries(self, read: Sequence[tuple[Labels, ServedVersion]]) -> Iterator[Metric]:
         shares = self._settings.summary_quantiles

@@ -97,5 +97,13 @@ TEST_CASE("log: a line goes to stderr and names where it was written") {
   CHECK(line.ends_with("] half\\nfull\n"));
 }
 
+TEST_CASE("log: a line as JSON is one object, whatever is in it") {
+  const std::string line = format_log_line(LogForm::kJson, LogLevel::kWarning, 1'764'298'800'250'000, 42,
+                                           "csrc/io/session.cc", 7, "say \"a\\b\"\n\x1b\xff");
+  CHECK(line ==
+        R"({"time":"2025-11-28T03:00:00.250000Z","level":"WARNING","pid":42,"file":"session.cc","line":7,)"
+        R"("message":"say \"a\\b\"\u000a\u001b\u00ff"})");
+}
+
 }  // namespace
 }  // namespace naiad
