@@ -31,6 +31,24 @@ constexpr std::array<std::uint64_t, Histogram::kBucketsPerDoubling> kSteps = [] 
   return steps;
 }();
 
+// A sixteenth of the mantissas holds at most one step: how many lie before it, and the one in it.
+constexpr int kPartBits = 4;
+struct Part {
+  std::uint64_t step = kMantissaMask;  // none is above this
+  std::size_t num_before = 0;
+};
+constexpr std::array<Part, 1 << kPartBits> kParts = [] {
+  std::array<Part, 1 << kPartBits> parts{};
+  for (std::size_t part = 0; part < parts.size(); ++part) {
+    for (const std::uint64_t step : kSteps) {
+      const std::size_t holder = step >> (kMantissaBits - kPartBits);
+      if (holder < part) ++parts[part].num_before;
+      if (holder == part) parts[part].step = step;
+    }
+  }
+  return parts;
+}();
+
 }  // namespace
 
 std::size_t Histogram::bucket_of(double value) {
@@ -42,8 +60,9 @@ std::size_t Histogram::bucket_of(double value) {
     const bool at_the_bound = exponent == kMaxExponent && (bits & kMantissaMask) == 0;
     return at_the_bound ? kNumBuckets - 2 : kNumBuckets - 1;
   }
-  std::size_t above = 0;
-  for (const std::uint64_t step : kSteps) above += (bits & kMantissaMask) > step ? 1 : 0;
+  const std::uint64_t mantissa = bits & kMantissaMask;
+  const Part& part = kParts[mantissa >> (kMantissaBits - kPartBits)];
+  const std::size_t above = part.num_before + (mantissa > part.step ? 1 : 0);
   return static_cast<std::size_t>(exponent - kMinExponent) * kBucketsPerDoubling + above;
 }
 
