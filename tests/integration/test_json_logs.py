@@ -41,14 +41,14 @@ def test_each_line_is_an_object(logged: ServerProcess) -> None:
 def test_requests_are_logged(logged: ServerProcess) -> None:
     path = "/v2/models/identity/infer"
     assert logged.json("POST", path + "?secret=x", infer_request(1.0))[0] == 200
-    logged.call("GET", '/v2/models/"\\é\n'.encode().decode("latin-1").replace("\n", "%0A"))
+    logged.call("GET", '/v2/models/"\\%0A')
     with grpc.insecure_channel(logged.grpc) as channel:
         channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=30)
     form = r"access {} 127\.0\.0\.1:\d+ {} {} status={} duration_us=\d+"
     for expected in (
         form.format("http", "POST", re.escape(path), 200),
         form.format("grpc", "POST", "/inference.GRPCInferenceService/ServerLive", 0),
-        form.format("http", "GET", r'/v2/models/"\\.*%0A', 404),
+        form.format("http", "GET", r'/v2/models/"\\%0A', 404),
     ):
         until(partial(has_line, logged, expected), expected)
     assert not any("secret" in message for message in messages(logged))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ServerProcess, Start, infer_request
+from .conftest import ServerProcess, Start, infer_request, until
 
 INFER = "/v2/models/identity/infer"
 MIB = 1 << 20
@@ -76,17 +76,23 @@ def test_chunks(limited: ServerProcess) -> None:
 
 def test_connections(limited: ServerProcess) -> None:
     host, _, port = limited.http.rpartition(":")
-    opened = [socket.create_connection((host, int(port)), timeout=30) for _ in range(50)]
-    try:
-        for connection in opened:
+    opened = [socket.create_connection((host, int(port)), timeout=30) for _ in range(60)]
+    answers = []
+    for connection in opened:
+        try:
             connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
-        assert raw(limited, b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n") == 0
-    finally:
-        for connection in opened:
-            connection.close()
+            answers.append(connection.recv(65536)[:12])
+        except ConnectionError:
+            answers.append(b"")
+    for connection in opened:
+        connection.close()
+    # Of tests before this one, some may not have been let go of.
+    assert 40 <= answers.count(b"HTTP/1.1 200") <= 50
+    assert answers.count(b"") == 60 - answers.count(b"HTTP/1.1 200")
 
 
 def test_the_server_lives_on(limited: ServerProcess) -> None:
+    # The connections of the last test may not have been let go of yet.
+    until(lambda: raw(limited, b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n") == 200)
     assert limited.json("POST", INFER, infer_request(1.0))[0] == 200
     assert limited.process.poll() is None

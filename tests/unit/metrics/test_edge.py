@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 from naiad.metrics import edge as module
@@ -15,7 +16,7 @@ from naiad.settings import MetricsSettings
 ASK = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture
 async def edge(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MetricsEdge]:
     monkeypatch.setattr(module, "MAX_CONNECTIONS", 3)
     monkeypatch.setattr(module, "HEAD_TIMEOUT_S", 0.05)
@@ -37,6 +38,7 @@ async def first_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         return b""
 
 
+@pytest.mark.asyncio
 async def test_connections_are_bounded(edge: MetricsEdge) -> None:
     connections = [await connect(edge) for _ in range(4)]
     lines = [await first_line(*each) for each in connections]
@@ -45,6 +47,7 @@ async def test_connections_are_bounded(edge: MetricsEdge) -> None:
         writer.close()
 
 
+@pytest.mark.asyncio
 async def test_who_asks_nothing_is_cut_off(edge: MetricsEdge) -> None:
     reader, writer = await connect(edge)
     writer.write(ASK[:10])
