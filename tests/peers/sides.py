@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as grpc_client
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 HELD = 1000
 """Requests with tags from here on stay with the model until they are released."""
 
