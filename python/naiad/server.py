@@ -21,7 +21,6 @@ and API keys taken, where there are any.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import resource
 import signal
@@ -29,10 +28,10 @@ import sys
 from collections.abc import Callable
 
 import uvloop
-from prometheus_client import CollectorRegistry
 
 from naiad import engine as core
 from naiad import logs
+from naiad.access.exposure import warn_of_open_ports
 from naiad.access.gates import Gates
 from naiad.audience import Audience, Silent
 from naiad.backends.python.log_level import level_of_workers
@@ -47,21 +46,14 @@ from naiad.handlers.control import ControlPlane
 from naiad.handlers.log_settings import LogControl
 from naiad.http.control import HttpControl
 from naiad.logs import log
-from naiad.metrics.cache import CacheCollector
-from naiad.metrics.connections import AnswerCollector, ConnectionCollector
-from naiad.metrics.custom import CustomCollector
-from naiad.metrics.distributions import DistributionCollector
 from naiad.metrics.edge import MetricsEdge
-from naiad.metrics.instances import InstanceCollector
-from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
-from naiad.metrics.models import ModelCollector
+from naiad.metrics.registry import Readings, server_registry
 from naiad.metrics.stores import StoreCollector
 from naiad.openai.service import OpenAiService
 from naiad.settings import (
     GrpcSettings,
     HttpSettings,
     LogSettings,
-    MetricsSettings,
     ServerSettings,
     TlsSettings,
 )
@@ -107,7 +99,7 @@ class NetworkServer:
             if port.enabled and port.tls is not None:
                 await asyncio.to_thread(_tls_of(port.tls).check)
         gates = self._gates = await asyncio.to_thread(Gates, self._settings)
-        _warn_of_open_ports(self._settings)
+        warn_of_open_ports(self._settings)
         self._core = await asyncio.to_thread(build_core, self._settings)
         self._tracing = Tracing(self._settings.trace, core.Tracer(self._core.engine))
         self._tracing.start()
@@ -189,7 +181,9 @@ class NetworkServer:
         if self._openai is not None and self._openai.port is not None:
             log.info("Started OpenAI Service at %s:%d", settings.openai.address, self._openai.port)
         if settings.metrics.enabled:
-            metrics_edge = MetricsEdge(self._registry(built, plane), settings.metrics, gates.metrics)
+            metrics_edge = MetricsEdge(
+                server_registry(_readings(built, plane), settings.metrics), settings.metrics, gates.metrics
+            )
             await metrics_edge.start()
             self._metrics = metrics_edge
             log.info("Started Metrics Service at %s:%d", settings.metrics.address, metrics_edge.port)
@@ -205,40 +199,27 @@ class NetworkServer:
             urls["Metrics"] = f"http://{_reachable(settings.metrics.address)}:{self._metrics.port}/metrics"
         return urls
 
-    def _registry(self, built: Core, plane: core.DataPlane) -> CollectorRegistry:
-        settings = self._settings.metrics
-        # auto_describe off: registering must not take a reading.
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(ModelCollector(built.repository.loaded, latencies=settings.counter_latencies))
-        registry.register(DistributionCollector(built.repository.loaded, settings))
-        registry.register(InstanceCollector(built.repository.loaded))
-        registry.register(CacheCollector(built.engine.cache_usage, built.repository.loaded))
-        registry.register(CustomCollector(read_families))
-        registry.register(PoolCollector(built.engine.usage))
-        registry.register(ConnectionCollector(plane.usage))
-        registry.register(AnswerCollector(plane.answered))
-        if built.response_store is not None:
-            registry.register(
-                StoreCollector(
-                    built.response_store.failures,
-                    built.response_store.queue.counts,
-                    built.engine.spoiled_entries,
-                )
-            )
-        if settings.gpu:
-            gpus = gpu_collector()
-            if gpus is not None:
-                registry.register(gpus)
-        if settings.cpu:
-            registry.register(CpuCollector(settings.interval_ms / 1000))
-        return registry
-
     def _log_models(self, built: Core) -> None:
         rows = [
             (row.name, row.version or "-", row.state + (f": {row.reason}" if row.reason else ""))
             for row in built.repository.index()
         ]
         log.info("Models", extra={"table": logs.table(("Model", "Version", "Status"), rows)})
+
+
+def _readings(built: Core, plane: core.DataPlane) -> Readings:
+    store = built.response_store
+    return Readings(
+        loaded=built.repository.loaded,
+        families=read_families,
+        pool=built.engine.usage,
+        cache=built.engine.cache_usage,
+        connections=plane.usage,
+        answered=plane.answered,
+        store=None
+        if store is None
+        else StoreCollector(store.failures, store.queue.counts, built.engine.spoiled_entries),
+    )
 
 
 def _reachable(address: str) -> str:
@@ -273,31 +254,6 @@ def _log_tls(service: str, tls: TlsSettings | None) -> None:
     if tls is not None:
         clients = "" if tls.client_roots is None else "; clients have to show a certificate"
         log.info("%s uses TLS%s", service, clients)
-
-
-def _warn_of_open_ports(settings: ServerSettings) -> None:
-    if settings.access.needs_keys:
-        return
-    ports: dict[str, HttpSettings | GrpcSettings | MetricsSettings] = {
-        "HTTP": settings.http,
-        "gRPC": settings.grpc,
-        "metrics": settings.metrics,
-    }
-    if settings.openai.port is not None:
-        ports["OpenAI"] = HttpSettings(address=settings.openai.address)
-    wide = [name for name, port in ports.items() if port.enabled and not _is_loopback(port.address)]
-    if wide:
-        log.warning(
-            "%s can be reached from other machines, and no API keys are needed (--api-keys-file)",
-            ", ".join(wide),
-        )
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def _listen(port: HttpSettings | GrpcSettings, gate: core.AccessGate) -> core.Listen | None:

@@ -42,18 +42,11 @@ from naiad.settings import (
     ServerSettings,
 )
 
-_MODELS = "Models"
-_HTTP = "HTTP"
-_GRPC = "gRPC"
-_IO = "Connections"
-_METRICS = "Metrics"
-_LOG = "Log"
-_TRACE = "Traces"
-_SERVER = "Server"
+_MODELS, _SERVER = "Models", "Server"
+_HTTP, _GRPC, _IO = "HTTP", "gRPC", "Connections"
+_METRICS, _LOG, _TRACE = "Metrics", "Log", "Traces"
 
-_ON = Switch(True)
-_OFF = Switch(False)
-
+_ON, _OFF = Switch(True), Switch(False)
 _RESTRICTED = "API[,API]:HEADER=VALUE"
 
 _HTTP_DEFAULTS = HttpSettings()
@@ -137,11 +130,7 @@ def serve(
     ] = _OFF,
     backend_directory: Annotated[
         str,
-        _flag(
-            "--backend-directory",
-            _MODELS,
-            "Where backends lie: a folder with code for each.",
-        ),
+        _flag("--backend-directory", _MODELS, "Where backends lie: a folder with code for each."),
     ] = "/opt/tritonserver/backends",
     backend_config: Annotated[
         list[str] | None,
@@ -158,12 +147,7 @@ def serve(
     ] = _HTTP_DEFAULTS.max_input_size_bytes,
     http_header_forward_pattern: Annotated[
         str,
-        _flag(
-            "--http-header-forward-pattern",
-            _HTTP,
-            "Models see header fields with such names.",
-            metavar="REGEX",
-        ),
+        _flag("--http-header-forward-pattern", _HTTP, "Models see fields with such names.", metavar="REGEX"),
     ] = "",
     http_use_ssl: Annotated[Switch, _switch("--http-use-ssl", _HTTP, "Serve over TLS.")] = _OFF,
     http_use_ssl_mutual: Annotated[
@@ -247,13 +231,7 @@ def serve(
         int, _flag("--max-connections", _IO, "Connections of HTTP and gRPC at the same time.", min=1)
     ] = _IO_DEFAULTS.max_connections,
     max_in_flight_byte_size: Annotated[
-        int,
-        _flag(
-            "--max-in-flight-byte-size",
-            _IO,
-            "Bytes of all requests that are under way; 0: a quarter of all memory.",
-            min=0,
-        ),
+        int, _flag("--max-in-flight-byte-size", _IO, "Bytes under way; 0: a quarter of memory.", min=0)
     ] = _IO_DEFAULTS.max_in_flight_bytes,
     allow_metrics: Annotated[Switch, _switch("--allow-metrics", _METRICS, "Serve metrics.")] = _ON,
     allow_gpu_metrics: Annotated[Switch, _switch("--allow-gpu-metrics", _METRICS, "Show GPUs.")] = _ON,
@@ -277,7 +255,7 @@ def serve(
     log_info: Annotated[Switch, _switch("--log-info", _LOG, "Log what happens.")] = _ON,
     log_warning: Annotated[Switch, _switch("--log-warning", _LOG, "Log warnings.")] = _ON,
     log_error: Annotated[Switch, _switch("--log-error", _LOG, "Log errors.")] = _ON,
-    log_format: Annotated[LogFormat, _flag("--log-format", _LOG, "Form of the lines.")] = LogFormat.default,
+    log_format: Annotated[LogFormat, _flag("--log-format", _LOG, "Form of lines.")] = LogFormat.default,
     log_file: Annotated[
         str, _flag("--log-file", _LOG, "File to log to instead of standard error.", metavar="FILE")
     ] = "",

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CollectorRegistry
 
+from naiad.access.refusal import refusal
 from naiad.access.routes import METRICS_ROUTES
 from naiad.engine import AccessGate
 from naiad.metrics.families import exposition
@@ -20,7 +21,6 @@ MAX_CONNECTIONS = 100
 """Of those who scrape; the next one is closed at once."""
 HEAD_TIMEOUT_S = 10.0
 """For the first request of a connection."""
-_STATUS = {"no key": 401, "unknown key": 401, "restricted": 403, "forbidden": 403}
 # aiohttp logs every malformed request with a traceback; a client could fill the disk with that.
 _SILENT = logging.getLogger("naiad.metrics.connections")
 _SILENT.addHandler(logging.NullHandler())
@@ -59,15 +59,9 @@ class MetricsEdge:
             await self._runner.cleanup()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if self._gate is not None:
-            # For each path, also those that do not exist.
-            path = request.raw_path.partition("?")[0]
-            fields = list(request.headers.items())
-            refusal, _, words = self._gate.check(request.method, path, fields)
-            if refusal:
-                status = _STATUS[refusal]
-                asks = {"WWW-Authenticate": 'Bearer realm="naiad"'} if status == 401 else None
-                return web.json_response({"error": words}, status=status, headers=asks)
+        # For each path, also those that do not exist.
+        if self._gate is not None and (refused := refusal(self._gate, request)) is not None:
+            return refused
         if request.path not in METRICS_ROUTES:
             return web.Response(status=404, text="404: Not Found")
         if request.method not in ("GET", "HEAD"):
