@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from naiad.access.routes import GRPC_ROUTES, HTTP_ROUTES, METRICS_ROUTES
+from naiad.access.routes import GRPC_ROUTES, HTTP_ROUTES, METRICS_ROUTES, OPENAI_ROUTES
 from naiad.access.scopes import WITHOUT_KEY, permissions_of
 from naiad.engine import permission_bit
 
@@ -107,6 +107,23 @@ def test_matrix_of_http(client: Client) -> None:
                     locked.append((method, path, secret))
     assert leaks == []
     assert locked == []
+
+
+def test_matrix_of_openai(client: Client) -> None:
+    paths = [path.replace("{*}", name) for path in OPENAI_ROUTES for name in ("nothing", "org/nothing")]
+    wrong = []
+    for path in dict.fromkeys(paths):
+        for method in METHODS:
+            for secret, opens in credentials():
+                changes = method != "GET"
+                needed = permission_bit("openai", changes=changes)
+                if path in ("/v1/models", "/v1/models/nothing", "/v1/models/org/nothing"):
+                    needed = permission_bit("openai", changes=False)
+                if path in ("/rerank", "/score", "/tokenize", "/detokenize"):
+                    needed = permission_bit("openai", changes=True)
+                if (client.status(method, path, secret) in REFUSED) != (not opens & needed):
+                    wrong.append((method, path, secret))
+    assert wrong == []
 
 
 SPELLINGS = [
@@ -255,6 +272,19 @@ def test_models_do_not_see_keys(start_server: Start, repository: Path, keys_file
     )
     assert status == 200
     assert SECRETS["infer"] not in body.decode()
+
+
+def test_the_port_of_openai_obeys(start_server: Start, repository: Path, keys_file: Path) -> None:
+    server = start_server(repository, f"--api-keys-file={keys_file}", "--openai-port=0")
+    (port,) = (line.rpartition(":")[2] for line in server.lines if "Started OpenAI Service" in line)
+    with contextlib.closing(Client(f"127.0.0.1:{port.strip().rstrip(chr(34))}")) as client:
+        for path in ("/v1/models", "/v1/models/a/b", "/v1/chat/completions", "/v1", "/", "/v2", "/metrics"):
+            for method in ("GET", "POST", "DELETE"):
+                assert client.status(method, path, None) == 401, (method, path)
+        assert client.status("GET", "/v1/models", SECRETS["infer"]) == 200
+        assert client.status("GET", "/v1/models", SECRETS["read"]) == 200
+        assert client.status("GET", "/v1/models", SECRETS["logging"]) == 403
+        assert client.status("POST", "/v1/chat/completions", SECRETS["read"]) == 403
 
 
 def test_keys_are_rotated(start_server: Start, repository: Path, tmp_path: Path) -> None:

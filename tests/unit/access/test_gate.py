@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naiad.access.routes import GRPC_ROUTES, HTTP_ROUTES, Endpoint, grpc_table, http_table
+from naiad.access.routes import GRPC_ROUTES, HTTP_ROUTES, Endpoint, grpc_table, http_table, openai_table
 from naiad.access.scopes import WITHOUT_KEY, permissions_of
 from naiad.engine import API_GROUPS, AccessGate, KeyRing, RouteTable
 from naiad.errors import InvalidArgument
 from naiad.grpc.methods import control_methods
 from naiad.http.control import HttpControl
 from naiad.http.routes import find_route
+from naiad.openai.api import OpenAiApi
 from naiad.settings import HttpSettings
 
 KEYS = {"infer": "a-key-to-ask-models", "read": "a-key-to-look", "admin": "a-key-for-all"}
@@ -101,6 +102,20 @@ def test_restrictions() -> None:
     assert gate.check("POST", log, [("triton-grpc-protocol-k", "v=1")]) == ("", "", "")
     assert gate.check("POST", "/inference.GRPCInferenceService/TraceSetting", [])[0] == ""
     assert gate.check("POST", "/grpc.health.v1.Health/Watch", [])[0] == "restricted"
+
+
+def test_openai_is_of_its_group() -> None:
+    table = openai_table()
+    api = OpenAiApi(
+        object(),
+        object(),
+        object(),
+        max_body_bytes=1,  # type: ignore[arg-type]
+    )
+    for path in [*api._posts, "/v1/models", "/v1/models/a/b", "/v1", "/v1/nothing"]:
+        assert api.serves(path)
+        assert table.find(path) is not None, path
+        assert find_route(path) is None, path
 
 
 def test_bad_tables() -> None:
