@@ -41,10 +41,10 @@ GrpcCall::GrpcCall(GrpcConnection& connection, GrpcHead& head)
       bad_timeout_(head.bad_timeout()),
       trace_parent_(head.trace_parent()),
       trace_state_(head.trace_state()),
-      inflation_(connection.context.coding, connection.context.pool,
-                 connection.context.options.http2.max_message_bytes),
       group_(head.asked().group),
-      begun_ns_(connection.context.loop.now_ns()) {
+      begun_ns_(connection.context.loop.now_ns()),
+      inflation_(connection.context.coding, connection.context.pool,
+                 connection.context.options.http2.max_message_bytes) {
   if (context().options.access_log) {
     path_ = head.path();
     key_name_ = head.key_name();
