@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "protocol/v2_route.h"
 
 namespace naiad {
 namespace {
@@ -14,21 +15,6 @@ std::string_view take_segment(std::string_view& path) {
   const std::string_view segment = path.substr(0, path.find('/'));
   path.remove_prefix(segment.size());
   return segment;
-}
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-bool is_letter(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
-
-// A number, or a label.
-bool is_version(std::string_view text) {
-  if (!is_letter(text.front())) return std::ranges::all_of(text, is_digit);
-  return std::ranges::all_of(
-      text, [](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '.' || c == '-'; });
 }
 
 }  // namespace

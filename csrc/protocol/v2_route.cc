@@ -28,14 +28,6 @@ bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-// A number, or a label: a letter and then letters, digits, "_", "." and "-".
-bool is_version(std::string_view text) {
-  if (text.empty()) return false;
-  if (!is_letter(text[0])) return std::ranges::all_of(text, is_digit);
-  return std::ranges::all_of(
-      text, [](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '.' || c == '-'; });
-}
-
 Endpoint endpoint_of(std::string_view verb) {
   if (verb == "/infer") return Endpoint::kInfer;
   if (verb == "/generate") return Endpoint::kGenerate;
@@ -52,6 +44,13 @@ std::optional<char> escaped_byte(std::string_view digits) {
 }
 
 }  // namespace
+
+bool is_version(std::string_view text) {
+  if (text.empty()) return false;
+  if (!is_letter(text[0])) return std::ranges::all_of(text, is_digit);
+  return std::ranges::all_of(
+      text, [](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '.' || c == '-'; });
+}
 
 V2Route find_v2_route(std::string_view target) {
   std::string_view path = target.substr(0, target.find('?'));

@@ -27,6 +27,9 @@ inline bool is_digit(char c) {
 // inference. Pure; any thread.
 V2Route find_v2_route(std::string_view target);
 
+// Whether a segment of a path names a version: by its number, or by a label. Any thread.
+bool is_version(std::string_view text);
+
 // A segment of a path with %XX resolved, as Python's urllib.parse.unquote does it: what is no escape stays,
 // what is not UTF-8 becomes U+FFFD. Any thread.
 std::string percent_decoded(std::string_view segment);

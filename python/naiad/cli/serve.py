@@ -42,13 +42,11 @@ from naiad.settings import (
     ServerSettings,
 )
 
-_MODELS, _SERVER = "Models", "Server"
-_HTTP, _GRPC, _IO = "HTTP", "gRPC", "Connections"
+_MODELS, _SERVER, _HTTP, _GRPC, _IO = "Models", "Server", "HTTP", "gRPC", "Connections"
 _METRICS, _LOG, _TRACE = "Metrics", "Log", "Traces"
 
 _ON, _OFF = Switch(True), Switch(False)
 _RESTRICTED = "API[,API]:HEADER=VALUE"
-
 _HTTP_DEFAULTS = HttpSettings()
 _GRPC_DEFAULTS = GrpcSettings()
 _IO_DEFAULTS = IoSettings()
