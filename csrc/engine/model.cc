@@ -250,10 +250,10 @@ bool Model::is_healthy() {
 
 std::vector<Model::InstanceUse> Model::instance_use() {
   std::vector<InstanceUse> use;
-  const std::shared_lock lock(instances_mutex_, std::try_to_lock);
+  const std::shared_lock lock(seats_mutex_, std::try_to_lock);
   if (!lock) return use;  // while they begin or end
-  for (const auto& instance : instances_) {
-    use.push_back({instance->name(), instance->busy_ns(), instance->process_id()});
+  for (const Seat& seat : seats_) {
+    use.push_back({seat.instance->name(), seat.instance->busy_ns(), seat.instance->process_id()});
   }
   return use;
 }
