@@ -141,7 +141,6 @@ build/requirements.txt:
 	@mkdir -p build
 	$(BIN)/uv pip compile -q --generate-hashes pyproject.toml -o $@
 
-
 ## make clean     removes what was built; with ALL=1 also .venv and the fleet
 clean:
 	rm -rf build dist compile_commands.json $(if $(ALL),.venv $(FLEET))

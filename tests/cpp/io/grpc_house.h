@@ -82,15 +82,15 @@ class GrpcHouse {
  public:
   explicit GrpcHouse(DataPlaneOptions given = {})
       : options(std::move(given)), bytes(options.max_in_flight_bytes) {
-    context = std::make_unique<SessionContext>(SessionContext{loop, echo.engine, in_flight, bridge,
-                                                              echo.engine.pool(), bytes, options, stopping,
-                                                              coding, [this](Session& session) {
-                                                                loop.post([this, &session] {
-                                                                  sessions_.erase(&session);
-                                                                  num_sessions = sessions_.size();
-                                                                });
-                                                              },
-                                                              counts});
+    context = std::make_unique<SessionContext>(SessionContext{
+        loop, echo.engine, in_flight, bridge, echo.engine.pool(), bytes, options, stopping, coding,
+        [this](Session& session) {
+          loop.post([this, &session] {
+            sessions_.erase(&session);
+            num_sessions = sessions_.size();
+          });
+        },
+        counts});
     thread_ = std::thread([this] {
       loop.run();
       sessions_.clear();
