@@ -135,7 +135,7 @@ SPELLINGS = [
     "/v2/health/live/", "/v2/health/live;x", "/v2/health/live%00", "/v2/health%2flive",
     "/v2/health/LIVE",
     "/v2/models/health/infer", "/v2/models//ready",
-    "/v2/models/identity/versions/x/ready",
+    "/v2/models/identity/versions/-x/ready",
     "/", "/metrics", "/v2/models/identity/ready/",
     "http://127.0.0.1/v2/logging", "/v2/health/live#/v2/logging", "/v2/logging?",
 ]  # fmt: skip

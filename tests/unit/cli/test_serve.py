@@ -247,7 +247,7 @@ def test_the_openai_port(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSet
     address = "--openai-address=10.0.0.1"
     assert run(monkeypatch, "--model-repository=/m", "--openai-port=0", address) == 0
     assert [(each.openai.port, each.openai.address) for each in parsed] == [
-        (None, "0.0.0.0"),
+        (None, "127.0.0.1"),
         (9000, "::1"),
         (0, "10.0.0.1"),
     ]
