@@ -82,10 +82,10 @@ void Model::resize(const BackendFactory& factory, const std::vector<InstancePlan
     const auto stays = [&](const Seat& seat) {
       return std::ranges::find(instances, seat.plan) != instances.end();
     };
-    const auto first_gone = std::ranges::stable_partition(seats_, stays).begin();
-    gone.assign(std::make_move_iterator(first_gone), std::make_move_iterator(seats_.end()));
-    seats_.erase(first_gone, seats_.end());
-    std::ranges::move(made, std::back_inserter(seats_));
+    std::vector<Seat> kept;
+    for (Seat& seat : seats_) (stays(seat) ? kept : gone).push_back(std::move(seat));
+    std::ranges::move(made, std::back_inserter(kept));
+    seats_ = std::move(kept);
   }
   retire(std::move(gone));
 }

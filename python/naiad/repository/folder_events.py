@@ -22,18 +22,23 @@ def check_events() -> None:
 
 
 def listen(roots: Sequence[Path], changed: Callable[[], None], stopped: threading.Event) -> None:
-    """Blocks until ``stopped`` is set. Calls back after changes, some 200 ms after the last one of many."""
+    """Blocks until ``stopped`` is set. Calls back after changes, some 200 ms after the last one of many; and once
+    when it has begun to watch, for what changed before that.
+    """
     import watchfiles
 
-    for _ in watchfiles.watch(
+    begun = False
+    for changes in watchfiles.watch(
         *roots,
         watch_filter=None,
         debounce=_DEBOUNCE_MS,
         step=_STEP_MS,
         stop_event=stopped,
         rust_timeout=_LOOK_FOR_STOP_MS,
-        yield_on_timeout=False,
+        yield_on_timeout=True,
         raise_interrupt=False,
         ignore_permission_denied=True,
     ):
-        changed()
+        if changes or not begun:
+            changed()
+        begun = True

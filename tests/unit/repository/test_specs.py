@@ -55,6 +55,8 @@ def test_a_model_and_its_tensors() -> None:
         "levels": [((), {"delays": False, "default_timeout_us": 0, "allow_override": False, "max_size": 9})],
         "default_priority": 0,
         "split_oversize": False,
+        "summaries": False,
+        "first_response_buckets_ms": (100.0, 500.0, 2000.0, 5000.0),
         "latency_target_us": 0,
         "unbounded_queue": False,
         "content": "",
