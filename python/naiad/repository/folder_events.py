@@ -22,7 +22,7 @@ def check_events() -> None:
 
 
 def listen(roots: Sequence[Path], changed: Callable[[], None], stopped: threading.Event) -> None:
-    """Blocks until ``stopped`` is set. Calls back after changes, some 200 ms after the last one of many; and once
+    """Blocks until ``stopped`` is set. Calls back some 200 ms after the last one of many changes; and once
     when it has begun to watch, for what changed before that.
     """
     import watchfiles
