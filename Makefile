@@ -70,7 +70,7 @@ test: dev
 
 ## make bench     micro benches, then naiad beside a real Triton (bench/README.md); BENCH="--quick" passes flags
 bench:
-	@$(SETUP) debian $(TO_BUILD) nghttp2-client=h2load
+	@$(SETUP) debian $(TO_BUILD) nghttp2-client=h2load liburing-dev=/usr/include/liburing.h
 	@$(SETUP) python dev fleet otel
 	@$(SETUP) naiad TESTS BENCH
 	for bench in $(filter-out onnxruntime,$(MICRO)); do $(BUILD)/bench_$$bench || exit 1; done
