@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Any
-
 from aiohttp import web
 
 from naiad.access.refusal import refusal
 from naiad.engine import AccessGate
 from naiad.http.answers import error_answer
+from naiad.listening import ListeningPort
 from naiad.openai.api import OpenAiApi
 from naiad.settings import OpenAiSettings
 
-# aiohttp logs every malformed request with a traceback.
-_SILENT = logging.getLogger("naiad.openai.connections")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
+MAX_CONNECTIONS = 1_000
+"""The next one is closed at once."""
 
 
 class OpenAiPort:
@@ -26,33 +22,27 @@ class OpenAiPort:
         """``gate``: who may ask what; None: everybody everything."""
         self._gate = gate
         self._api = api
-        self._settings = settings
-        self._runner: web.ServerRunner | None = None
+        self._port = ListeningPort(
+            self._answer,
+            settings.address,
+            settings.port or 0,
+            max_connections=MAX_CONNECTIONS,
+            handler_cancellation=True,
+            auto_decompress=False,
+        )
 
     async def start(self) -> None:
         """Binds and listens. Raises OSError when the port is taken."""
-        server = web.Server(
-            self._answer,
-            handler_cancellation=True,
-            auto_decompress=False,
-            access_log=None,
-            logger=_SILENT,
-        )
-        self._runner = web.ServerRunner(server, handle_signals=False)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._settings.address, self._settings.port).start()
+        await self._port.start()
 
     @property
     def port(self) -> int:
-        """The port that is listened on: the one asked for, or what port 0 became."""
-        assert self._runner is not None
-        address: Any = self._runner.addresses[0]
-        return int(address[1])
+        """The port that is listened on."""
+        return self._port.port
 
     async def stop(self) -> None:
         """Closes the port and the connections."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._port.stop()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._gate is not None and (refused := refusal(self._gate, request)) is not None:

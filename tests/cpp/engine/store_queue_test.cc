@@ -180,6 +180,7 @@ TEST_CASE("with a store, an entry that is none is a miss, and so is everything w
   {
     Server server(store, "abc");
     server.ask(5);
+    server.ask(5);  // behind which the entry is there
   }
   store.end();
   for (auto& [kept, bytes] : store.entries) bytes[40] ^= 1;

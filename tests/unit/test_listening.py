@@ -1,4 +1,4 @@
-"""The metrics port: what it bounds."""
+"""A port that aiohttp answers on: what it bounds."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from prometheus_client import CollectorRegistry
+from aiohttp import web
 
-from naiad.metrics import edge as module
-from naiad.metrics.edge import MetricsEdge
-from naiad.settings import MetricsSettings
+from naiad import listening
+from naiad.listening import ListeningPort
 
-ASK = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
+ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+async def answer(request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(text="here")
 
 
 @pytest_asyncio.fixture
-async def edge(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MetricsEdge]:
-    monkeypatch.setattr(module, "MAX_CONNECTIONS", 3)
-    monkeypatch.setattr(module, "HEAD_TIMEOUT_S", 0.05)
-    made = MetricsEdge(CollectorRegistry(auto_describe=False), MetricsSettings(port=0))
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ListeningPort]:
+    monkeypatch.setattr(listening, "HEAD_TIMEOUT_S", 0.05)
+    made = ListeningPort(answer, "127.0.0.1", 0, max_connections=3)
     await made.start()
     yield made
     await made.stop()
 
 
-async def connect(edge: MetricsEdge) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection("127.0.0.1", edge.port)
+async def connect(port: ListeningPort) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port.port)
 
 
 async def first_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
@@ -39,8 +41,8 @@ async def first_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 @pytest.mark.asyncio
-async def test_connections_are_bounded(edge: MetricsEdge) -> None:
-    connections = [await connect(edge) for _ in range(4)]
+async def test_connections_are_bounded(port: ListeningPort) -> None:
+    connections = [await connect(port) for _ in range(4)]
     lines = [await first_line(*each) for each in connections]
     assert lines == [b"HTTP/1.1 200 OK"] * 3 + [b""]
     for _, writer in connections:
@@ -48,16 +50,17 @@ async def test_connections_are_bounded(edge: MetricsEdge) -> None:
 
 
 @pytest.mark.asyncio
-async def test_who_asks_nothing_is_cut_off(edge: MetricsEdge) -> None:
-    reader, writer = await connect(edge)
+async def test_who_asks_nothing_is_cut_off(port: ListeningPort) -> None:
+    reader, writer = await connect(port)
     writer.write(ASK[:10])
     assert await reader.read() == b""
     writer.close()
     # Who has asked may go on.
-    reader, writer = await connect(edge)
+    reader, writer = await connect(port)
     assert await first_line(reader, writer) == b"HTTP/1.1 200 OK"
     await asyncio.sleep(0.1)
     while await reader.readline() != b"\r\n":
         pass
+    assert await reader.readexactly(4) == b"here"
     assert await first_line(reader, writer) == b"HTTP/1.1 200 OK"
     writer.close()
