@@ -23,7 +23,7 @@ from sidebyside.placement import choose_placement
 from sidebyside.report import NAIAD, TRITON, format_figure
 from sidebyside.server_process import ServerError, ServerProcess
 
-_CONNECTIONS = 9_000
+_CONNECTIONS = 10_000
 _MODELS = 1_000
 _CASES = [Case("identity_native", "http", 16, concurrency) for concurrency in (1, 8)]
 

@@ -263,6 +263,7 @@ TEST_CASE("a lost connection cancels all that it had out") {
     for (int i = 0; i < 20; ++i) static_cast<void>(client.ask(kModelInfer, infer_message({1})));
     client.push_all();
     REQUIRE(comes_true([&] { return house.in_flight.size() == 20; }));
+    house.echo.gate.wait_for_arrivals(1);
   }
   REQUIRE(comes_true([&] { return house.num_sessions == 0; }));
   house.echo.gate.open();

@@ -173,6 +173,7 @@ TEST_CASE("a stream that is reset cancels all its requests") {
   for (std::size_t i = 0; i < 20; ++i) client.write_message(id, numbered(i));
   client.push_all();
   REQUIRE(comes_true([&] { return house.in_flight.size() == 20; }));
+  house.echo.gate.wait_for_arrivals(1);
   client.reset(id);
   client.ping();
   REQUIRE(client.pump([&] { return client.num_pongs() == 1; }));
