@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -14,12 +15,22 @@ def resident_bytes() -> int:
     """Of this process and of all that it has started. Any thread."""
     whole = 0
     own = psutil.Process()
-    for process in (own, *own.children(recursive=True)):
+    # To find them means to look at every process of the machine.
+    started = own.children(recursive=True) if _has_children() else []
+    for process in (own, *started):
         try:
             whole += process.memory_info().rss
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue  # it has ended meanwhile
     return whole
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # reaps nobody
+    except ChildProcessError:
+        return False
+    return True
 
 
 class Trimmer:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
+import psutil
+import pytest
+
 from naiad.repository.memory import Trimmer, resident_bytes
+
+_SLEEPER = "import sys; block = bytearray(64 << 20); print('there', flush=True); sys.stdin.read()"
 
 
 def test_many_asks_are_one_trim() -> None:
@@ -36,3 +43,23 @@ def test_resident_memory_is_told() -> None:
     block = bytearray(b"x" * (64 << 20))
     assert resident_bytes() - before > 32 << 20
     del block
+
+
+def test_processes_that_were_started_count() -> None:
+    before = resident_bytes()
+    with subprocess.Popen(
+        [sys.executable, "-c", _SLEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as sleeper:
+        assert sleeper.stdout is not None
+        sleeper.stdout.readline()
+        assert resident_bytes() - before > 60 << 20
+        sleeper.communicate()
+
+
+def test_without_any_no_process_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise ChildProcessError
+
+    monkeypatch.setattr("os.waitid", none)
+    monkeypatch.delattr(psutil.Process, "children")
+    assert resident_bytes() > 0
