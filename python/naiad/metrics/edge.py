@@ -19,8 +19,8 @@ MAX_CONNECTIONS = 100
 """Of those who scrape; the next one is closed at once."""
 
 
-class MetricsEdge:
-    """Listens for scrapes on the event loop that calls ``start``."""
+class MetricsEdge(ListeningPort):
+    """Listens for scrapes."""
 
     def __init__(
         self, registry: CollectorRegistry, settings: MetricsSettings, gate: AccessGate | None = None
@@ -28,22 +28,7 @@ class MetricsEdge:
         """``gate``: who may scrape; None: everybody."""
         self._registry = registry
         self._gate = gate
-        self._port = ListeningPort(
-            self._answer, settings.address, settings.port, max_connections=MAX_CONNECTIONS
-        )
-
-    async def start(self) -> None:
-        """Binds and listens. Raises OSError when the port is taken."""
-        await self._port.start()
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        return self._port.port
-
-    async def stop(self) -> None:
-        """Closes the port and the connections."""
-        await self._port.stop()
+        super().__init__(self._answer, settings.address, settings.port, max_connections=MAX_CONNECTIONS)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         # For each path, also those that do not exist.

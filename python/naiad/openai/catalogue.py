@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from naiad.config import ModelConfig
 from naiad.errors import NaiadError
-from naiad.handlers.control import Repository
+from naiad.handlers.control import Repository, ServedVersion
 from naiad.openai.errors import ApiError
 from naiad.openai.fields import Fields, Json
 from naiad.openai.roles import Embedder, Generator, Reranker, Role, find_role
@@ -21,22 +21,11 @@ _WORDS: dict[type[Role], str] = {
 }
 
 
-class ServedConfig(Protocol):
-    """What is needed of a model version that is served."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> int: ...
-    @property
-    def config(self) -> ModelConfig: ...
-
-
 @dataclass(frozen=True)
 class Entry:
     """A model that serves this API."""
 
-    served: ServedConfig
+    served: ServedVersion
     role: Role
 
     @property
@@ -66,7 +55,7 @@ class Catalogue:
     def find(self, name: str) -> Entry:
         """A model by name: 404 when there is none that serves this API, 503 when it is not ready."""
         try:
-            served: ServedConfig = self._repository.find(name)
+            served = self._repository.find(name)
         except NaiadError as error:
             if error.code == "UNAVAILABLE":
                 raise

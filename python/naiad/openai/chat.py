@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
-import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
@@ -18,19 +16,17 @@ from naiad.openai.generation import Delta, Generation, Prompt, TokenLogprob, che
 from naiad.openai.logprobs import chat_logprobs
 from naiad.openai.messages import read_messages
 from naiad.openai.roles import Generator
-from naiad.openai.sampling import read_format, read_max_tokens, read_sampling
+from naiad.openai.sampling import read_max_tokens, read_sampling
+from naiad.openai.text_request import (
+    HARMLESS,
+    MAX_TOP_LOGPROBS,
+    AnswerFrame,
+    read_response_format,
+    read_stream,
+)
 from naiad.openai.tools import CallReader, ToolCall, Tools, read_tools
 
-HARMLESS = (
-    "user",
-    "metadata",
-    "safety_identifier",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "prediction",
-)
-"""Fields that say nothing about the answer."""
-MAX_TOP_LOGPROBS = 20
+_CHUNK = "chat.completion.chunk"
 
 
 @dataclass(frozen=True)
@@ -43,9 +39,7 @@ class _Plan:
     num_top: int | None
     stream: bool
     include_usage: bool
-    id: str
-    model: str
-    created: int
+    frame: AnswerFrame
 
 
 @dataclass
@@ -79,9 +73,7 @@ class Chat:
         conversation = read_messages(fields.required_items("messages"))
         sampling = read_sampling(fields)
         read_max_tokens(fields, sampling, "max_completion_tokens", "max_tokens")
-        form = fields.object("response_format")
-        if form is not None:
-            read_format(Fields(form, "response_format"), sampling, "response_format")
+        read_response_format(fields, sampling)
         tools = read_tools(fields, sampling)
         num_top = _read_logprobs(fields)
         if num_top is not None:
@@ -114,26 +106,8 @@ class Chat:
             num_top,
             stream,
             include_usage,
-            f"chatcmpl-{uuid.uuid4().hex}",
-            entry.name,
-            int(time.time()),
+            AnswerFrame.begin("chatcmpl", entry.name),
         )
-
-
-def read_stream(fields: Fields) -> tuple[bool, bool]:
-    """``stream`` and ``stream_options.include_usage``."""
-    stream = fields.boolean("stream")
-    values = fields.object("stream_options")
-    if values is None:
-        return stream, False
-    if not stream:
-        raise unsupported("stream_options", "needs 'stream'")
-    options = Fields(values, "stream_options")
-    include_usage = options.boolean("include_usage")
-    options.only("continuous_usage_stats", False)
-    options.ignore("include_obfuscation")
-    options.finish()
-    return stream, include_usage
 
 
 def _read_logprobs(fields: Fields) -> int | None:
@@ -174,14 +148,7 @@ async def _whole(plan: _Plan) -> Json:
                 "finish_reason": _reason(answer, answer.reason, plan.tools),
             }
         )
-    return {
-        "id": plan.id,
-        "object": "chat.completion",
-        "created": plan.created,
-        "model": plan.model,
-        "choices": choices,
-        "usage": plan.generation.usage.to_json(),
-    }
+    return plan.frame.around("chat.completion", choices) | {"usage": plan.generation.usage.to_json()}
 
 
 def _add(answer: _Answer, delta: Delta) -> None:
@@ -204,7 +171,7 @@ async def _chunks(plan: _Plan) -> AsyncGenerator[Event, None]:
             for event in _events(plan, answer, delta):
                 yield "", event
     if plan.include_usage:
-        yield "", _frame(plan, []) | {"usage": plan.generation.usage.to_json()}
+        yield "", plan.frame.around(_CHUNK, []) | {"usage": plan.generation.usage.to_json()}
 
 
 def _events(plan: _Plan, answer: _Answer, delta: Delta) -> list[Json]:
@@ -231,15 +198,5 @@ def _chunk(
     plan: _Plan, index: int, delta: Json, *, reason: str | None = None, logprobs: Json | None = None
 ) -> Json:
     choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-    chunk = _frame(plan, [choice])
+    chunk = plan.frame.around(_CHUNK, [choice])
     return chunk | {"usage": None} if plan.include_usage else chunk
-
-
-def _frame(plan: _Plan, choices: list[Json]) -> Json:
-    return {
-        "id": plan.id,
-        "object": "chat.completion.chunk",
-        "created": plan.created,
-        "model": plan.model,
-        "choices": choices,
-    }

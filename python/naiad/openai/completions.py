@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
-import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
 from naiad.openai.catalogue import Catalogue, Entry, role_of
-from naiad.openai.chat import HARMLESS, MAX_TOP_LOGPROBS, read_stream
 from naiad.openai.engine_requests import ModelRequests
 from naiad.openai.errors import invalid, unsupported
 from naiad.openai.events import Event, Events
@@ -19,12 +16,20 @@ from naiad.openai.generation import Generation, Prompt, TokenLogprob, Usage, che
 from naiad.openai.logprobs import completion_logprobs
 from naiad.openai.merge import merged
 from naiad.openai.roles import Generator
-from naiad.openai.sampling import read_format, read_max_tokens, read_sampling
+from naiad.openai.sampling import read_max_tokens, read_sampling
 from naiad.openai.text_files import text_of
 from naiad.openai.text_models import TextModels
+from naiad.openai.text_request import (
+    HARMLESS,
+    MAX_TOP_LOGPROBS,
+    AnswerFrame,
+    read_response_format,
+    read_stream,
+)
 
 _DEFAULT_MAX_TOKENS = 16  # OpenAI's
 _MAX_PROMPTS = 2048
+_OBJECT = "text_completion"
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,7 @@ class _Plan:
     echo: bool
     stream: bool
     include_usage: bool
-    id: str
-    model: str
-    created: int
+    frame: AnswerFrame
 
 
 class Completions:
@@ -64,9 +67,7 @@ class Completions:
         read_max_tokens(fields, sampling, "max_tokens")
         num_top = fields.integer("logprobs", 0, MAX_TOP_LOGPROBS)
         sampling.choose("logprobs", num_top, "logprobs")
-        form = fields.object("response_format")
-        if form is not None:
-            read_format(Fields(form, "response_format"), sampling, "response_format")
+        read_response_format(fields, sampling)
         echo = fields.boolean("echo")
         if echo and num_top is not None:
             raise unsupported("echo", "cannot be combined with 'logprobs'")
@@ -94,9 +95,7 @@ class Completions:
             echo,
             stream,
             include_usage,
-            f"cmpl-{uuid.uuid4().hex}",
-            entry.name,
-            int(time.time()),
+            AnswerFrame.begin("cmpl", entry.name),
         )
 
 
@@ -145,7 +144,7 @@ async def _whole(plan: _Plan) -> Json:
         }
         for index in range(num)
     ]
-    return _frame(plan, choices) | {"usage": _usage(plan)}
+    return plan.frame.around(_OBJECT, choices) | {"usage": _usage(plan)}
 
 
 async def _chunks(plan: _Plan) -> AsyncGenerator[Event, None]:
@@ -165,9 +164,9 @@ async def _chunks(plan: _Plan) -> AsyncGenerator[Event, None]:
                 "logprobs": told,
                 "finish_reason": delta.finish_reason,
             }
-            yield "", _frame(plan, [choice]) | ({"usage": None} if plan.include_usage else {})
+            yield "", plan.frame.around(_OBJECT, [choice]) | ({"usage": None} if plan.include_usage else {})
     if plan.include_usage:
-        yield "", _frame(plan, []) | {"usage": _usage(plan)}
+        yield "", plan.frame.around(_OBJECT, []) | {"usage": _usage(plan)}
 
 
 def _usage(plan: _Plan) -> Json | None:
@@ -175,13 +174,3 @@ def _usage(plan: _Plan) -> Json | None:
     for generation in plan.generations:
         usage.add(generation.usage)
     return usage.to_json()
-
-
-def _frame(plan: _Plan, choices: list[Json]) -> Json:
-    return {
-        "id": plan.id,
-        "object": "text_completion",
-        "created": plan.created,
-        "model": plan.model,
-        "choices": choices,
-    }

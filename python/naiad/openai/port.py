@@ -15,14 +15,14 @@ MAX_CONNECTIONS = 1_000
 """The next one is closed at once."""
 
 
-class OpenAiPort:
-    """Listens on the event loop that calls ``start``."""
+class OpenAiPort(ListeningPort):
+    """Where nothing else is served."""
 
     def __init__(self, api: OpenAiApi, settings: OpenAiSettings, gate: AccessGate | None = None) -> None:
         """``gate``: who may ask what; None: everybody everything."""
         self._gate = gate
         self._api = api
-        self._port = ListeningPort(
+        super().__init__(
             self._answer,
             settings.address,
             settings.port or 0,
@@ -30,19 +30,6 @@ class OpenAiPort:
             handler_cancellation=True,
             auto_decompress=False,
         )
-
-    async def start(self) -> None:
-        """Binds and listens. Raises OSError when the port is taken."""
-        await self._port.start()
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        return self._port.port
-
-    async def stop(self) -> None:
-        """Closes the port and the connections."""
-        await self._port.stop()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._gate is not None and (refused := refusal(self._gate, request)) is not None:

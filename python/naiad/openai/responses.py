@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from naiad.errors import NaiadError
 from naiad.openai.catalogue import Catalogue, role_of
-from naiad.openai.chat import HARMLESS, MAX_TOP_LOGPROBS
 from naiad.openai.chat_prompt import ChatPrompts
 from naiad.openai.engine_requests import ModelRequests
 from naiad.openai.errors import ApiError, api_error, unsupported
@@ -20,6 +19,7 @@ from naiad.openai.logprobs import chat_logprobs
 from naiad.openai.response_items import call_item, message_item, new_id, read_input, text_part
 from naiad.openai.roles import Generator
 from naiad.openai.sampling import Sampling, read_format, read_max_tokens, read_temperature
+from naiad.openai.text_request import HARMLESS, MAX_TOP_LOGPROBS
 from naiad.openai.tools import ToolCall, Tools, read_tools
 
 _LOGPROBS = "message.output_text.logprobs"
