@@ -9,15 +9,11 @@
 namespace naiad {
 namespace {
 
-constexpr bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 // HTTP/1.0 or HTTP/1.1, by these very letters.
 Http1Parsed read_version(std::string_view version, Http1Head& head) {
   constexpr std::string_view kName = "HTTP/";
-  if (version.size() != kName.size() + 3 || !version.starts_with(kName) || !is_digit(version[5]) ||
-      version[6] != '.' || !is_digit(version[7])) {
+  if (version.size() != kName.size() + 3 || !version.starts_with(kName) || !is_ascii_digit(version[5]) ||
+      version[6] != '.' || !is_ascii_digit(version[7])) {
     return http1_malformed(
         "the request line should be a method, a target and HTTP/1.1, with one space between");
   }
@@ -54,7 +50,7 @@ bool is_host(std::string_view host) {
   const std::string_view port = host.substr(name_end + (in_brackets ? 1 : 0));
   if (!(in_brackets ? is_address(host.substr(1, name_end - 1)) : is_name(host.substr(0, name_end))))
     return false;
-  return port.empty() || (port.front() == ':' && std::ranges::all_of(port.substr(1), is_digit));
+  return port.empty() || (port.front() == ':' && std::ranges::all_of(port.substr(1), is_ascii_digit));
 }
 
 // Takes the path and query out of an absolute target, http://host/path, whose host must be the Host field's:

@@ -1,20 +1,17 @@
 #include <algorithm>
 
+#include "protocol/ascii_case.h"
 #include "protocol/http1.h"
 #include "protocol/http1_head.h"
 
 namespace naiad {
 namespace {
 
-constexpr bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 // "HTTP/1.1 200 OK"; the space behind the number is there even without a phrase (RFC 9112, section 4).
 Http1Parsed read_status_line(std::string_view line, Http1Head& head) {
   constexpr std::string_view kName = "HTTP/1.";
-  if (line.size() < 13 || !line.starts_with(kName) || !is_digit(line[7]) || line[8] != ' ' ||
-      !std::ranges::all_of(line.substr(9, 3), is_digit) || line[12] != ' ' || line[9] == '0') {
+  if (line.size() < 13 || !line.starts_with(kName) || !is_ascii_digit(line[7]) || line[8] != ' ' ||
+      !std::ranges::all_of(line.substr(9, 3), is_ascii_digit) || line[12] != ' ' || line[9] == '0') {
     return http1_malformed("the status line should be HTTP/1.1, a status and a phrase");
   }
   if (line[7] > '1') return http1_not_supported(505, "HTTP Version Not Supported");

@@ -7,18 +7,6 @@
 #include "protocol/v2_route.h"
 
 namespace naiad {
-namespace {
-
-// Takes the next segment, with the slash before it, off the front of a path that begins with one.
-std::string_view take_segment(std::string_view& path) {
-  path.remove_prefix(1);
-  const std::string_view segment = path.substr(0, path.find('/'));
-  path.remove_prefix(segment.size());
-  return segment;
-}
-
-}  // namespace
-
 bool RouteTable::Segment::matches(std::string_view given) const {
   if (kind == Kind::kText) return given == text;
   if (given.empty()) return false;
@@ -30,6 +18,7 @@ bool RouteTable::Pattern::matches(std::string_view path, std::vector<std::string
   for (const Segment& segment : segments) {
     if (path.empty() || path.front() != '/') return false;
     if (segment.kind == Segment::Kind::kRest) return path.size() > 1;
+    path.remove_prefix(1);
     const std::string_view given = take_segment(path);
     if (!segment.matches(given)) return false;
     if (names != nullptr && segment.kind != Segment::Kind::kText) names->push_back(given);
@@ -46,6 +35,7 @@ RouteTable::RouteTable(std::vector<Row> rows) {
                   "the path of a route should begin with a slash: '" + row.path + "'");
     }
     while (!rest.empty()) {
+      rest.remove_prefix(1);
       const std::string_view text = take_segment(rest);
       const bool named = text.size() > 1 && text.front() == '{' && text.back() == '}';
       const auto kind = !named                ? Segment::Kind::kText

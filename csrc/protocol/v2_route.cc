@@ -4,6 +4,7 @@
 #include <charconv>
 #include <optional>
 
+#include "protocol/ascii_case.h"
 #include "protocol/utf8.h"
 
 namespace naiad {
@@ -11,21 +12,10 @@ namespace {
 
 using Endpoint = V2Route::Endpoint;
 
-// Takes what stands before the next slash off the front of `path`; the slash stays.
-std::string_view take_segment(std::string_view& path) {
-  const std::string_view segment = path.substr(0, path.find('/'));
-  path.remove_prefix(segment.size());
-  return segment;
-}
-
 bool take(std::string_view& path, std::string_view start) {
   if (!path.starts_with(start)) return false;
   path.remove_prefix(start.size());
   return true;
-}
-
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 Endpoint endpoint_of(std::string_view verb) {
@@ -45,11 +35,18 @@ std::optional<char> escaped_byte(std::string_view digits) {
 
 }  // namespace
 
+std::string_view take_segment(std::string_view& path) {
+  const std::string_view segment = path.substr(0, path.find('/'));
+  path.remove_prefix(segment.size());
+  return segment;
+}
+
 bool is_version(std::string_view text) {
   if (text.empty()) return false;
-  if (!is_letter(text[0])) return std::ranges::all_of(text, is_digit);
-  return std::ranges::all_of(
-      text, [](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '.' || c == '-'; });
+  if (!is_ascii_letter(text[0])) return std::ranges::all_of(text, is_ascii_digit);
+  return std::ranges::all_of(text, [](char c) {
+    return is_ascii_letter(c) || is_ascii_digit(c) || c == '_' || c == '.' || c == '-';
+  });
 }
 
 V2Route find_v2_route(std::string_view target) {

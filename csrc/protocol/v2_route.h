@@ -18,14 +18,12 @@ struct V2Route {
   std::string_view version;  // digits; "" where the path has none
 };
 
-// Of a decimal number.
-inline bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
 // The route of a request target (a path and perhaps a query). The method is not looked at: only POST is
 // inference. Pure; any thread.
 V2Route find_v2_route(std::string_view target);
+
+// Takes what stands before the next slash off the front of `path`; the slash stays. Any thread.
+std::string_view take_segment(std::string_view& path);
 
 // Whether a segment of a path names a version: by its number, or by a label. Any thread.
 bool is_version(std::string_view text);

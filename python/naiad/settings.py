@@ -84,6 +84,18 @@ class AccessSettings:
         return self.keys_file is not None or bool(self.keys_text)
 
 
+TritonGroup = Literal[
+    "health",
+    "metadata",
+    "inference",
+    "shared-memory",
+    "model-config",
+    "model-repository",
+    "statistics",
+    "trace",
+    "logging",
+]
+"""The groups of the API that Triton knows: those that may be restricted."""
 Restricted = Mapping[str, tuple[str, str]]
 """A group of the API -> the name and value of a header field that its requests have to carry."""
 

@@ -14,21 +14,9 @@ from typing import Final, Literal
 
 from naiad import protos
 from naiad.engine import RouteTable
+from naiad.settings import TritonGroup
 
-Group = Literal[
-    "health",
-    "metadata",
-    "inference",
-    "shared-memory",
-    "model-config",
-    "model-repository",
-    "statistics",
-    "trace",
-    "logging",
-    "metrics",
-    "openai",
-    "unknown",
-]
+Group = TritonGroup | Literal["metrics", "openai", "unknown"]
 
 CHANGES: Final = True
 READS: Final = False

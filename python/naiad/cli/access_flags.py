@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 import typer
 
-from naiad.settings import AccessSettings
+from naiad.settings import AccessSettings, TritonGroup
 
 KEYS_VARIABLE = "NAIAD_API_KEYS"
 """Keys beside those of the file: what stands on a command line can be read by others."""
 
-RESTRICTABLE = (
-    "health",
-    "metadata",
-    "inference",
-    "shared-memory",
-    "model-config",
-    "model-repository",
-    "statistics",
-    "trace",
-    "logging",
-)
-"""Triton's groups."""
+RESTRICTABLE: tuple[str, ...] = get_args(TritonGroup)
 
 
 def restricted_apis(entries: Sequence[str], flag: str) -> dict[str, tuple[str, str]]:
