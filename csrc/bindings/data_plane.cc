@@ -148,10 +148,10 @@ py::dict usage_dict(const DataPlaneUsage& usage) {
   return dict;
 }
 
-py::dict answered_dict(const DataPlaneUsage& usage) {
+py::dict answered_dict(const AnsweredRequests& answered) {
   py::dict dict;
-  dict["http"] = counts_list(usage.http);
-  dict["grpc"] = counts_list(usage.grpc);
+  dict["http"] = counts_list(answered.http);
+  dict["grpc"] = counts_list(answered.grpc);
   return dict;
 }
 
@@ -217,7 +217,7 @@ void register_data_plane(py::module_& module) {
              self.plane().stop();
            })
       .def("usage", [](DataPlaneObject& self) { return usage_dict(self.plane().usage()); })
-      .def("answered", [](DataPlaneObject& self) { return answered_dict(self.plane().usage()); });
+      .def("answered", [](DataPlaneObject& self) { return answered_dict(self.plane().answered()); });
 }
 
 }  // namespace naiad

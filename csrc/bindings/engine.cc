@@ -329,7 +329,7 @@ void register_engine(py::module_& module) {
           [](const std::shared_ptr<Core>&, const ModelObject& model, const BackendFactoryObject& factory,
              const std::vector<InstancePlan>& instances) {
             const py::gil_scoped_release release;
-            Engine::resize(*model.model(), factory.factory, instances);
+            model.model()->resize(factory.factory, instances);
           },
           py::arg("model"), py::arg("factory"), py::arg("instances"))
       .def("trim",

@@ -69,6 +69,11 @@ struct Distributions {
     request.observe_ns(spent_ns);
     summarize(Summary::kRequest, spent_ns, now_ns);
   }
+  // A successful request whose first response was its last.
+  void add_answer(std::uint64_t spent_ns, std::uint64_t now_ns) {
+    add_request(spent_ns, now_ns);
+    add_first_response(spent_ns);
+  }
   void add_first_response(std::uint64_t spent_ns) {
     first_response.observe_ns(spent_ns);
     first_response_ms.observe(static_cast<double>(spent_ns) * 1e-6);

@@ -56,11 +56,6 @@ class Engine {
                std::optional<VersionRoutes> routes = {});
   // `name` is unknown from now on. Waits as publish() does.
   void forget(const std::string& name);
-  // See Model::resize. Blocks. Any thread but an instance's.
-  static void resize(Model& model, const BackendFactory& factory,
-                     const std::vector<InstancePlan>& instances) {
-    model.resize(factory, instances);
-  }
   // Refuses further requests of the model, ends it, and lets go of it. Blocks. Any thread but an instance's.
   void stop(Model& model, bool drain);
   // Gives memory that nothing needs any more back to the system: of the pool, and of the C library's heap.

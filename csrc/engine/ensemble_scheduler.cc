@@ -59,21 +59,9 @@ void EnsembleScheduler::ended(const EnsembleRun::Outcome& outcome) {
     ++values.execution_count;
     values.success.add(1, spent_ns);
     values.queue.add(1, outcome.queue_ns);
-    values.compute_input.add(1, 0);
-    values.compute_infer.add(1, outcome.compute_ns);
-    values.compute_output.add(1, 0);
-    distributions.add_request(spent_ns, now_ns);
-    distributions.add_first_response(spent_ns);
+    distributions.add_answer(spent_ns, now_ns);
     distributions.add_queue(outcome.queue_ns, now_ns);
-    distributions.compute.observe_ns(outcome.compute_ns);
-    distributions.batch_rows.observe(outcome.num_rows);
-    distributions.summarize(Summary::kComputeInput, 0, now_ns);
-    distributions.summarize(Summary::kComputeInfer, outcome.compute_ns, now_ns);
-    distributions.summarize(Summary::kComputeOutput, 0, now_ns);
-    BatchTallies& batch = values.batches[outcome.num_rows];
-    batch.compute_input.add(1, 0);
-    batch.compute_infer.add(1, outcome.compute_ns);
-    batch.compute_output.add(1, 0);
+    add_execution(values, distributions, outcome.num_rows, 1, {.infer_ns = outcome.compute_ns}, now_ns);
   });
   // With the lock: whoever waits may destroy this as soon as it is let go.
   const std::lock_guard lock(mutex_);

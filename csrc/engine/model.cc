@@ -177,8 +177,7 @@ void Model::answer_from_cache(std::unique_ptr<Request> request, Response respons
     values.success.add(1, spent_ns);
     values.queue.add(1, 0);
     values.cache_hit.add(1, end_ns - looked_since_ns);
-    distributions.add_request(spent_ns, end_ns);
-    distributions.add_first_response(spent_ns);
+    distributions.add_answer(spent_ns, end_ns);
     distributions.add_queue(0, end_ns);
     distributions.summarize(Summary::kCacheHit, end_ns - looked_since_ns, end_ns);
   });
@@ -315,8 +314,7 @@ void Model::ran(const Execution& execution) {
       const bool is_answered = !execution.kept(k) && !execution.response(k).reschedule;
       if (is_answered && !request.is_part) {
         values.success.add(1, spent_ns);
-        distributions.add_request(spent_ns, end_ns);
-        distributions.add_first_response(spent_ns);
+        distributions.add_answer(spent_ns, end_ns);
       }
       values.queue.add(1, marks.start_ns - request.queued_ns);
       distributions.add_queue(marks.start_ns - request.queued_ns, end_ns);
@@ -325,21 +323,10 @@ void Model::ran(const Execution& execution) {
     values.last_inference_ms = now_ms;
     values.inference_count += num_rows_ok;
     ++values.execution_count;
-    const std::uint64_t input_ns = marks.inputs_ready_ns - marks.start_ns;
-    const std::uint64_t infer_ns = marks.outputs_ready_ns - marks.inputs_ready_ns;
-    const std::uint64_t output_ns = marks.end_ns - marks.outputs_ready_ns;
-    values.compute_input.add(num_ok, input_ns);
-    values.compute_infer.add(num_ok, infer_ns);
-    values.compute_output.add(num_ok, output_ns);
-    distributions.compute.observe_ns(infer_ns, num_ok);
-    distributions.batch_rows.observe(execution.num_rows());
-    distributions.summarize(Summary::kComputeInput, input_ns, end_ns, num_ok);
-    distributions.summarize(Summary::kComputeInfer, infer_ns, end_ns, num_ok);
-    distributions.summarize(Summary::kComputeOutput, output_ns, end_ns, num_ok);
-    BatchTallies& batch = values.batches[execution.num_rows()];
-    batch.compute_input.add(1, input_ns);
-    batch.compute_infer.add(1, infer_ns);
-    batch.compute_output.add(1, output_ns);
+    const ComputeTimes times = {.input_ns = marks.inputs_ready_ns - marks.start_ns,
+                                .infer_ns = marks.outputs_ready_ns - marks.inputs_ready_ns,
+                                .output_ns = marks.end_ns - marks.outputs_ready_ns};
+    add_execution(values, distributions, execution.num_rows(), num_ok, times, end_ns);
   });
 }
 

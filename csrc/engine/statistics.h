@@ -62,6 +62,30 @@ struct StatisticsValues {
   std::map<std::size_t, ResponseTallies> responses;  // of requests that were kept
 };
 
+// How long the parts of an execution took.
+struct ComputeTimes {
+  std::uint64_t input_ns = 0;
+  std::uint64_t infer_ns = 0;
+  std::uint64_t output_ns = 0;
+};
+
+// Notes one execution of `num_rows` rows, which answered `num_requests` requests.
+inline void add_execution(StatisticsValues& values, Distributions& distributions, std::uint32_t num_rows,
+                          std::uint64_t num_requests, const ComputeTimes& times, std::uint64_t now_ns) {
+  values.compute_input.add(num_requests, times.input_ns);
+  values.compute_infer.add(num_requests, times.infer_ns);
+  values.compute_output.add(num_requests, times.output_ns);
+  distributions.compute.observe_ns(times.infer_ns, num_requests);
+  distributions.batch_rows.observe(num_rows);
+  distributions.summarize(Summary::kComputeInput, times.input_ns, now_ns, num_requests);
+  distributions.summarize(Summary::kComputeInfer, times.infer_ns, now_ns, num_requests);
+  distributions.summarize(Summary::kComputeOutput, times.output_ns, now_ns, num_requests);
+  BatchTallies& batch = values.batches[num_rows];
+  batch.compute_input.add(1, times.input_ns);
+  batch.compute_infer.add(1, times.infer_ns);
+  batch.compute_output.add(1, times.output_ns);
+}
+
 // The counters behind a lock that an instance takes once per batch.
 class Statistics {
  public:

@@ -148,15 +148,20 @@ bool DataPlane::reload_grpc_tls() {
   return state_->grpc_tls != nullptr && state_->grpc_tls->reload();
 }
 
+AnsweredRequests DataPlane::answered() const {
+  AnsweredRequests answered;
+  for (const auto& thread : state_->threads) {
+    thread->counts().add_http_to(answered.http);
+    thread->counts().add_grpc_to(answered.grpc);
+  }
+  return answered;
+}
+
 DataPlaneUsage DataPlane::usage() const {
   DataPlaneUsage usage;
   usage.open_connections = state_->connections.used();
   usage.in_flight_bytes = state_->bytes.used();
-  for (const auto& thread : state_->threads) {
-    usage.in_flight += thread->num_in_flight();
-    thread->counts().add_http_to(usage.http);
-    thread->counts().add_grpc_to(usage.grpc);
-  }
+  for (const auto& thread : state_->threads) usage.in_flight += thread->num_in_flight();
   usage.accepted_connections = state_->accepted.load(std::memory_order_relaxed);
   usage.refused_connections = state_->refused.load(std::memory_order_relaxed);
   usage.failed_handshakes = state_->failed_handshakes.load(std::memory_order_relaxed);

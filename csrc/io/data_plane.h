@@ -68,8 +68,12 @@ struct DataPlaneUsage {
   std::uint64_t accepted_connections = 0;
   std::uint64_t refused_connections = 0;
   std::uint64_t failed_handshakes = 0;  // of TLS
-  std::vector<EdgeCounts::Count> http;  // requests that were answered, of all threads; those of one kind
-  std::vector<EdgeCounts::Count> grpc;  // may come several times
+};
+
+// Requests that were answered, of all threads: those of one kind may come several times.
+struct AnsweredRequests {
+  std::vector<EdgeCounts::Count> http;
+  std::vector<EdgeCounts::Count> grpc;
 };
 
 // The I/O threads: they accept, read, decode, submit, encode and write without the GIL. What is not inference
@@ -104,6 +108,7 @@ class DataPlane {
   bool reload_grpc_tls();
 
   DataPlaneUsage usage() const;
+  AnsweredRequests answered() const;
 
  private:
   struct State;

@@ -80,11 +80,11 @@ TEST_CASE("instances come and go while requests are served") {
     }
   });
   for (int turn = 0; turn < 20; ++turn) {
-    Engine::resize(*model, registered(all), named({"m_0", "m_1", "m_2", "m_3"}));
+    model->resize(registered(all), named({"m_0", "m_1", "m_2", "m_3"}));
     CHECK(all.names() == std::set<std::string>{"m_0", "m_1", "m_2", "m_3"});
-    Engine::resize(*model, registered(all), named({"m_0", "m_2"}));
+    model->resize(registered(all), named({"m_0", "m_2"}));
     CHECK(all.names() == std::set<std::string>{"m_0", "m_2"});
-    Engine::resize(*model, registered(all), named({"m_0"}));
+    model->resize(registered(all), named({"m_0"}));
   }
   done = true;
   client.join();
@@ -99,7 +99,7 @@ TEST_CASE("an idle model's instances end when they are called") {
   Register all;
   Engine engine(make_arena_pool(64 << 20));
   const auto model = engine.start(row_model(8), registered(all), named({"m_0", "m_1", "m_2", "m_3"}));
-  Engine::resize(*model, registered(all), named({"m_3"}));
+  model->resize(registered(all), named({"m_3"}));
   CHECK(all.names() == std::set<std::string>{"m_3"});
   CHECK(model->is_healthy());
 }
@@ -108,8 +108,7 @@ TEST_CASE("an instance that can not be loaded leaves all as it was") {
   Register all;
   Engine engine(make_arena_pool(64 << 20));
   const auto model = engine.start(row_model(8), registered(all), named({"m_0", "m_1"}));
-  CHECK_THROWS_WITH_AS(Engine::resize(*model, registered(all), named({"m_0", "m_2", "m_bad"})), "no memory",
-                       Error);
+  CHECK_THROWS_WITH_AS(model->resize(registered(all), named({"m_0", "m_2", "m_bad"})), "no memory", Error);
   CHECK(all.names() == std::set<std::string>{"m_0", "m_1"});
 }
 
@@ -119,10 +118,10 @@ TEST_CASE("a passive instance can be added, and not be the only one") {
   const auto model = engine.start(row_model(8), registered(all), named({"m_0"}));
   std::vector<InstancePlan> plans = named({"m_0", "m_1"});
   plans[1].passive = true;
-  Engine::resize(*model, registered(all), plans);
+  model->resize(registered(all), plans);
   CHECK(all.names() == std::set<std::string>{"m_0", "m_1"});
-  CHECK_THROWS_AS(Engine::resize(*model, registered(all), {plans[1]}), Error);
-  Engine::resize(*model, registered(all), named({"m_0"}));
+  CHECK_THROWS_AS(model->resize(registered(all), {plans[1]}), Error);
+  model->resize(registered(all), named({"m_0"}));
   CHECK(all.names() == std::set<std::string>{"m_0"});
 }
 
@@ -132,6 +131,6 @@ TEST_CASE("a model of sequences keeps the instances that it was made for") {
   ModelSpec spec = row_model(8);
   spec.sequence = std::make_shared<const SequenceSpec>();
   const auto model = engine.start(spec, registered(all), named({"m_0"}));
-  CHECK_THROWS_AS(Engine::resize(*model, registered(all), named({"m_0", "m_1"})), Error);
+  CHECK_THROWS_AS(model->resize(registered(all), named({"m_0", "m_1"})), Error);
   CHECK(all.names() == std::set<std::string>{"m_0"});
 }
