@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import typer
 from rich.console import Console
 
-from naiad.cli.app import app, serve_flags
+from naiad.cli.app import command_line, serve_flags
 from naiad.cli.console import show_error
 from naiad.cli.sources import Gathered, gather
 from naiad.cli.triton_flags import FlagRefused, prepare
@@ -22,15 +22,16 @@ def main() -> None:
     """The entry point of the ``naiad`` command."""
     arguments = sys.argv[1:]
     gathered = Gathered(arguments)
+    commands = command_line()
     try:
         if arguments[:1] == ["serve"] and "--help" not in arguments:
-            gathered = gather(arguments[1:], os.environ, serve_flags())
+            gathered = gather(arguments[1:], os.environ, serve_flags(commands))
             gathered.arguments.insert(0, "serve")
         arguments = prepare(gathered.arguments)
     except FlagRefused as refused:
         _refuse(str(refused), "naiad serve")
     try:
-        status = app(args=arguments, prog_name="naiad", standalone_mode=False)
+        status = commands(args=arguments, prog_name="naiad", standalone_mode=False)
     except _UsageError as error:
         context = getattr(error, "ctx", None)
         origin = gathered.origins.get(_flag_of(error), "")

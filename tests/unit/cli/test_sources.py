@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from naiad.cli.app import serve_flags
+from naiad.cli.app import command_line, serve_flags
 from naiad.cli.sources import KnownFlags, gather
 from naiad.cli.triton_flags import FlagRefused
 
 
 @pytest.fixture(scope="module")
 def flags() -> KnownFlags:
-    return serve_flags()
+    return serve_flags(command_line())
 
 
 def file(folder: Path, text: str) -> str:
