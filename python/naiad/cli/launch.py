@@ -75,14 +75,11 @@ def _telling(screen: Console | None) -> Describe:
 
 
 def _with_models(settings: ServerSettings, staged: StagedRepository) -> ServerSettings:
-    roots = [*settings.repository.model_repositories, *staged.repositories]
-    if staged.directory is not None:
-        roots.append(staged.directory)
     return replace(
         settings,
         repository=replace(
             settings.repository,
-            model_repositories=tuple(roots),
+            model_repositories=(*settings.repository.model_repositories, *staged.roots),
             linked_repository=staged.directory,
         ),
     )

@@ -117,10 +117,9 @@ def _sizes(
 
         with StagedRepository(describe_script) as staged:
             staged.add([path for path in paths if path.suffix != ".gguf"])
-            roots = staged.repositories + ([staged.directory] if staged.directory else [])
             sizes = []
             for size in found:
                 with screen.status(f"Loading {escape(size.name)}"):
-                    sizes.append(measured(size, roots, staged.directory))
+                    sizes.append(measured(size, staged.roots, staged.directory))
             found = sizes
     return found + [stated_size(text) for text in stated]

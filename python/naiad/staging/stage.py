@@ -33,6 +33,11 @@ class StagedRepository:
         """None while it holds no model."""
         return self._directory
 
+    @property
+    def roots(self) -> list[Path]:
+        """All that is to be served: the repositories as they are, then the folder of links."""
+        return self.repositories + ([] if self._directory is None else [self._directory])
+
     def add(self, paths: Sequence[Path]) -> None:
         """Takes what the paths hold. Raises Unservable for the first one that can not be served."""
         for path in paths:
