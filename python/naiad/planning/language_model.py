@@ -60,9 +60,9 @@ def gguf_size(name: str, path: Path, kv_tokens: int | None) -> ModelSize:
     """Of a GGUF file."""
     head = gguf_head(path)
     shape = _gguf_kv(head)
-    tokens = min(kv_tokens or DEFAULT_KV_TOKENS, head.number("context_length") or DEFAULT_KV_TOKENS)
-    if kv_tokens is not None:
-        tokens = kv_tokens
+    tokens = kv_tokens
+    if tokens is None:
+        tokens = min(DEFAULT_KV_TOKENS, head.number("context_length") or DEFAULT_KV_TOKENS)
     kv = shape.bytes_per_token * tokens if shape is not None else 0.0
     detail = f"GGUF file; {_kv_words(tokens)}" if shape is not None else "GGUF file; KV cache not known"
     return ModelSize(name, head.size_bytes, kv, detail=detail, can_shard=True)
