@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from naiad.cli.triton_flags import FALSE_WORDS, TRUE_WORDS
+from naiad.cli.triton_flags import BOOLEAN_WORDS, TRUE_WORDS
 from naiad.settings import RedisSettings
 
 _ENVIRONMENT = {"TRITONCACHE_REDIS_USERNAME": "user", "TRITONCACHE_REDIS_PASSWORD": "password"}
@@ -66,7 +66,7 @@ def _redis_setting(key: str, value: str) -> tuple[str, Any]:
         return f"{key}_s", milliseconds / 1000
     if key != "tls_enabled":
         _refuse(f"unknown setting '{key}' of redis")
-    if value.lower() not in (*TRUE_WORDS, *FALSE_WORDS):
+    if value.lower() not in BOOLEAN_WORDS:
         _refuse(f"tls_enabled should be true or false, got '{value}'")
     return "tls", value.lower() in TRUE_WORDS
 

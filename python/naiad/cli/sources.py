@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from naiad.cli.triton_flags import FlagRefused
+from naiad.cli.triton_flags import BOOLEAN_WORDS, FlagRefused
 
 CONFIG_FLAG = "--config"
 CONFIG_VARIABLE = "NAIAD_CONFIG"
@@ -106,14 +106,11 @@ def _on_command_line(arguments: Sequence[str], flags: KnownFlags) -> tuple[set[s
         if not equals and name not in flags.valueless and position < len(arguments):
             value = arguments[position]
             position += 1
-        elif not equals and position < len(arguments) and arguments[position].lower() in _BOOLEAN_WORDS:
+        elif not equals and position < len(arguments) and arguments[position].lower() in BOOLEAN_WORDS:
             position += 1
         if name == CONFIG_FLAG:
             file = value
     return given, paths, file
-
-
-_BOOLEAN_WORDS = frozenset({"true", "false", "on", "off", "1", "0"})
 
 
 def _from_environment(environment: Mapping[str, str], flags: KnownFlags) -> list[_Setting]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 TRUE_WORDS = ("true", "1", "on")
 FALSE_WORDS = ("false", "0", "off")
+BOOLEAN_WORDS = frozenset((*TRUE_WORDS, *FALSE_WORDS))
 
 BOOLEANS = frozenset(
     {
@@ -126,7 +127,7 @@ def _serve_arguments(arguments: list[str]) -> list[str]:
             print(f"naiad: {name} is deprecated, use --trace-config {REPLACED[name]}=...", file=sys.stderr)
             continue
         if name in BOOLEANS or name in UNSUPPORTED_BOOLEANS:
-            if given is None and following is not None and following.lower() in (*TRUE_WORDS, *FALSE_WORDS):
+            if given is None and following is not None and following.lower() in BOOLEAN_WORDS:
                 given = following
                 position += 1
             given = "true" if given is None else given
