@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from naiad.cli.console import show_error
+from naiad.cli.console import plain_table, print_line, show_error
 from naiad.cli.launch import USAGE
 from naiad.errors import InvalidArgument, NaiadError
 
@@ -150,13 +150,12 @@ def bench(
             soft_wrap=True,
         )
     for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:5]:
-        screen.print(f"[red]{count} requests failed:[/] {escape(reason)}", soft_wrap=True, highlight=False)
+        print_line(screen, f"[red]{count} requests failed:[/] {escape(reason)}")
     if unstable := [row for row in rows if not row["stable"]]:
-        screen.print(
+        print_line(
+            screen,
             f"[yellow]{len(unstable)} of {len(rows)} levels were not stable[/] within {stability:g}%: more "
             "--max-trials, a longer --measurement-interval, or a quieter machine",
-            soft_wrap=True,
-            highlight=False,
         )
     raise typer.Exit(1 if reasons else 0)
 
@@ -237,7 +236,7 @@ def read_range(flag: str, text: str) -> list[float]:
 
 def results_table(rows: list[dict[str, Any]]) -> Table:
     """The columns that say something."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     shown = [name for name in _HEADS if name != "request_rate" or any(row[name] for row in rows)]
     shown = [name for name in shown if name != "concurrency" or not any(row["request_rate"] for row in rows)]
     if any(row["late"] for row in rows):

@@ -33,11 +33,21 @@ _STATES = {"READY": "green", "UNAVAILABLE": "red", "LOADING": "yellow", "UNLOADI
 _NOT_ASKED_FOR = "not loaded"
 
 
+def print_line(console: Console, line: str) -> None:
+    """Markup acts; nothing else is coloured, and a long line is not wrapped: parts of it are to be copied."""
+    console.print(line, soft_wrap=True, highlight=False)
+
+
+def plain_table() -> Table:
+    """Without lines, as every command shows one."""
+    return Table(box=None, pad_edge=False, header_style="bold")
+
+
 def show_error(console: Console, sentence: str, step: str) -> None:
     """An error as every command shows it: what is wrong, and what to do."""
-    console.print(f"[bold red]error:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
+    print_line(console, f"[bold red]error:[/] {escape(sentence)}")
     if step:
-        console.print(f" [bold cyan]next:[/] {escape(step)}", soft_wrap=True, highlight=False)
+        print_line(console, f" [bold cyan]next:[/] {escape(step)}")
 
 
 class LogAudience:
@@ -123,13 +133,11 @@ class TerminalAudience:
             if row.state == "UNAVAILABLE" and row.reason:
                 show_error(self._console, f"model '{row.name}' can not be served: {row.reason}", "")
         for name, url in urls.items():
-            self._console.print(f"[bold]{name:>8}[/]  {escape(url)}", highlight=False, soft_wrap=True)
+            print_line(self._console, f"[bold]{name:>8}[/]  {escape(url)}")
         first = next((loaded for loaded in served), None)
         if first is not None and "HTTP" in urls:
-            self._console.print(
-                f"[bold]     try[/]  curl {escape(urls['HTTP'])}/v2/models/{first.name}",
-                highlight=False,
-                soft_wrap=True,
+            print_line(
+                self._console, f"[bold]     try[/]  curl {escape(urls['HTTP'])}/v2/models/{first.name}"
             )
         if not index:
             self._console.print(
@@ -165,7 +173,7 @@ class TerminalAudience:
 def models_table(index: Sequence[IndexEntry], served: Sequence[LoadedVersion]) -> Table:
     """What is served, and what is not."""
     loaded = {(one.name, str(one.version)): one for one in served}
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for head in ("Model", "Version", "State", "Backend", "Instances", "Load"):
         table.add_column(head, overflow="fold", justify="right" if head in ("Instances", "Load") else "left")
     for row in index:

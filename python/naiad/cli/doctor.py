@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from naiad.cli.console import print_line
 from naiad.doctor.finding import Finding
 
 _COLORS = {"ok": "green", "absent": "dim", "warning": "yellow", "problem": "red"}
@@ -47,25 +48,21 @@ def show(console: Console, findings: Sequence[Finding]) -> None:
     """By groups, then how it is. Lines are not wrapped: those with > are to be copied."""
     width = max(len(one.name) for one in findings)
     for group, members in groupby(findings, key=lambda one: one.group):
-        _print(console, f"[bold]{group}[/]")
+        print_line(console, f"[bold]{group}[/]")
         for one in members:
             mark = f"[{_COLORS[one.state]}]{_WORDS.get(one.state, one.state):<8}[/]"
-            _print(console, f"  {mark} {escape(one.name):<{width}}  {escape(one.what)}")
+            print_line(console, f"  {mark} {escape(one.name):<{width}}  {escape(one.what)}")
             if one.mend:
-                _print(console, f"  {'':<8} {'':<{width}}  [cyan]> {escape(one.mend)}[/]")
+                print_line(console, f"  {'':<8} {'':<{width}}  [cyan]> {escape(one.mend)}[/]")
     problems, warnings = (_count(findings, state) for state in ("problem", "warning"))
     if problems:
-        _print(console, f"\n[red]{problems}[/]: the lines with > mend them")
+        print_line(console, f"\n[red]{problems}[/]: the lines with > mend them")
     elif warnings:
-        _print(console, f"\nReady to serve, with {warnings}")
+        print_line(console, f"\nReady to serve, with {warnings}")
     else:
-        _print(console, "\n[green]Ready to serve[/]")
+        print_line(console, "\n[green]Ready to serve[/]")
 
 
 def _count(findings: Sequence[Finding], state: str) -> str:
     count = sum(one.state == state for one in findings)
     return f"{count} {state}{'s' if count > 1 else ''}" if count else ""
-
-
-def _print(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True, highlight=False)

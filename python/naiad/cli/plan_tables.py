@@ -6,16 +6,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from naiad.cli.console import plain_table, print_line
 from naiad.planning.model_size import HEADROOM
 from naiad.planning.right_size import GB, Choice, Plan
 
 
 def show(console: Console, made: Plan) -> None:
     """Models, their sum, GPUs, what to take, what to beware of."""
-    _print(console, _models_table(made))
+    console.print(_models_table(made), highlight=False)
     total = f"[bold]{made.total_bytes / GB:.1f} GB[/]"
-    _print(console, f"\n{made.resident_bytes / GB:.1f} GB + {HEADROOM:.0%} headroom = {total}\n")
-    _print(console, _gpu_table(made))
+    print_line(console, f"\n{made.resident_bytes / GB:.1f} GB + {HEADROOM:.0%} headroom = {total}\n")
+    console.print(_gpu_table(made), highlight=False)
     currency = made.prices.currency
     best = made.best
     console.print()
@@ -23,28 +24,28 @@ def show(console: Console, made: Plan) -> None:
         price = best.spot if made.best_is_spot else best.on_demand
         how = "spot" if made.best_is_spot else "on demand"
         what = f"{best.cards} x {best.gpu.name}"
-        _print(console, f"Cheapest that suits: [bold green]{what}[/], {price:.2f} {currency}/hour {how}")
+        print_line(console, f"Cheapest that suits: [bold green]{what}[/], {price:.2f} {currency}/hour {how}")
     elif not made.choices:
-        _print(
+        print_line(
             console, "[red]No GPU of the list holds these models[/]: quantise them, or serve fewer together"
         )
     else:
-        _print(console, "No GPU that fits has a price in the list")
+        print_line(console, "No GPU that fits has a price in the list")
     spot = made.cheapest_spot
     if spot is not None and not made.best_is_spot:
         what = f"{spot.cards} x {spot.gpu.name}"
-        _print(console, f"Cheapest on spot: {what}, {spot.spot:.2f} {currency}/hour")
+        print_line(console, f"Cheapest on spot: {what}, {spot.spot:.2f} {currency}/hour")
     for model in made.models:
         if model.is_engine and model.known and best is not None:
             share = model.resident_bytes * (1 + HEADROOM) / (best.gpu.memory_gb * GB * best.cards)
-            _print(
+            print_line(
                 console,
                 f'model.json of {escape(model.name)}: "gpu_memory_utilization": {min(share, 0.95):.2f}, for '
                 "vLLM takes 0.9 of the GPU unless told",
             )
     for warning in made.warnings:
-        _print(console, f"[yellow]warning:[/] {escape(warning)}")
-    _print(console, f"[dim]Prices of {made.prices.date}, not today's: {escape(made.prices.source)}[/]")
+        print_line(console, f"[yellow]warning:[/] {escape(warning)}")
+    print_line(console, f"[dim]Prices of {made.prices.date}, not today's: {escape(made.prices.source)}[/]")
 
 
 def _models_table(made: Plan) -> Table:
@@ -85,12 +86,8 @@ def _cells(choice: Choice) -> tuple[str, ...]:
 
 
 def _table(*heads: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for index, head in enumerate(heads):
         text = index == 0 or head == "From"
         table.add_column(head, justify="left" if text else "right", overflow="fold", no_wrap=not text)
     return table
-
-
-def _print(console: Console, what: str | Table) -> None:
-    console.print(what, soft_wrap=isinstance(what, str), highlight=False)

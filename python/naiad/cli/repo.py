@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from naiad.cli.console import show_error
+from naiad.cli.console import print_line, show_error
 from naiad.cli.launch import USAGE
 from naiad.errors import NaiadError
 
@@ -116,7 +116,7 @@ def init(
             f"write input and output into {made.directory / 'config.pbtxt'}, then `naiad serve {to}`",
         )
         raise typer.Exit(1)
-    screen.print(f"`naiad serve {to}` serves it as '{made.name}'", highlight=False, soft_wrap=True)
+    print_line(screen, f"`naiad serve {to}` serves it as '{made.name}'")
 
 
 def _count(number: int, what: str) -> str:
