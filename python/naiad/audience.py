@@ -31,7 +31,7 @@ class Audience(Protocol):
 
 
 class Silent:
-    """Nobody."""
+    """Nobody; or somebody who is told a part of it only."""
 
     def loading(self, index: Index) -> AbstractContextManager[None]:
         del index

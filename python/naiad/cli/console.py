@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from naiad.audience import Index
+from naiad.audience import Index, Silent
 from naiad.cli.advice import next_step
 from naiad.logs import log
 from naiad.repository.served import IndexEntry, LoadedVersion
@@ -50,16 +50,12 @@ def show_error(console: Console, sentence: str, step: str) -> None:
         print_line(console, f" [bold cyan]next:[/] {escape(step)}")
 
 
-class LogAudience:
+class LogAudience(Silent):
     """For logs: the lines stay as they are; what is new is the next step after an error."""
 
     def __init__(self, settings: ServerSettings, ending: Callable[[], None] = lambda: None) -> None:
         self._settings = settings
         self._ending = ending
-
-    def loading(self, index: Index) -> AbstractContextManager[None]:
-        del index
-        return nullcontext()
 
     def serving(
         self, index: Sequence[IndexEntry], served: Sequence[LoadedVersion], urls: Mapping[str, str]
