@@ -174,7 +174,7 @@ def _measure(
     seed: int,
     screen: Console,
 ) -> Iterator[Any]:
-    from naiad.loadgen.inputs import from_file, made_up, read_shapes
+    from naiad.loadgen.inputs import from_file, made_up, read_shapes, specs_of
     from naiad.loadgen.measure import measure
     from naiad.loadgen.scenario import Scenario
     from naiad.loadgen.target import target_of
@@ -187,11 +187,12 @@ def _measure(
             f"--batch-size {batch}: the model takes at most {max(1, config.max_batch_size)}"
         )
     rows = batch if config.max_batch_size > 0 else 0
+    specs = specs_of(config)
     if input_data in ("random", "zero"):
         zeros = input_data == "zero"
-        requests = [made_up(target.inputs(), read_shapes(shape), rows, zeros=zeros, seed=seed)]
+        requests = [made_up(specs, read_shapes(shape), rows, zeros=zeros, seed=seed)]
     else:
-        requests = from_file(Path(input_data), target.inputs(), rows)
+        requests = from_file(Path(input_data), specs, rows)
     outputs = [tensor.name for tensor in config.outputs]
     encoded = tuple(
         http_request(f"{target.host}:{target.port}", model, version, tensors, outputs)

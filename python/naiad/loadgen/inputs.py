@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.backends.python.datatypes import NUMPY_TYPES
+from naiad.config import ModelConfig
 from naiad.errors import InvalidArgument
 
 _LARGEST_VALUES = 1 << 28
@@ -39,6 +40,11 @@ class InputTensor:
     """With the batch dimension, where the model batches."""
     data: bytes
     """As on the wire: of BYTES each element behind its length."""
+
+
+def specs_of(config: ModelConfig) -> list[InputSpec]:
+    """What a request to a model brings."""
+    return [InputSpec(tensor.name, tensor.datatype, tensor.dims, tensor.optional) for tensor in config.inputs]
 
 
 def read_shapes(entries: Sequence[str]) -> dict[str, tuple[int, ...]]:

@@ -15,7 +15,6 @@ from google.protobuf import json_format
 from naiad import protos
 from naiad.config import ModelConfig, from_dict
 from naiad.errors import InvalidArgument, Unavailable
-from naiad.loadgen.inputs import InputSpec
 from naiad.loadgen.scenario import Protocol
 
 _TIMEOUT_S = 30.0
@@ -57,13 +56,6 @@ class Target(ABC):
     @abstractmethod
     def _statistics(self) -> dict[str, Any]:
         """One entry of the statistics, as JSON."""
-
-    def inputs(self) -> list[InputSpec]:
-        """What a request brings."""
-        return [
-            InputSpec(tensor.name, tensor.datatype, tensor.dims, tensor.optional)
-            for tensor in self.config().inputs
-        ]
 
     def time(self) -> ServerTime:
         """Now."""
