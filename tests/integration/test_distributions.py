@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from .conftest import IDENTITY, ServerProcess, Start, infer_request, write_model
+from .test_decoupled import REPEAT, REPEAT_MODEL
 from .test_metrics import sample, scrape
 
 BUCKETS = """
@@ -18,26 +19,6 @@ model_metrics { metric_control {
   histogram_options { buckets: [ 0.001, 10000, 20000 ] }
 } }
 response_cache { enable: true }
-"""
-
-REPEAT = """
-backend: "python"
-model_transaction_policy { decoupled: true }
-input [ { name: "IN" data_type: TYPE_INT32 dims: [ -1 ] } ]
-output [ { name: "OUT" data_type: TYPE_INT32 dims: [ 1 ] } ]
-"""
-
-REPEAT_MODEL = """
-import triton_python_backend_utils as pb_utils
-
-
-class TritonPythonModel:
-    def execute(self, requests):
-        for request in requests:
-            sender = request.get_response_sender()
-            for value in pb_utils.get_input_tensor_by_name(request, "IN").as_numpy():
-                sender.send(pb_utils.InferenceResponse([pb_utils.Tensor("OUT", value.reshape(1))]))
-            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 """
 
 HISTOGRAMS = (

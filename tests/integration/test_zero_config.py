@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
+from ..unit.staging.onnx_files import save_matmul
 from .conftest import ServerProcess
 
 PYTHON_MODEL = """
@@ -36,21 +35,6 @@ class TritonPythonModel:
         text = np.array([WORD], dtype=np.object_)
         return [pb_utils.InferenceResponse([pb_utils.Tensor("y", text)]) for _ in requests]
 """
-
-
-def save_onnx(path: Path, *, external: bool) -> None:
-    """y = x @ 1: [n, 4] to [n, 2]."""
-    weight = numpy_helper.from_array(np.ones((4, 2), np.float32), "w")
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
-        [weight],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    more = {"location": f"{path.stem}.weights", "size_threshold": 0} if external else {}
-    onnx.save(model, str(path), save_as_external_data=external, **more)
 
 
 @pytest.fixture
@@ -89,8 +73,8 @@ def infer(server: ServerProcess, model: str, *shape: int) -> object:
 
 
 def test_files_of_several_kinds_at_once(serve: Callable[..., ServerProcess], tmp_path: Path) -> None:
-    save_onnx(tmp_path / "line.onnx", external=False)
-    save_onnx(tmp_path / "apart.onnx", external=True)
+    save_matmul(tmp_path / "line.onnx")
+    save_matmul(tmp_path / "apart.onnx", external=True)
     (tmp_path / "adder").mkdir()
     (tmp_path / "adder/model.py").write_text(PYTHON_MODEL)
     (tmp_path / "adder/words.py").write_text("WORD = 'beside'\n")
@@ -109,8 +93,8 @@ def test_files_of_several_kinds_at_once(serve: Callable[..., ServerProcess], tmp
 def test_a_folder_of_files(serve: Callable[..., ServerProcess], tmp_path: Path) -> None:
     folder = tmp_path / "nets"
     folder.mkdir()
-    save_onnx(folder / "a.onnx", external=False)
-    save_onnx(folder / "b.onnx", external=True)
+    save_matmul(folder / "a.onnx")
+    save_matmul(folder / "b.onnx", external=True)
     (folder / "README.md").write_text("words")
     server = serve(folder)
     assert infer(server, "a", 1, 4) == infer(server, "b", 1, 4) == [4.0, 4.0]
@@ -136,7 +120,7 @@ def test_torch_script(serve: Callable[..., ServerProcess], tmp_path: Path) -> No
 def test_flags_from_a_file_and_the_environment(
     serve: Callable[..., ServerProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_onnx(tmp_path / "line.onnx", external=False)
+    save_matmul(tmp_path / "line.onnx")
     config = tmp_path / "naiad.yaml"
     config.write_text(f"models: [{tmp_path / 'line.onnx'}]\nid: of the file\nhttp-port: 1\n")
     monkeypatch.setenv("NAIAD_ID", "of the environment")
