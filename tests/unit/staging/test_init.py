@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-from onnx_files import save_matmul
 
 from naiad.backends.registry import BackendRegistry
 from naiad.checking.check import check_repositories
@@ -16,6 +15,8 @@ from naiad.staging.commented import commented_config
 from naiad.staging.found import FoundModel
 from naiad.staging.init import MadeModel, find_one, init_model
 from naiad.staging.unservable import Unservable
+
+from .onnx_files import save_matmul
 
 
 def make(source: Path, to: Path, *, link: bool = False) -> MadeModel:
