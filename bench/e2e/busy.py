@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from run import facts, parse_arguments, publish, write_repositories
+from run import commands_of, facts, parse_arguments, publish, write_repositories
 from sidebyside.case import Case
 from sidebyside.measure import Sample, Turn
 from sidebyside.placement import choose_placement
-from sidebyside.report import NAIAD, TRITON, format_figure
+from sidebyside.report import format_figure
 from sidebyside.server_process import ServerProcess
 
 _BUSY = Path(__file__).resolve().parent / "models" / "busy_py"
@@ -29,9 +29,7 @@ _CASES = [Case("identity_native", protocol, 16, count) for protocol in ("http", 
 def _start(
     options: argparse.Namespace, stack: ExitStack, scratch: Path
 ) -> dict[tuple[str, bool], ServerProcess]:
-    commands = {NAIAD: options.naiad_command} | (
-        {TRITON: options.triton_command} if options.triton_command else {}
-    )
+    commands = commands_of(options)
     servers = {}
     for busy in (False, True):
         place = scratch / ("busy" if busy else "alone")

@@ -16,11 +16,11 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from run import facts, parse_arguments, publish, start_servers, write_repositories
+from run import commands_of, facts, parse_arguments, publish, start_servers, write_repositories
 from sidebyside.case import Case
 from sidebyside.measure import Turn
 from sidebyside.placement import choose_placement
-from sidebyside.report import NAIAD, TRITON, format_figure
+from sidebyside.report import format_figure
 from sidebyside.server_process import ServerError, ServerProcess
 
 _CONNECTIONS = 10_000
@@ -66,10 +66,7 @@ def main(arguments: list[str]) -> int:
     placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
     told = facts(options, placement)
     lines = ["# Many connections, many models", ""] + [f"- {name}: {value}" for name, value in told.items()]
-    commands = {NAIAD: options.naiad_command}
-    if options.triton_command:
-        commands[TRITON] = options.triton_command
-    for label, command in commands.items():
+    for label, command in commands_of(options).items():
         found: dict[str, dict[str, float]] = {}
         with tempfile.TemporaryDirectory(prefix="naiad-bench-") as scratch, ExitStack() as stack:
             repositories = write_repositories(Path(scratch), [label], {"identity_native"})

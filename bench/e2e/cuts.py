@@ -15,11 +15,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from run import facts, parse_arguments, publish, start_servers, write_repositories
+from run import commands_of, facts, parse_arguments, publish, start_servers, write_repositories
 from sidebyside.case import Case
 from sidebyside.cuts import record, run_cuts
 from sidebyside.placement import choose_placement
-from sidebyside.report import NAIAD, TRITON, format_figure
+from sidebyside.report import format_figure
 from sidebyside.request_body import prepare
 from sidebyside.server_process import ServerProcess
 
@@ -69,9 +69,7 @@ def main(arguments: list[str]) -> int:
     placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
     told = facts(options, placement)
     told["rounds"] = f"{options.rounds * _CUTS} cuts for each server and protocol, at any of the bytes"
-    commands = {NAIAD: options.naiad_command} | (
-        {TRITON: options.triton_command} if options.triton_command else {}
-    )
+    commands = commands_of(options)
     lines = ["# Clients that are cut off", ""] + [f"- {name}: {value}" for name, value in told.items()] + [""]
     names = ("server", "protocol", "cut", "others: right", "wrong or lost", "slowest ms", "files left open")
     names += ("RSS grown MB", "still serves", "problems of the others")

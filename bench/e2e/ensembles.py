@@ -13,11 +13,11 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from run import facts, parse_arguments, publish, start_servers, write_repositories
+from run import commands_of, facts, parse_arguments, publish, start_servers, write_repositories
 from sidebyside.case import Case
 from sidebyside.measure import Sample, Turn
 from sidebyside.placement import choose_placement
-from sidebyside.report import NAIAD, TRITON, format_figure
+from sidebyside.report import format_figure
 from sidebyside.stages import write_chain, write_stage
 
 _STEPS = 4
@@ -76,9 +76,7 @@ def main(arguments: list[str]) -> int:
     placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
     told = facts(options, placement)
     lines = ["# Ensembles", ""] + [f"- {name}: {value}" for name, value in told.items()] + [""]
-    commands = {NAIAD: options.naiad_command} | (
-        {TRITON: options.triton_command} if options.triton_command else {}
-    )
+    commands = commands_of(options)
     with tempfile.TemporaryDirectory(prefix="naiad-bench-") as scratch, ExitStack() as stack:
         repositories = write_repositories(Path(scratch), list(commands), {"identity_native"})
         for repository in repositories.values():

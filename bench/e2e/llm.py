@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from sidebyside.server_process import free_ports
 
 CONCURRENCIES = (1, 4, 16)
 _MAX_MODEL_LEN = 1024
@@ -61,14 +61,8 @@ class Side:
         return {"text_input": prompt, "stream": True, "sampling_parameters": json.dumps(parameters)}
 
 
-def _free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])
-
-
 def _vllm(llm: Path) -> Side:
-    port = _free_port()
+    (port,) = free_ports(1)
     command = [
         str(llm / "venv" / "bin" / "python"), "-m", "vllm.entrypoints.openai.api_server",
         "--model", str(llm / "model"), "--served-model-name", "llm", "--enforce-eager",
@@ -90,7 +84,7 @@ def _naiad(llm: Path, scratch: Path, api: str) -> Side:
     (version / "model.json").write_text(json.dumps(arguments))
     environment = f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{llm / "venv"}" }} }}'
     (scratch / "llm" / "config.pbtxt").write_text(f'backend: "vllm" {environment}')
-    port = _free_port()
+    (port,) = free_ports(1)
     command = [
         sys.executable, "-m", "naiad", "serve", f"--model-repository={scratch}", f"--http-port={port}",
         "--grpc-port=0", "--metrics-port=0", "--http-address=127.0.0.1",
@@ -192,14 +186,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--api", choices=("generate", "openai"), default="generate")
     options = parser.parse_args(arguments)
     llm = options.llm.resolve()
-    turns: dict[str, list[dict[int, Figures]]] = {"vLLM's own server": [], f"naiad, {options.api}": []}
     with tempfile.TemporaryDirectory(prefix="naiad-bench-") as scratch:
         log = Path(tempfile.gettempdir()) / "naiad-bench-llm.log"
+        sides = {
+            "vLLM's own server": lambda: _vllm(llm),
+            f"naiad, {options.api}": lambda: _naiad(llm, Path(scratch), options.api),
+        }
+        turns: dict[str, list[dict[int, Figures]]] = {name: [] for name in sides}
         for turn in range(options.rounds):
-            sides = {
-                "vLLM's own server": lambda: _vllm(llm),
-                f"naiad, {options.api}": lambda: _naiad(llm, Path(scratch), options.api),
-            }
             # Who begins changes, so that neither has the machine always before the other.
             for name in list(sides)[:: 1 if turn % 2 == 0 else -1]:
                 turns[name].append(_turn(sides[name](), log, turn, options.tokens))

@@ -15,11 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from run import facts, parse_arguments, publish, start_servers
+from run import commands_of, facts, parse_arguments, publish, start_servers
 from sidebyside.case import Case
 from sidebyside.openloop import run_open_loop
 from sidebyside.placement import choose_placement
-from sidebyside.report import NAIAD, TRITON, format_figure
+from sidebyside.report import format_figure
 from sidebyside.request_body import prepare
 from sidebyside.stages import write_stage
 
@@ -57,9 +57,7 @@ def main(arguments: list[str]) -> int:
     options = parse_arguments(arguments)
     placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
     told = facts(options, placement)
-    commands = {NAIAD: options.naiad_command} | (
-        {TRITON: options.triton_command} if options.triton_command else {}
-    )
+    commands = commands_of(options)
     found: dict[str, dict[float, list[dict[str, float]]]] = {}
     with tempfile.TemporaryDirectory(prefix="naiad-bench-") as scratch, ExitStack() as stack:
         repositories = {}

@@ -119,6 +119,12 @@ def facts(options: argparse.Namespace, placement: Placement) -> dict[str, str]:
     }
 
 
+def commands_of(options: argparse.Namespace) -> dict[str, str]:
+    """The servers that are measured, by their labels: Triton where it was given."""
+    triton = {TRITON: options.triton_command} if options.triton_command else {}
+    return {NAIAD: options.naiad_command} | triton
+
+
 def publish(lines: list[str], out: Path | None) -> None:
     """Print a page, and write it to `out` where that is wanted."""
     text = "\n".join(lines) + "\n"
@@ -227,10 +233,8 @@ def bench(options: argparse.Namespace, cases: list[Case], scratch: Path) -> Run:
 
     Raises ServerError when a server does not start.
     """
-    commands = {NAIAD: options.naiad_command}
-    if options.triton_command:
-        commands[TRITON] = options.triton_command
-    else:
+    commands = commands_of(options)
+    if TRITON not in commands:
         print("No Triton was given (see --triton-command): naiad runs alone.", file=sys.stderr)
     placement = choose_placement(frozenset(os.sched_getaffinity(0)), options.placement == "pinned")
     told = facts(options, placement)
