@@ -26,6 +26,7 @@ from naiad.repository.sequences import sequence_tensors
 from naiad.repository.version_policy import missing_versions, select_versions
 from naiad.repository.warmups import warmup_samples
 
+_FP32 = protos.pool.FindEnumTypeByName("inference.DataType").values_by_name["TYPE_FP32"].number
 _COMPLETES_BY_CONFIGURATION = frozenset({"vllm"})
 """Backends that complete a configuration without a look at the model."""
 _NO_COMPLETION = frozenset({"pytorch", "identity", ""})
@@ -143,10 +144,7 @@ class ModelCheck:
         if work.backend in _NO_COMPLETION:
             return
         for tensor in (*work.input, *work.output):
-            tensor.data_type = (
-                tensor.data_type
-                or protos.pool.FindEnumTypeByName("inference.DataType").values_by_name["TYPE_FP32"].number
-            )
+            tensor.data_type = tensor.data_type or _FP32
             if not tensor.dims:
                 tensor.dims.append(-1)
                 tensor.ClearField("reshape")
