@@ -9,8 +9,7 @@ from naiad.settings import ServerSettings
 
 _PORT = re.compile(r"(?:cannot listen on \S*:|bind on address \('[^']*', )(\d+)", re.ASCII)
 _STEPS = (
-    (r"needs (\S+): pip install", ""),  # says it itself
-    (r"pip install", ""),
+    (r"pip install", ""),  # says it itself
     (
         r"config\.pbtxt|autofill failed|must specify|unexpected 'platform'",
         "mend the configuration; `naiad repo check {repository}` shows all that is wrong with it",
