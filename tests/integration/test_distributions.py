@@ -95,8 +95,7 @@ def test_summaries(measured: ServerProcess, which: str) -> None:
     middle, high = (sample(text, name, quantile=share, **labels) for share in ("0.5", "0.99"))
     assert 0 <= middle <= high * 1.1
     assert high <= total * 1.1 + 1
-    counted = {"request": "request"}.get(which, which)
-    assert total == pytest.approx(sample(text, f"nv_inference_{counted}_duration_us", **labels), abs=REQUESTS)
+    assert total == pytest.approx(sample(text, f"nv_inference_{which}_duration_us", **labels), abs=REQUESTS)
 
 
 def test_summaries_of_the_cache_are_of_models_that_have_one(measured: ServerProcess) -> None:
