@@ -9,7 +9,7 @@ from itertools import cycle
 from typing import cast
 
 from naiad.loadgen.http2 import OK, CallStream
-from naiad.loadgen.pace import due_times
+from naiad.loadgen.pace import moments
 from naiad.loadgen.recorder import Recorder
 from naiad.loadgen.scenario import Scenario
 
@@ -146,10 +146,7 @@ class GrpcLoad:
     async def _keep_pace(self) -> None:
         scenario = self.scenario
         turn = 0
-        for due_s in due_times(scenario.rate, scenario.distribution, scenario.seed, time.monotonic()):
-            wait_s = due_s - time.monotonic()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
+        async for _ in moments(scenario):
             now_s = time.monotonic()
             if self._under_way < scenario.concurrency and self._connections:
                 turn += 1

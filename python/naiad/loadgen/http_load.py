@@ -10,7 +10,7 @@ from collections import deque
 from itertools import cycle
 from typing import cast
 
-from naiad.loadgen.pace import due_times
+from naiad.loadgen.pace import moments
 from naiad.loadgen.recorder import Recorder
 from naiad.loadgen.scenario import Scenario
 
@@ -60,7 +60,7 @@ class _Connection(asyncio.Protocol):
         if whole.startswith(b"HTTP/1.1 200"):
             self._load.recorder.answer(now_s - self._since_s, now_s)
         else:
-            status, _, body = whole.partition(b"\r\n")[0], 0, whole.partition(_HEAD_END)[2]
+            status, body = whole.partition(b"\r\n")[0], whole.partition(_HEAD_END)[2]
             text = f"{status.decode(errors='replace')}: {body[:_MOST_REASON].decode(errors='replace')}"
             self._load.recorder.failure(text.removeprefix("HTTP/1.1 "), now_s)
         self._load.free(self)
@@ -168,11 +168,7 @@ class HttpLoad:
 
     async def _keep_pace(self, tasks: asyncio.TaskGroup) -> None:
         scenario = self._scenario
-        due = due_times(scenario.rate, scenario.distribution, scenario.seed, time.monotonic())
-        for due_s in due:
-            wait_s = due_s - time.monotonic()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
+        async for _ in moments(scenario):
             if self._idle:
                 self._send(self._idle.pop())
             elif len(self._connections) + self._opening < scenario.concurrency:
