@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from naiad.backends.tensorrt.buffers import Buffers
@@ -60,13 +61,7 @@ class Graph:
 
     @property
     def num_elements(self) -> int:
-        total = 0
-        for shape in self.shapes.values():
-            count = 1
-            for size in shape:
-                count *= size
-            total += count
-        return total
+        return sum(math.prod(shape) for shape in self.shapes.values())
 
 
 class BoundContext:
@@ -193,8 +188,3 @@ class BoundContext:
 
     def _said(self) -> str:
         return self._engine.last_error()
-
-
-def input_order(engine: Engine) -> Sequence[str]:
-    """The names of the inputs that have shapes of their own: all but shape tensors."""
-    return [tensor.name for tensor in engine.tensors if tensor.is_input and not tensor.is_shape_tensor]

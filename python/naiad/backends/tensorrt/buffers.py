@@ -104,7 +104,7 @@ class Buffers:
             staged.reshape(array.shape)[...] = array
         else:
             staged[...] = 0
-            staged[_corner(array.shape)] = array
+            staged[corner(array.shape)] = array
         if not slot.tensor.on_host:
             self._cuda.copy(slot.address, slot.staging_address, size, stream)
 
@@ -171,7 +171,8 @@ def _address_of(array: NDArray[Any]) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _corner(shape: Shape) -> tuple[slice, ...]:
+def corner(shape: Shape) -> tuple[slice, ...]:
+    """What takes the first elements, so many, of every dimension."""
     return tuple(slice(size) for size in shape)
 
 
@@ -179,5 +180,5 @@ def _padded(array: NDArray[Any], shape: Shape) -> NDArray[Any]:
     if array.size == math.prod(shape):
         return array
     padded = np.zeros(shape, array.dtype)
-    padded[_corner(array.shape)] = array
+    padded[corner(array.shape)] = array
     return padded

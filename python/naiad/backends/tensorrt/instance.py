@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from naiad.backends.model_tensors import ModelTensor, model_inputs, model_outputs
 from naiad.backends.tensorrt.bound import BoundContext, Graph
-from naiad.backends.tensorrt.buffers import Buffers
+from naiad.backends.tensorrt.buffers import Buffers, corner
 from naiad.backends.tensorrt.completion import most_rows
 from naiad.backends.tensorrt.contracts import Cuda, Engine, EngineTensor, Shape
 from naiad.backends.tensorrt.failures import CudaError
@@ -20,7 +20,7 @@ from naiad.backends.tensorrt.graphs import graph_shapes
 from naiad.backends.tensorrt.options import TensorRtOptions
 from naiad.backends.tensorrt.profiles import BatchShapes, choose_profile, profile_indices, read_profile
 from naiad.backends.tensorrt.sizes import buffer_sizes
-from naiad.backends.tensorrt.tensors import SIZES, check_batch, check_tensors, fits, size_bytes
+from naiad.backends.tensorrt.tensors import check_batch, check_tensors, fits, size_bytes
 from naiad.config import InstanceGroup, ModelConfig
 from naiad.errors import BackendError, InvalidArgument, NaiadError
 
@@ -158,7 +158,7 @@ class TensorRtInstance:
                 self._cuda.wait(self._event, self._stream)
         run = {name: _run_shape(bound, graph, name) for name in batch.wanted_outputs}
         for name, shape in run.items():
-            self._buffers.fetch(name, SIZES[self._tensors[name].datatype] * math.prod(shape), self._stream)
+            self._buffers.fetch(name, size_bytes(self._tensors[name].datatype, shape), self._stream)
         self._cuda.wait(self._event, self._stream)
         for name, shape in run.items():
             own = shape if graph is None or is_exact else bound.output_shape(name)
@@ -209,7 +209,7 @@ class TensorRtInstance:
         if not place.size:
             return
         result = self._buffers.result(output.name, shape or (1,), place.dtype)
-        place[...] = result if shape in (own, ()) else result[tuple(slice(size) for size in own)]
+        place[...] = result if shape in (own, ()) else result[corner(own)]
 
     def _give_values(self, batch: BatchView, output: ModelTensor, shape: Shape) -> None:
         values = self._buffers.read_values(output.name, math.prod(shape))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from naiad.backends.model_tensors import ModelTensor
 from naiad.backends.tensorrt.bound import BoundContext
 from naiad.backends.tensorrt.contracts import Engine, EngineTensor, Range, Shape
-from naiad.backends.tensorrt.tensors import SIZES, size_bytes
+from naiad.backends.tensorrt.tensors import size_bytes
 from naiad.config import ModelConfig
 
 
@@ -52,6 +51,6 @@ def buffer_sizes(
                 continue
             size = bound.output_bytes(tensor.name) if knows_values else -1
             if size < 0 and not tensor.is_dynamic:
-                size = SIZES[tensor.datatype] * math.prod(tensor.shape)
+                size = size_bytes(tensor.datatype, tensor.shape)
             most[tensor.name] = max(most[tensor.name], size)
     return [(tensor, most[tensor.name]) for tensor in engine.tensors]
