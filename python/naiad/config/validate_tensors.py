@@ -23,7 +23,8 @@ def tensor_checks(message: Any) -> list[Callable[[], None]]:
         for index, io in enumerate(getattr(message, direction)):
             field = f"{direction}[{index}]"
             checks.append(partial(_tensor, message, io, f"model {direction}", field))
-            checks.append(partial(_only_once, message, io, f"model {direction}", f"{field}.name", set(seen)))
+            if io.name in seen:
+                checks.append(partial(_not_again, message, io, f"model {direction}", f"{field}.name"))
             seen.add(io.name)
     return [
         *checks,
@@ -33,9 +34,8 @@ def tensor_checks(message: Any) -> list[Callable[[], None]]:
     ]
 
 
-def _only_once(message: Any, io: Any, what: str, field: str, seen: set[str]) -> None:
-    if io.name in seen:
-        raise ConfigError(f"{what} '{io.name}' is specified more than once for {message.name}", field=field)
+def _not_again(message: Any, io: Any, what: str, field: str) -> None:
+    raise ConfigError(f"{what} '{io.name}' is specified more than once for {message.name}", field=field)
 
 
 def _formats(message: Any) -> None:
