@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _TOKEN = re.compile(
     r"""(?P<skip>\s+|\#[^\n]*)|(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')"""
@@ -18,7 +18,7 @@ def field_lines(text: str) -> dict[str, int]:
     without index (``input``, ``input.dims``) stands the first one. As much as was read of a text with faults.
     """
     lines: dict[str, int] = {}
-    _Reader(text, lines).message("", {})
+    _Reader(text, lines).message([""])
     return lines
 
 
@@ -36,16 +36,19 @@ class _Reader:
     """Reads names and braces; values are passed over."""
 
     def __init__(self, text: str, lines: dict[str, int]) -> None:
-        self._tokens = [
-            (match.lastgroup or "", match[0], text.count("\n", 0, match.start()) + 1)
-            for match in _TOKEN.finditer(text)
-            if match.lastgroup != "skip"
-        ]
+        self._tokens: list[tuple[str, str, int]] = []
+        line = 1
+        place = 0
+        for match in _TOKEN.finditer(text):
+            line += text.count("\n", place, match.start())
+            place = match.start()
+            if match.lastgroup != "skip":
+                self._tokens.append((match.lastgroup or "", match[0], line))
         self._place = 0
         self._lines = lines
 
-    def message(self, prefix: str, also: Mapping[str, None], close: str = "") -> None:
-        """``also``: further spellings of the prefix."""
+    def message(self, prefixes: Sequence[str], close: str = "") -> None:
+        """``prefixes``: all spellings of the field that the message is."""
         counts: Counter[str] = Counter()
         while self._place < len(self._tokens):
             kind, token, line = self._tokens[self._place]
@@ -53,40 +56,36 @@ class _Reader:
             if token == close:
                 return
             if kind == "name":
-                self._field(prefix, also, token, line, counts)
+                self._field(prefixes, token, line, counts)
 
-    def _field(
-        self, prefix: str, also: Mapping[str, None], name: str, line: int, counts: Counter[str]
-    ) -> None:
+    def _field(self, prefixes: Sequence[str], name: str, line: int, counts: Counter[str]) -> None:
         if self._peek() == ":":
             self._place += 1
         if self._peek() == "[":
             self._place += 1
-            self._note(prefix, also, name, line, None)
+            self._note(prefixes, name, line, None)
             while self._place < len(self._tokens) and self._peek() != "]":
                 token, own_line = self._tokens[self._place][1:]
                 self._place += 1
                 if token == ",":
                     continue
-                spellings = self._note(prefix, also, name, own_line, counts[name])
+                spellings = self._note(prefixes, name, own_line, counts[name])
                 counts[name] += 1
                 if token in _CLOSES:
-                    self.message(spellings[0], dict.fromkeys(spellings[1:]), _CLOSES[token])
+                    self.message(spellings, _CLOSES[token])
             self._place += 1
             return
-        spellings = self._note(prefix, also, name, line, counts[name])
+        spellings = self._note(prefixes, name, line, counts[name])
         counts[name] += 1
         token = self._peek()
         self._place += 1
         if token in _CLOSES:
-            self.message(spellings[0], dict.fromkeys(spellings[1:]), _CLOSES[token])
+            self.message(spellings, _CLOSES[token])
 
-    def _note(
-        self, prefix: str, also: Mapping[str, None], name: str, line: int, index: int | None
-    ) -> list[str]:
-        """All spellings of a field; the one with the index is the first."""
+    def _note(self, prefixes: Sequence[str], name: str, line: int, index: int | None) -> list[str]:
+        """All spellings of a field."""
         spellings = []
-        for before in (prefix, *also):
+        for before in prefixes:
             path = f"{before}.{name}" if before else name
             if index is not None:
                 spellings.append(f"{path}[{index}]")
