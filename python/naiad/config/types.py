@@ -212,6 +212,10 @@ class ModelConfig:
             for group in self.proto.instance_group
         )
 
+    def group_of(self, instance: str) -> InstanceGroup | None:
+        """The group that has the instance of that name."""
+        return next((group for group in self.instance_groups if instance in group.instance_names), None)
+
     @property
     def num_instances(self) -> int:
         """Over all groups."""

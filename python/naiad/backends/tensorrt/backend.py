@@ -97,7 +97,8 @@ class TensorRtBackend(IsolatedBackend):
     def make_instance(self, config: ModelConfig, files: ModelFiles, place: InstancePlace) -> TensorRtInstance:
         """Contexts, a stream and buffers on the GPU of the instance; the engine where it is the first one."""
         options = tensorrt_options(config)
-        group = next(group for group in config.instance_groups if place.name in group.instance_names)
+        group = config.group_of(place.name)
+        assert group is not None
         dla_core = group.dla_cores[0] if group.dla_cores else None
         with loading(_log, files, "loading"):
             device = self._device(files.name, place.device_id)

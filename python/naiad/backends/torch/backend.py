@@ -220,5 +220,5 @@ def _device(config: ModelConfig, place: InstancePlace) -> Any:
                 "CUDA device"
             )
         return torch.device("cuda", place.device_id)
-    groups = [group for group in config.instance_groups if place.name in group.instance_names]
-    return None if groups and groups[0].kind == "KIND_MODEL" else torch.device("cpu")
+    group = config.group_of(place.name)
+    return None if group is not None and group.kind == "KIND_MODEL" else torch.device("cpu")

@@ -81,7 +81,7 @@ def _metrics(config: ModelConfig, files: ModelFiles, place: InstancePlace) -> En
 
 def _check_kind(config: ModelConfig, place: InstancePlace, framework: Framework) -> None:
     """Where the engine runs is vLLM's build: what the configuration asks for has to be that."""
-    group = next((group for group in config.instance_groups if place.name in group.instance_names), None)
+    group = config.group_of(place.name)
     if group is None or group.kind == "KIND_MODEL":
         return
     if framework.on_cpu != (group.kind == "KIND_CPU"):
