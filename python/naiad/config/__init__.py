@@ -6,6 +6,7 @@ from naiad.config.complete import (
     FoundTensors,
     complete_backend,
     complete_defaults,
+    complete_scheduler,
     complete_tensors,
     fill_tensors,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "VersionPolicy",
     "complete_backend",
     "complete_defaults",
+    "complete_scheduler",
     "complete_tensors",
     "config_data_type",
     "fill_tensors",

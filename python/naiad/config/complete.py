@@ -147,6 +147,12 @@ def complete_tensors(
     fill_tensors(message, found)
 
 
+def complete_scheduler(message: Any) -> None:
+    """Triton's choice for a model that batches and says nothing: the dynamic batcher."""
+    if message.max_batch_size > 1 and message.WhichOneof("scheduling_choice") is None:
+        message.dynamic_batching.SetInParent()
+
+
 def fill_tensors(message: Any, found: FoundTensors) -> None:
     """The part of ``complete_tensors`` that is about inputs and outputs: whether the model batches is what
     its max_batch_size says.
@@ -171,8 +177,7 @@ def _complete_batching(message: Any, found: FoundTensors, default_max_batch_size
         return
     if message.max_batch_size == 0:
         message.max_batch_size = max(0, default_max_batch_size)
-    if message.max_batch_size > 1 and message.WhichOneof("scheduling_choice") is None:
-        message.dynamic_batching.SetInParent()
+    complete_scheduler(message)
 
 
 def _why_not_batching(found: FoundTensors) -> str:

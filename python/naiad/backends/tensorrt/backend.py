@@ -19,7 +19,7 @@ from naiad.backends.tensorrt.instance import TensorRtInstance
 from naiad.backends.tensorrt.libraries import MODULES, find_module, load_module, require_packages
 from naiad.backends.tensorrt.options import OPTION_NAMES, server_wide_options, tensorrt_options
 from naiad.backends.tensorrt.plan_file import maker_of, require_product
-from naiad.config import InstanceGroup, ModelConfig
+from naiad.config import InstanceGroup, ModelConfig, complete_scheduler
 from naiad.errors import ConfigError, Unsupported
 
 if TYPE_CHECKING:
@@ -54,12 +54,9 @@ class TensorRtBackend(IsolatedBackend):
 
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """Besides what the engine tells, Triton's choice for a model that batches: the dynamic batcher."""
-        completed = super().auto_complete(config, files)
-        if completed.max_batch_size > 1 and completed.proto.WhichOneof("scheduling_choice") is None:
-            message = completed.copy_proto()
-            message.dynamic_batching.SetInParent()
-            return ModelConfig(message)
-        return completed
+        message = super().auto_complete(config, files).copy_proto()
+        complete_scheduler(message)
+        return ModelConfig(message)
 
     def completes(self, config: ModelConfig, files: ModelFiles) -> bool:
         """An engine tells all; it is asked where something is left out, the batch size too."""

@@ -12,6 +12,7 @@ from naiad.config import (
     FoundTensor,
     FoundTensors,
     ModelConfig,
+    complete_scheduler,
     config_data_type,
     fill_tensors,
 )
@@ -58,8 +59,7 @@ def _complete_batching(message: Any, engine: Engine, by_name: Mapping[str, Engin
         )
     if message.max_batch_size == 0:
         message.max_batch_size = most
-    if message.max_batch_size > 1 and message.WhichOneof("scheduling_choice") is None:
-        message.dynamic_batching.SetInParent()
+    complete_scheduler(message)
 
 
 def most_rows(engine: Engine, profiles: Iterable[int]) -> int:
