@@ -125,13 +125,15 @@ class IsolatedBackend(InstanceBackend):
                 )
         return word
 
+    def brings_packages(self, config: ModelConfig) -> bool:
+        """Whether the model runs with others than those of the server's environment."""
+        return ENVIRONMENT in config.parameters or self._environments.installs_requirements
+
     def require_package(self, package: str, config: ModelConfig) -> None:
         """Raises Unsupported, with what to install, where the server's environment lacks it and the model has
         no other. ``package`` is an extra of naiad's too.
         """
-        if ENVIRONMENT in config.parameters or self._environments.installs_requirements:
-            return
-        if importlib.util.find_spec(package) is None:
+        if not self.brings_packages(config) and importlib.util.find_spec(package) is None:
             raise Unsupported(f"the {self.name} backend needs {package}: pip install 'naiad[{package}]'")
 
     @cached_property

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from naiad.backends.base import InstancePlace, ModelFiles
-from naiad.backends.isolated import ENVIRONMENT, ISOLATION_OPTIONS, IsolatedBackend
+from naiad.backends.isolated import ISOLATION_OPTIONS, IsolatedBackend
 from naiad.backends.made_once import MadeOnce
 from naiad.backends.python.failure import loading
 from naiad.backends.tensorrt.completion import complete
@@ -106,7 +106,7 @@ class TensorRtBackend(IsolatedBackend):
             return TensorRtInstance(place.name, config, group, engine, device, options)
 
     def _check_files(self, config: ModelConfig, files: ModelFiles) -> None:
-        brings_own = ENVIRONMENT in config.parameters or self._environments.installs_requirements
+        brings_own = self.brings_packages(config)
         if not brings_own:
             require_packages()
         by_capability = config.proto.cc_model_filenames
