@@ -32,6 +32,8 @@ class EngineArguments:
     """generate, embed or classify."""
     adapters: dict[str, str] | None
     """LoRA adapters: name -> where it lies. None: the model takes none."""
+    where: str
+    """Model and file, for messages."""
 
     @property
     def num_devices(self) -> int:
@@ -54,7 +56,7 @@ def read_model_json(config: ModelConfig, files: ModelFiles) -> EngineArguments:
     for name in ("tensor_parallel_size", "pipeline_parallel_size"):
         if name in values:
             values[name] = _count(values[name], f"{where}: {name}")
-    arguments = EngineArguments(values, task, adapters)
+    arguments = EngineArguments(values, task, adapters, where)
     if arguments.num_devices > 1 and any(group.kind == "KIND_GPU" for group in config.instance_groups):
         raise ConfigError(
             f"model '{files.name}': KIND_GPU is for models on one GPU; an engine with tensor_parallel_size * "

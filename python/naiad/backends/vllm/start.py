@@ -35,7 +35,7 @@ def start_engine(
     if "disable_log_stats" not in values:
         # They cost a little with every token.
         values["disable_log_stats"] = not reports
-    engine = framework.start(values, f"model '{files.name}': {files.find(config, 'model.json').name}")
+    engine = framework.start(values, arguments.where)
     try:
         return EngineRunner(
             _model(config, files, place, arguments, framework, engine, reports), engine, place.name
