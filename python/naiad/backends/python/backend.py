@@ -16,7 +16,7 @@ from naiad.backends.python.failure import loading
 from naiad.backends.python.instance import PythonModelInstance
 from naiad.backends.python.model_config import ModelConfig as CompletionConfig
 from naiad.backends.python.model_modules import ModelModules
-from naiad.backends.words import YES_NO
+from naiad.backends.words import YES_NO, flag_of
 from naiad.config import ModelConfig, from_dict
 from naiad.errors import ConfigError, InvalidArgument
 
@@ -76,7 +76,7 @@ class PythonBackend(IsolatedBackend):
         return complete_config(self.source(config, files), config, files)
 
     def check(self, config: ModelConfig, files: ModelFiles) -> None:
-        _read_only_inputs(config, files)
+        _read_only_inputs(config)
         self.source(config, files)
 
     def preload(self, config: ModelConfig, files: ModelFiles) -> None:
@@ -164,7 +164,7 @@ def make_python_instance(
         place.name,
         model,
         outputs,
-        copy_inputs=not _read_only_inputs(config, files),
+        copy_inputs=not _read_only_inputs(config),
         decoupled=config.decoupled,
         services=services,
     )
@@ -222,12 +222,5 @@ def _model_class(module: ModuleType, files: ModelFiles) -> Any:
     return model_class
 
 
-def _read_only_inputs(config: ModelConfig, files: ModelFiles) -> bool:
-    word = config.parameters.get("READ_ONLY_INPUTS", "no")
-    chosen = YES_NO.get(word.lower())
-    if chosen is None:
-        raise ConfigError(
-            f"model '{files.name}': parameter READ_ONLY_INPUTS must be 'yes' or 'no', got '{word}'",
-            field="parameters",
-        )
-    return chosen
+def _read_only_inputs(config: ModelConfig) -> bool:
+    return flag_of(config, "READ_ONLY_INPUTS", YES_NO, "'yes' or 'no'")

@@ -12,8 +12,9 @@ from naiad.backends.python.failure import loading
 from naiad.backends.python.instance import PythonModelInstance
 from naiad.backends.vllm.contract import check_config, complete_config
 from naiad.backends.vllm.model_json import MODEL_FILE, read_model_json
+from naiad.backends.words import flag_of
 from naiad.config import ModelConfig
-from naiad.errors import ConfigError, Unsupported
+from naiad.errors import Unsupported
 
 _log = logging.getLogger("naiad.backends.vllm")
 
@@ -70,14 +71,7 @@ class VllmBackend(IsolatedBackend):
 
 
 def _flag(config: ModelConfig, parameter: str) -> bool:
-    word = config.parameters.get(parameter, "false")
-    flag = _FLAGS.get(word.lower())
-    if flag is None:
-        raise ConfigError(
-            f"model '{config.name}': parameter {parameter} must be 'true' or 'false', got '{word}'",
-            field="parameters",
-        )
-    return flag
+    return flag_of(config, parameter, _FLAGS, "'true' or 'false'")
 
 
 def _see_one_gpu(device_id: int) -> None:
