@@ -14,7 +14,7 @@ from typing import Any
 import uvloop
 
 from naiad.backends.python.coroutines import Coroutines
-from naiad.backends.python.failure import TritonError, TritonErrorCode
+from naiad.backends.python.failure import encodable
 from naiad.backends.python.inference_request import ReceivedRequest
 from naiad.backends.python.inference_response import InferenceResponse
 from naiad.backends.python.response_sender import COMPLETE_FINAL, InferenceResponseSender
@@ -34,13 +34,6 @@ _ROOM_EVERY_S = 0.005
 _REPORT_EVERY_S = 0.5
 _LAST_ANSWERS_S = 2.0
 _DIED_STATUS = 70
-
-_CODES = {
-    "CANCELLED": TritonErrorCode.CANCELLED,
-    "INVALID_ARGUMENT": TritonErrorCode.INVALID_ARG,
-    "NOT_FOUND": TritonErrorCode.NOT_FOUND,
-    "UNAVAILABLE": TritonErrorCode.UNAVAILABLE,
-}
 
 
 @dataclass(frozen=True)
@@ -244,6 +237,4 @@ class EngineRunner:
 
 
 def _fail(sender: InferenceResponseSender, error: NaiadError) -> None:
-    code = _CODES.get(error.code, TritonErrorCode.INTERNAL)
-    with contextlib.suppress(NaiadError):  # its last response is out already
-        sender.send(InferenceResponse(error=TritonError(str(error), code)), flags=COMPLETE_FINAL)
+    sender._fail(error.code, encodable(str(error)))
