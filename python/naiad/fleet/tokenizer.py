@@ -19,7 +19,7 @@ ROOM = Path(__file__).parent
 
 def build() -> BuiltModel:
     """Copies the tokenizer and its model file, and checks the ids of a known text."""
-    content = MINILM.file("model/tokenizer.json").read_bytes()
+    content = tokenizer_json()
     ids = load_tokenizer(content).encode(KNOWN_TEXT).ids
     if ids != KNOWN_IDS:
         raise Internal(f"tokenizer: {KNOWN_TEXT!r} gave the ids {ids}, expected {KNOWN_IDS}")
@@ -37,6 +37,11 @@ def build() -> BuiltModel:
             "1/tokenizer.json": content,
         },
     )
+
+
+def tokenizer_json() -> bytes:
+    """The file of MiniLM's tokenizer."""
+    return MINILM.file("model/tokenizer.json").read_bytes()
 
 
 def load_tokenizer(content: bytes) -> Tokenizer:

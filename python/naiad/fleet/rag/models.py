@@ -5,18 +5,16 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import onnxruntime
 
 from naiad.errors import Internal
 from naiad.fleet.fleet_model import BuiltModel
+from naiad.fleet.minilm import Array, built_minilm, check_cosine, run_minilm
 from naiad.fleet.minilm_graph import export_minilm
 from naiad.fleet.rag.corpus import CORPUS, read_corpus
 from naiad.fleet.source import MINILM
-from naiad.fleet.tokenizer import load_tokenizer
+from naiad.fleet.tokenizer import load_tokenizer, tokenizer_json
 
 ROOM = Path(__file__).parent
 # The passage that is nearest to a question.
@@ -33,10 +31,7 @@ KNOWN_WORD = (
     "guitar",
     0.91962,
 )
-TOLERANCE = 1e-4
 OWN_LICENCE = "Apache-2.0 (naiad)"
-
-Array = npt.NDArray[Any]
 
 
 def build_models(minilm: BuiltModel) -> list[BuiltModel]:
@@ -87,7 +82,7 @@ def _embedding() -> BuiltModel:
         licence=OWN_LICENCE,
         checked="by the server when it loads: names, types and shapes of both steps",
         summary="`TEXT` to `sentence_embedding`: `tokenizer`, then `minilm`. `/v1/embeddings` serves it.",
-        files={"config.pbtxt": _config("embedding"), "tokenizer/tokenizer.json": _tokenizer()},
+        files={"config.pbtxt": _config("embedding"), "tokenizer/tokenizer.json": tokenizer_json()},
     )
 
 
@@ -96,26 +91,20 @@ def _minilm_tokens() -> BuiltModel:
     first, second, word, expected = KNOWN_WORD
     states = [_state_of(model, text, word) for text in (first, second)]
     cosine = float(states[0] @ states[1])
-    if abs(cosine - expected) > TOLERANCE:
-        raise Internal(
-            f"minilm_tokens: the cosine of {word!r} in {first!r} and {second!r} is {cosine:.5f}, "
-            f"expected {expected:.5f}"
-        )
-    return BuiltModel(
-        name="minilm_tokens",
-        backend="onnxruntime",
-        source=f"{MINILM.distribution} {MINILM.version()}",
-        licence=MINILM.licence,
+    check_cosine(f"minilm_tokens: the cosine of {word!r} in {first!r} and {second!r}", cosine, expected)
+    return built_minilm(
+        "minilm_tokens",
+        _config("minilm_tokens"),
+        model,
         checked=f"the cosine of a known word in two sentences: {cosine:.3f}",
         summary="The token states of all-MiniLM-L6-v2, each of length 1: what `reranker` compares.",
-        files={"config.pbtxt": _config("minilm_tokens"), "1/model.onnx": model},
     )
 
 
 def _retrieval(model: bytes) -> BuiltModel:
     passages = read_corpus(CORPUS.read_text(encoding="utf-8"))
     texts = [passage.text for passage in passages] + [question for question, _ in KNOWN_NEAREST]
-    made = _run(model, texts, "sentence_embedding")
+    made = run_minilm(model, texts, "sentence_embedding")
     vectors, questions = made[: len(passages)], made[len(passages) :]
     nearest = (questions @ vectors.T).argmax(axis=1)
     for (question, expected), place in zip(KNOWN_NEAREST, nearest, strict=True):
@@ -142,7 +131,7 @@ def _reranker() -> BuiltModel:
         "reranker",
         "How well documents answer a query: MaxSim, late interaction over the token states of MiniLM, which "
         "was not trained for it. `/v1/rerank` and `/v1/score` serve it.",
-        more={"tokenizer/tokenizer.json": _tokenizer()},
+        more={"tokenizer/tokenizer.json": tokenizer_json()},
     )
 
 
@@ -165,22 +154,7 @@ def _config(name: str) -> bytes:
     return (ROOM / f"{name}.config.pbtxt").read_bytes()
 
 
-def _tokenizer() -> bytes:
-    return MINILM.file("model/tokenizer.json").read_bytes()
-
-
 def _state_of(model: bytes, text: str, word: str) -> Array:
-    place = load_tokenizer(_tokenizer()).encode(text).tokens.index(word)
-    state: Array = _run(model, [text], "token_embeddings")[0][place]
+    place = load_tokenizer(tokenizer_json()).encode(text).tokens.index(word)
+    state: Array = run_minilm(model, [text], "token_embeddings")[0][place]
     return state
-
-
-def _run(model: bytes, texts: list[str], output: str) -> Array:
-    rows = load_tokenizer(_tokenizer()).encode_batch(texts)
-    feed = {
-        "input_ids": np.array([row.ids for row in rows], np.int64),
-        "attention_mask": np.array([row.attention_mask for row in rows], np.int64),
-    }
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    (made,) = session.run([output], feed)
-    return np.asarray(made)
