@@ -139,9 +139,9 @@ class ServerProcess:
         return self.process.wait(timeout=60)
 
 
-def until(true: Callable[[], object], what: str = "") -> None:
-    """Blocks until something is true; fails after half a minute."""
-    end = time.monotonic() + 30
+def until(true: Callable[[], object], what: str = "", *, patience_s: float = 30) -> None:
+    """Blocks until something is true; fails when that takes too long."""
+    end = time.monotonic() + patience_s
     while not true():
         assert time.monotonic() < end, what or "it did not come true"
         time.sleep(0.01)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import queue
@@ -19,7 +18,8 @@ import psutil
 import pytest
 import tritonclient.grpc as triton
 
-from .conftest import ServerProcess, Start, exchange, lives, until
+from .conftest import ServerProcess, Start, lives, until
+from .language_streams import events, metric_lines, open_stream
 
 pytest.importorskip("pydantic", reason="vLLM's own dependency, which the backend reads values with")
 
@@ -59,25 +59,12 @@ def generate(server: ServerProcess, text: str, model: str = "llm", **more: objec
 
 
 def stream(server: ServerProcess, text: str, **more: object) -> tuple[Any, Any]:
-    """The connection, and the answer whose lines can be read."""
-    connection = server.connect()
-    body = {"text_input": text, "stream": True} | more
-    connection.request("POST", "/v2/models/llm/generate_stream", json.dumps(body))
-    return connection, connection.getresponse()
-
-
-def events(response: Any) -> list[Any]:
-    return [
-        json.loads(line[6:]) for line in response.read().decode().splitlines() if line.startswith("data: ")
-    ]
+    return open_stream(server, text, 30, more)
 
 
 def metric(server: ServerProcess, name: str) -> float:
     """Of the engine of `llm`, as the server reports it."""
-    connection = http.client.HTTPConnection(server.metrics, timeout=30)
-    _, _, page = exchange(connection, "GET", "/metrics")
-    connection.close()
-    (line,) = [line for line in page.decode().splitlines() if line.startswith(f"{name}{{")]
+    (line,) = metric_lines(server, name, 30)
     assert 'model="llm"' in line and 'version="1"' in line
     return float(line.split()[-1])
 

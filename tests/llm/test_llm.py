@@ -7,8 +7,6 @@ import json
 import os
 import queue
 import signal
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,21 +14,16 @@ import psutil
 import pytest
 import tritonclient.grpc as triton
 
-from ..integration.conftest import ServerProcess, exchange, lives
+from ..integration.conftest import ServerProcess, exchange, lives, until
+from ..integration.language_streams import events, metric_lines, open_stream
 from .conftest import LOADS_IN_S
 
 pytestmark = pytest.mark.timeout(2 * LOADS_IN_S)
 
+PATIENCE_S = 60
 NUM_STREAMS = int(os.environ.get("NAIAD_LLM_STREAMS", "50"))
 PROMPT = "The capital of France is"
 GREEDY = {"temperature": 0, "max_tokens": 12}
-
-
-def until(true: Callable[[], object], patience_s: float = 60) -> None:
-    end = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.05)
 
 
 def generate(server: ServerProcess, text: str = PROMPT, **more: object) -> Any:
@@ -43,24 +36,11 @@ def generate(server: ServerProcess, text: str = PROMPT, **more: object) -> Any:
 
 
 def stream(server: ServerProcess, text: str = PROMPT, **more: object) -> tuple[Any, Any]:
-    """The connection, and the answer whose lines can be read."""
-    connection = http.client.HTTPConnection(server.http, timeout=LOADS_IN_S)
-    body = {"text_input": text, "stream": True} | more
-    connection.request("POST", "/v2/models/llm/generate_stream", json.dumps(body))
-    return connection, connection.getresponse()
-
-
-def events(response: Any) -> list[Any]:
-    return [
-        json.loads(line[6:]) for line in response.read().decode().splitlines() if line.startswith("data: ")
-    ]
+    return open_stream(server, text, LOADS_IN_S, more)
 
 
 def metric(server: ServerProcess, name: str) -> float:
-    connection = http.client.HTTPConnection(server.metrics, timeout=60)
-    _, _, page = exchange(connection, "GET", "/metrics")
-    connection.close()
-    return sum(float(line.split()[-1]) for line in page.decode().splitlines() if line.startswith(f"{name}{{"))
+    return sum(float(line.split()[-1]) for line in metric_lines(server, name, 60))
 
 
 def in_engine(server: ServerProcess) -> float:
@@ -160,10 +140,10 @@ def test_clients_that_go_leave_nothing_in_the_engine(llm_server: ServerProcess) 
     for number, connection in enumerate(connections):
         text = {"text_input": f"{number}. Once upon a time"}
         connection.request("POST", "/v2/models/llm/generate_stream", json.dumps(body | text))
-    until(lambda: in_engine(llm_server) == NUM_STREAMS)
+    until(lambda: in_engine(llm_server) == NUM_STREAMS, patience_s=PATIENCE_S)
     for connection in connections:
         connection.close()
-    until(lambda: in_engine(llm_server) == 0)
+    until(lambda: in_engine(llm_server) == 0, patience_s=PATIENCE_S)
     assert "Paris" in generate(llm_server, parameters=GREEDY)["text_output"]
 
 
@@ -176,8 +156,8 @@ def test_an_engine_that_is_killed(llm_server: ServerProcess) -> None:
     os.kill(killed.pid, signal.SIGKILL)
     assert "its engine has died" in events(response)[-1]["error"]
     connection.close()
-    until(lambda: llm_server.call("GET", "/v2/models/llm/ready")[0] == 400)
-    until(lambda: llm_server.call("GET", "/v2/models/llm/ready")[0] == 200, LOADS_IN_S)
+    until(lambda: llm_server.call("GET", "/v2/models/llm/ready")[0] == 400, patience_s=PATIENCE_S)
+    until(lambda: llm_server.call("GET", "/v2/models/llm/ready")[0] == 200, patience_s=LOADS_IN_S)
     assert "Paris" in generate(llm_server, parameters=GREEDY)["text_output"]
 
 
@@ -186,4 +166,4 @@ def test_a_server_that_stops_ends_its_engine(llm_server: ServerProcess) -> None:
     assert processes
     llm_server.signal()
     assert llm_server.wait() == 0
-    until(lambda: not any(lives(process.pid) for process in processes))
+    until(lambda: not any(lives(process.pid) for process in processes), patience_s=PATIENCE_S)
