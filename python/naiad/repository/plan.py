@@ -34,5 +34,7 @@ class Plan:
 
     def check_still(self) -> None:
         """Raises LoadFailed when they are not what is expected."""
-        if self.expected not in (None, fingerprint(self.directory.path, self.config_json)):
+        if self.expected is None:
+            return
+        if fingerprint(self.directory.path, self.config_json) != self.expected:
             raise LoadFailed(None, Unavailable("its files changed while it was loaded"))
