@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 
 import psutil
 
@@ -14,7 +15,7 @@ _DELAY_S = 0.5
 def resident_bytes() -> int:
     """Of this process and of all that it has started. Any thread."""
     whole = 0
-    own = psutil.Process()
+    own = _process(os.getpid())
     # To find them means to look at every process of the machine.
     started = own.children(recursive=True) if _has_children() else []
     for process in (own, *started):
@@ -23,6 +24,12 @@ def resident_bytes() -> int:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue  # it has ended meanwhile
     return whole
+
+
+@cache
+def _process(pid: int) -> psutil.Process:
+    """Made once: to make it is to read what the system sums up over all threads of the process."""
+    return psutil.Process(pid)
 
 
 def _has_children() -> bool:
