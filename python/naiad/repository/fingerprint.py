@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from naiad.repository.scan import CONFIG_FILENAME, CONFIGS_DIRECTORY
@@ -14,17 +15,26 @@ Fingerprint = tuple[str | None, frozenset[tuple[str, int, int]]]
 
 def fingerprint(directory: Path, config_json: str | None) -> Fingerprint:
     """Equal for equal contents, as far as names, sizes and times tell. Python's byte code does not count."""
-    seen = set()
+    return fingerprint_of(files_below(directory), config_json)
+
+
+def fingerprint_of(files: Iterable[tuple[str, os.stat_result]], config_json: str | None) -> Fingerprint:
+    """The same, of ``files_below`` a directory."""
+    seen = frozenset((name, status.st_size, status.st_mtime_ns) for name, status in files)
+    return config_json, seen
+
+
+def files_below(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """The files in a directory, by their paths in it, but for Python's byte code."""
+    start = os.path.join(directory, "")  # noqa: PTH118 - many of them
     for parent, folders, names in os.walk(directory, followlinks=True):
         folders[:] = [folder for folder in folders if folder != "__pycache__"]
         for name in names:
-            path = Path(parent, name)
+            path = os.path.join(parent, name)  # noqa: PTH118
             try:
-                status = path.stat()
+                yield path.removeprefix(start), os.stat(path)  # noqa: PTH116
             except OSError:
                 continue  # gone since it was listed, or a link to nothing
-            seen.add((str(path.relative_to(directory)), status.st_size, status.st_mtime_ns))
-    return config_json, frozenset(seen)
 
 
 def version_fingerprint(files: Fingerprint, version: int) -> frozenset[tuple[str, int, int]]:

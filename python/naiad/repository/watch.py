@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from naiad.errors import NaiadError
-from naiad.repository.fingerprint import Fingerprint, fingerprint
+from naiad.repository.fingerprint import Fingerprint, files_below, fingerprint_of
 from naiad.repository.scan import scan
 
 _log = logging.getLogger("naiad.repository")
@@ -202,18 +202,12 @@ _REFUSED = _Look((None, frozenset()), 0, is_written=False)
 
 
 def _look_at(directory: Path) -> _Look:
-    changed_ns = 0
-    is_written = False
-    for parent, folders, names in os.walk(directory, followlinks=True):
-        folders[:] = [folder for folder in folders if folder != "__pycache__"]
-        for name in names:
-            path = os.path.join(parent, name)  # noqa: PTH118 - many of them
-            try:
-                changed_ns = max(changed_ns, os.stat(path).st_ctime_ns)  # noqa: PTH116
-            except OSError:
-                continue
-            is_written = is_written or has_writer(path)
-    return _Look(fingerprint(directory, None), changed_ns, is_written)
+    files = list(files_below(directory))
+    return _Look(
+        fingerprint_of(files, None),
+        max((status.st_ctime_ns for _, status in files), default=0),
+        any(has_writer(os.path.join(directory, name)) for name, _ in files),  # noqa: PTH118 - many of them
+    )
 
 
 def has_writer(path: str) -> bool:
