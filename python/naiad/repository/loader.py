@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from naiad.config import (
     parse_json,
     resolve,
 )
-from naiad.engine import Engine, Model
+from naiad.engine import Engine, Model, ModelSpec, WarmupSample
 from naiad.ensemble import compile_ensemble, step_models
 from naiad.errors import Unsupported
 from naiad.protos import ModelConfig as ConfigMessage
@@ -28,7 +28,7 @@ from naiad.repository.labels import read_labels
 from naiad.repository.memory import resident_bytes
 from naiad.repository.rollout import PARAMETERS, configured_rollout
 from naiad.repository.scan import ModelDirectory
-from naiad.repository.sequences import sequence_tensors
+from naiad.repository.sequences import SequenceTensors, sequence_tensors
 from naiad.repository.served import LoadedVersion
 from naiad.repository.specs import add_ragged, instance_specs, model_spec
 from naiad.repository.version_policy import missing_versions, select_versions
@@ -224,14 +224,7 @@ class ModelLoader:
                 work.model_transaction_policy.decoupled = True
                 config = ModelConfig(work)
             content = self._content_of_ensemble(config, version)
-            spec = model_spec(
-                config,
-                version,
-                labels,
-                unbounded_queue=self._scheduling.unbounded_queues,
-                content=content,
-                summaries=self._scheduling.summaries,
-            )
+            spec = self._spec(config, version, labels, content)
             return config, labels, content, self._engine.start_ensemble(spec, compiled.plan)
         content = self._content(directory, version, config)
         factory = self._backends.get(config.backend).factory(config, files)
@@ -239,7 +232,22 @@ class ModelLoader:
         inputs = tuple(tensor.name for tensor in config.inputs)
         inputs += tuple(tensor.name for tensor in sequence.inputs) if sequence else ()
         warmups = warmup_samples(config, inputs, directory.file)
-        spec = model_spec(
+        spec = self._spec(config, version, labels, content, sequence, warmups)
+        add_ragged(spec, config)
+        model = self._engine.start(spec, factory, instance_specs(config, self._scheduling.host_policies))
+        return config, labels, content, model
+
+    def _spec(
+        self,
+        config: ModelConfig,
+        version: int,
+        labels: Mapping[str, tuple[str, ...]],
+        content: str,
+        sequence: SequenceTensors | None = None,
+        warmups: Sequence[WarmupSample] = (),
+    ) -> ModelSpec:
+        """With what holds for all models of the server."""
+        return model_spec(
             config,
             version,
             labels,
@@ -249,9 +257,6 @@ class ModelLoader:
             content=content,
             summaries=self._scheduling.summaries,
         )
-        add_ragged(spec, config)
-        model = self._engine.start(spec, factory, instance_specs(config, self._scheduling.host_policies))
-        return config, labels, content, model
 
     def _content(self, directory: ModelDirectory, version: int, config: ModelConfig) -> str:
         """Before it is loaded: what changes meanwhile is then not taken for what was loaded."""
