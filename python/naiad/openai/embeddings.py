@@ -90,4 +90,4 @@ def _cut(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
 def _shown(vector: NDArray[np.float32], form: str) -> Any:
     if form == "base64":
         return base64.b64encode(np.ascontiguousarray(vector, dtype="<f4").tobytes()).decode()
-    return [float(value) for value in vector]
+    return vector.tolist()
