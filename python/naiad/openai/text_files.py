@@ -133,13 +133,19 @@ def encode(tokenizer: Tokenizer, text: str, *, special: bool) -> list[int]:
     return ids
 
 
+def decode(tokenizer: Tokenizer, ids: Sequence[int], param: str) -> str:
+    """The text of ``ids``, special ones too. Refuses ids that are not in the vocabulary."""
+    if any(id_ >= 2**32 or tokenizer.id_to_token(id_) is None for id_ in ids):
+        raise ApiError(400, f"'{param}' has ids that are not in the vocabulary", param=param)
+    text: str = tokenizer.decode(list(ids), skip_special_tokens=False)
+    return text
+
+
 def text_of(tokenizer: Tokenizer, ids: Sequence[int], param: str) -> str:
     """The text that a model reads as exactly these ids, without tokens around it. Refuses ids that no text
     becomes: models take text.
     """
-    if any(id_ >= 2**32 or tokenizer.id_to_token(id_) is None for id_ in ids):
-        raise ApiError(400, f"'{param}' has ids that are not in the vocabulary", param=param)
-    text: str = tokenizer.decode(list(ids), skip_special_tokens=False)
+    text = decode(tokenizer, ids, param)
     if encode(tokenizer, text, special=False) != list(ids):
         raise ApiError(400, f"'{param}' has ids that no text becomes; send the text itself", param=param)
     return text

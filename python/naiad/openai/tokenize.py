@@ -6,11 +6,11 @@ import asyncio
 
 from naiad.openai.catalogue import Catalogue
 from naiad.openai.chat_prompt import ChatPrompts, template_variables
-from naiad.openai.errors import ApiError, invalid
+from naiad.openai.errors import invalid
 from naiad.openai.fields import Fields, Json
 from naiad.openai.messages import read_messages
 from naiad.openai.sampling import Sampling
-from naiad.openai.text_files import encode
+from naiad.openai.text_files import decode, encode
 from naiad.openai.text_models import TextModels
 from naiad.openai.tools import read_tools
 
@@ -66,7 +66,4 @@ class Tokenizing:
         if len(ids) > _MAX_IDS or not all(type(id_) is int and 0 <= id_ < 2**32 for id_ in ids):
             raise invalid("tokens", f"'tokens' should have at most {_MAX_IDS} token ids")
         tokenizer = await self._text_models.needed_tokenizer(entry, "model")
-        if any(tokenizer.id_to_token(id_) is None for id_ in ids):
-            raise ApiError(400, "'tokens' has ids that are not in the vocabulary", param="tokens")
-        text = await asyncio.to_thread(tokenizer.decode, ids, skip_special_tokens=False)
-        return {"prompt": text}
+        return {"prompt": await asyncio.to_thread(decode, tokenizer, ids, "tokens")}
