@@ -93,10 +93,7 @@ class Chat:
         fields.finish()
         if include_usage:
             check_usage(entry, "stream_options.include_usage")
-        text, rendered = await self._prompts.render(entry, conversation, tools, variables=variables)
-        if rendered:
-            sampling.default("add_special_tokens", False)  # the template has put them
-        await self._prompts.keep_marks(entry, tools, sampling)
+        text = await self._prompts.prompt(entry, conversation, tools, sampling, variables=variables)
         sampling.default("max_tokens", None)
         prompt = Prompt(text, sampling, stream, conversation.images, num_top)
         return _Plan(

@@ -20,6 +20,24 @@ class ChatPrompts:
     def __init__(self, text_models: TextModels) -> None:
         self._text_models = text_models
 
+    async def prompt(
+        self,
+        entry: Entry,
+        conversation: Conversation,
+        tools: Tools,
+        sampling: Sampling,
+        *,
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The prompt of an answer; ``sampling`` is told what goes with it. Raises as ``render``."""
+        text, rendered = await self.render(entry, conversation, tools, variables=variables)
+        if rendered:
+            sampling.default("add_special_tokens", False)  # the template has put them
+        # Where the marks of calls are special tokens, they have to be written to be seen.
+        if tools.reading == "marked" and OPEN in await self._text_models.special_words(entry):
+            sampling.default("skip_special_tokens", False)
+        return text
+
     async def render(
         self,
         entry: Entry,
@@ -46,17 +64,6 @@ class ChatPrompts:
             variables=variables,
         )
         return text, True
-
-    async def keep_marks(self, entry: Entry, tools: Tools, sampling: Sampling) -> None:
-        """Where the marks of calls are special tokens, they have to be written to be seen."""
-        if tools.reading != "marked":
-            return
-        tokenizer = await self._text_models.tokenizer(entry)
-        if tokenizer is None:
-            return
-        added: Mapping[int, Any] = tokenizer.get_added_tokens_decoder()
-        if any(token.content == OPEN and token.special for token in added.values()):
-            sampling.default("skip_special_tokens", False)
 
 
 def _plain(

@@ -110,10 +110,7 @@ class Responses:
             inner.finish()
         fields.finish()
         shown |= {"store": False, "background": False, "truncation": "disabled", "previous_response_id": None}
-        text, rendered = await self._prompts.render(entry, conversation, tools)
-        if rendered:
-            sampling.default("add_special_tokens", False)
-        await self._prompts.keep_marks(entry, tools, sampling)
+        text = await self._prompts.prompt(entry, conversation, tools, sampling)
         sampling.default("max_tokens", None)
         prompt = Prompt(text, sampling, stream, conversation.images, num_top, "include")
         return _Plan(Generation(self._requests, entry, prompt), tools, num_top, shown)

@@ -52,6 +52,14 @@ class TextFiles:
         return tokenizer
 
     @cached_property
+    def special_words(self) -> frozenset[str]:
+        """The special tokens of the tokenizer, which are not written unless they are asked for."""
+        if self.tokenizer is None:
+            return frozenset()
+        added = self.tokenizer.get_added_tokens_decoder().values()
+        return frozenset(token.content for token in added if token.special)
+
+    @cached_property
     def template(self) -> ChatTemplate | None:
         """``chat_template.jinja``, or what ``tokenizer_config.json`` has; None without one."""
         source = self._template_source()

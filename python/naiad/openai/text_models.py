@@ -44,6 +44,11 @@ class TextModels:
         files = await self.of(entry)
         return None if files is None else await _read_once(files, "tokenizer")
 
+    async def special_words(self, entry: Entry) -> frozenset[str]:
+        """The special tokens of the model's tokenizer; none without one."""
+        files = await self.of(entry)
+        return frozenset() if files is None else await _read_once(files, "special_words")
+
     async def needed_tokenizer(self, entry: Entry, param: str) -> Tokenizer:
         """The same, which ``param`` of the request needs."""
         tokenizer = await self.tokenizer(entry)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 from naiad.config import ModelConfig
+from naiad.openai.chat_prompt import ChatPrompts
 from naiad.openai.errors import ApiError
+from naiad.openai.messages import read_messages
+from naiad.openai.sampling import Sampling
 from naiad.openai.text_files import TextFiles, encode, find_text_files, text_of
+from naiad.openai.text_models import TextModels
+from naiad.openai.tools import Tools
 from naiad.repository.scan import read_model
 
-from .conftest import config
+from .conftest import config, entry, tensor
+
+PARAMETER = 'parameters {{ key: "tokenizer" value {{ string_value: "{}" }} }}'
+LANGUAGE = (
+    f"input [ {tensor('text_input', 'STRING', '1')} ] output [ {tensor('text_output', 'STRING', '1')} ]"
+)
 
 
 def folder(path: Path, **settings: Any) -> Path:
@@ -72,13 +83,12 @@ def test_of_a_hub_or_of_nothing(tmp_path: Path) -> None:
 
 def test_by_a_parameter(tmp_path: Path) -> None:
     folder(tmp_path / "m" / "words")
-    parameter = 'parameters {{ key: "tokenizer" value {{ string_value: "{}" }} }}'
-    files = found(tmp_path, config(parameter.format("words")))
+    files = found(tmp_path, config(PARAMETER.format("words")))
     assert files is not None and files.template is None
     with pytest.raises(ApiError, match="not there"):
-        found(tmp_path, config(parameter.format("none")))
+        found(tmp_path, config(PARAMETER.format("none")))
     with pytest.raises(Exception, match="outside of the model directory"):
-        found(tmp_path, config(parameter.format("../other")))
+        found(tmp_path, config(PARAMETER.format("../other")))
 
 
 def test_ids_that_are_a_text() -> None:
@@ -89,3 +99,21 @@ def test_ids_that_are_a_text() -> None:
     for ids in ([3], [2**40], [1, 0, 3]):
         with pytest.raises(ApiError):
             text_of(tokenizer, ids, "prompt")
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_marks_of_calls_that_are_special_tokens_are_written(tmp_path: Path, special: bool) -> None:
+    words = folder(tmp_path / "m" / "words", chat_template="{{ tools }}")
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    tokenizer.add_tokens([AddedToken("<tool_call>", special=special)])
+    tokenizer.save(str(words / "tokenizer.json"))
+    model = entry(config(PARAMETER.format("words") + LANGUAGE))
+    prompts = ChatPrompts(TextModels(lambda name: read_model(tmp_path, name)))
+    said = read_messages([{"role": "user", "content": "hi"}])
+    for tools, kept in ((Tools(({"name": "f"},), "marked"), special), (Tools(), False)):
+        sampling = Sampling()
+        text = asyncio.run(prompts.prompt(model, said, tools, sampling))
+        assert text == str(list(tools.shown) or None)
+        assert sampling.values == {"add_special_tokens": False} | (
+            {"skip_special_tokens": False} if kept else {}
+        )
