@@ -94,9 +94,7 @@ class OpenAiApi:
         self.num_in_flight += 1
         try:
             return await self._answer(request)
-        except ApiError as error:
-            return _refusal(error)
-        except NaiadError as error:
+        except (ApiError, NaiadError) as error:
             return _refusal(api_error(error))
         except web.RequestPayloadError:
             refusal = _refusal(ApiError(400, "malformed request body"))

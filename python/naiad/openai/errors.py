@@ -52,8 +52,10 @@ def unsupported(param: str, reason: str) -> ApiError:
     return ApiError(400, f"'{param}' {reason}", param=param, code="unsupported_parameter")
 
 
-def api_error(error: NaiadError) -> ApiError:
+def api_error(error: NaiadError | ApiError) -> ApiError:
     """The failure of a model or of the server in this form."""
+    if isinstance(error, ApiError):
+        return error
     status = status_of(error)
     if error.code == "UNAVAILABLE" and _QUEUE_FULL in error.message:
         return ApiError(429, error.message, code="rate_limit_exceeded")

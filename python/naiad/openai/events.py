@@ -47,8 +47,7 @@ async def answer_events(request: web.BaseRequest, events: Events, *, done: bool)
             async for event in events:
                 await response.write(event_bytes(*event))
         except (ApiError, NaiadError) as error:
-            told = error if isinstance(error, ApiError) else api_error(error)
-            await response.write(event_bytes("error" if not done else "", told.to_json()))
+            await response.write(event_bytes("error" if not done else "", api_error(error).to_json()))
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:

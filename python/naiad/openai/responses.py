@@ -192,7 +192,7 @@ async def _events(plan: _Plan) -> AsyncGenerator[Event, None]:
         except (NaiadError, ApiError) as error:
             if not begun or not plan.generation.prompt.stream:
                 raise
-            told = error if isinstance(error, ApiError) else api_error(error)
+            told = api_error(error)
             failure = {"code": told.code or "server_error", "message": told.message}
             yield "response.failed", {"response": plan.response("failed", output.items, error=failure)}
             return
