@@ -25,7 +25,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvloop
 
@@ -50,6 +50,7 @@ from naiad.metrics.edge import MetricsEdge
 from naiad.metrics.registry import Readings, server_registry
 from naiad.metrics.stores import StoreCollector
 from naiad.openai.service import OpenAiService
+from naiad.repository.served import IndexEntry
 from naiad.settings import (
     GrpcSettings,
     HttpSettings,
@@ -107,7 +108,8 @@ class NetworkServer:
             with self._audience.loading(self._core.repository.index):
                 await asyncio.to_thread(self._core.load_models)
         finally:
-            await asyncio.to_thread(self._log_models, self._core)
+            index = await asyncio.to_thread(self._core.repository.index)
+            _log_models(index)
         self._control = ControlPlane(
             self._core.repository,
             self._settings,
@@ -128,7 +130,6 @@ class NetworkServer:
         self._certificates = CertificateWatch(_reloads(self._plane, self._settings))
         self._certificates.start()
         await self._log_ports(self._core, self._plane, gates)
-        index = await asyncio.to_thread(self._core.repository.index)
         self._audience.serving(index, self._core.repository.loaded(), self._urls(self._plane))
         self._core.keep_up()
 
@@ -199,12 +200,12 @@ class NetworkServer:
             urls["Metrics"] = f"http://{_reachable(settings.metrics.address)}:{self._metrics.port}/metrics"
         return urls
 
-    def _log_models(self, built: Core) -> None:
-        rows = [
-            (row.name, row.version or "-", row.state + (f": {row.reason}" if row.reason else ""))
-            for row in built.repository.index()
-        ]
-        log.info("Models", extra={"table": logs.table(("Model", "Version", "Status"), rows)})
+
+def _log_models(index: Sequence[IndexEntry]) -> None:
+    rows = [
+        (row.name, row.version or "-", row.state + (f": {row.reason}" if row.reason else "")) for row in index
+    ]
+    log.info("Models", extra={"table": logs.table(("Model", "Version", "Status"), rows)})
 
 
 def _readings(built: Core, plane: core.DataPlane) -> Readings:
