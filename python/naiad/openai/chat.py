@@ -129,9 +129,6 @@ async def _whole(plan: _Plan) -> Json:
             _add(answers[delta.index], delta)
     choices = []
     for index, answer in enumerate(answers):
-        text, calls = answer.reader.finish()
-        answer.text += text
-        answer.calls += calls
         message: Json = {"role": "assistant", "content": answer.text or None, "refusal": None}
         if answer.calls:
             message["tool_calls"] = [call.to_json() for call in answer.calls]
@@ -149,7 +146,7 @@ async def _whole(plan: _Plan) -> Json:
 
 
 def _add(answer: _Answer, delta: Delta) -> None:
-    text, calls = answer.reader.read(delta.text)
+    text, calls = answer.reader.read(delta.text, last=delta.finish_reason is not None)
     answer.text += text
     answer.calls += calls
     answer.logprobs += delta.logprobs
@@ -173,10 +170,7 @@ async def _chunks(plan: _Plan) -> AsyncGenerator[Event, None]:
 
 def _events(plan: _Plan, answer: _Answer, delta: Delta) -> list[Json]:
     first = answer.reader.num_calls
-    text, calls = answer.reader.read(delta.text)
-    if delta.finish_reason is not None:
-        rest, more = answer.reader.finish()
-        text, calls = text + rest, calls + more
+    text, calls = answer.reader.read(delta.text, last=delta.finish_reason is not None)
     logprobs = None
     if plan.num_top is not None and delta.logprobs:
         logprobs = chat_logprobs(delta.logprobs, plan.num_top)

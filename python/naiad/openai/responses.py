@@ -216,10 +216,7 @@ class _Output:
 
     def add(self, delta: Delta) -> list[Event]:
         """What the model has said and wants called now."""
-        text, calls = self._reader.read(delta.text)
-        if delta.finish_reason is not None:
-            rest, more = self._reader.finish()
-            text, calls = text + rest, calls + more
+        text, calls = self._reader.read(delta.text, last=delta.finish_reason is not None)
         logprobs = [] if self._num_top is None else chat_logprobs(delta.logprobs, self._num_top)["content"]
         events: list[Event] = []
         if text or logprobs:

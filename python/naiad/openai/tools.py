@@ -100,8 +100,15 @@ class CallReader:
         self.num_calls = 0
         """Found so far."""
 
-    def read(self, text: str) -> tuple[str, list[ToolCall]]:
-        """What of the text so far is text, and the calls that are complete now."""
+    def read(self, text: str, *, last: bool = False) -> tuple[str, list[ToolCall]]:
+        """What of the text so far is text, and the calls that are complete now; ``last``: no more comes."""
+        text, calls = self._read(text)
+        if last:
+            rest, more = self.finish()
+            return text + rest, calls + more
+        return text, calls
+
+    def _read(self, text: str) -> tuple[str, list[ToolCall]]:
         if self._tools.reading == "text":
             return text, []
         self._held += text
