@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 
 from naiad.engine import AccessGate, Engine
 from naiad.handlers.control import Repository
@@ -12,7 +11,7 @@ from naiad.openai.catalogue import Catalogue
 from naiad.openai.engine_requests import EngineRequests
 from naiad.openai.port import OpenAiPort
 from naiad.openai.text_models import TextModels
-from naiad.repository.scan import find_model
+from naiad.repository.roots import Roots
 from naiad.settings import ServerSettings
 
 
@@ -30,13 +29,7 @@ class OpenAiService:
         self._requests = EngineRequests(engine)
         self.api = OpenAiApi(
             Catalogue(repository, int(time.time())),
-            TextModels(
-                partial(
-                    find_model,
-                    settings.repository.model_repositories,
-                    linked=settings.repository.linked_repository,
-                )
-            ),
+            TextModels(Roots(settings.repository).find),
             self._requests,
             max_body_bytes=settings.http.max_input_size_bytes,
         )
