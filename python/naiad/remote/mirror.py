@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from naiad.errors import NaiadError, NotFound, Unavailable
+from naiad.remote.store import Stamp
 
 _log = logging.getLogger("naiad.remote")
 
@@ -21,7 +22,6 @@ _DOWNLOADS = 8
 _LIST = ".files.json"
 """Beside the files of a snapshot: what they were like where they come from."""
 
-Stamp = tuple[int, str]
 Files = Mapping[str, Stamp]
 
 
@@ -115,7 +115,7 @@ class Mirror:
                     # The same file, with its times: a version that did not change is not loaded again.
                     os.link(old / file, snapshot / file)
             with ThreadPoolExecutor(_DOWNLOADS, thread_name_prefix="naiad-download") as pool:
-                list(pool.map(lambda file: self._download(model, file, snapshot / file), missing))
+                list(pool.map(lambda file: self._source.download(model, file, snapshot / file), missing))
             for file, (size, _) in missing.items():
                 got = (snapshot / file).stat().st_size
                 if size >= 0 and got != size:
@@ -132,9 +132,6 @@ class Mirror:
             raise
         _log.info("copied model '%s': %d files, %d of them new", model, len(files), len(missing))
         self._clean(model, old)
-
-    def _download(self, model: str, file: str, target: Path) -> None:
-        self._source.download(model, file, target)
 
     def _check_room(self, model: str, missing: Files) -> None:
         needed = sum(size for size, _ in missing.values() if size > 0)
