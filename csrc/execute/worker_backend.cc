@@ -17,6 +17,8 @@ namespace {
 
 constexpr int kIdleTickMs = 200;
 constexpr int kBusyTickMs = 10;
+// So much of what a worker says is read, until its cancels and its end are looked after again.
+constexpr std::size_t kEventsATurn = 64;
 constexpr std::chrono::milliseconds kFirstPause{100};
 constexpr std::chrono::milliseconds kLongestPause{30'000};
 
@@ -152,9 +154,9 @@ bool WorkerBackend::live() {
   const auto kill = [&] {
     if (!std::exchange(is_killed, true)) process->kill();
   };
-  const auto take = [&] {
+  const auto take = [&](std::size_t most) {
     try {
-      switch (life->take_events()) {
+      switch (life->take_events(most)) {
         case WorkerLife::News::kReady:
           is_ready = true;
           become(State::kRunning, {}, life);
@@ -178,7 +180,7 @@ bool WorkerBackend::live() {
     static_cast<void>(poll(watched.data(), watched.size(), !sleeps ? 0 : busy ? kBusyTickMs : kIdleTickMs));
     life->channel().events().awake();
     has_ended = (watched[2].revents & POLLIN) != 0;
-    take();
+    take(kEventsATurn);
     const std::uint64_t now_ns = clock_.now_ns();
     if (life->fault() != nullptr) kill();
     if (!is_ready && limits_.start_ns != 0 && now_ns - start_ns > limits_.start_ns) {
@@ -194,7 +196,7 @@ bool WorkerBackend::live() {
       if (now_ns - stop_ns > limits_.stop_ns) kill();
     }
   }
-  take();  // what it said last
+  take(SIZE_MAX);  // what it said last
   process_id_.store(0, std::memory_order_relaxed);
   std::string how = process->wait();
   const bool was_asked = stop_ns != 0 && !is_killed;

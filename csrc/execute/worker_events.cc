@@ -7,14 +7,15 @@
 
 namespace naiad {
 
-WorkerLife::News WorkerLife::take_events() {
+WorkerLife::News WorkerLife::take_events(std::size_t most) {
   event_.reset();
-  for (;;) {
+  for (; most > 0; --most) {
     const SharedRing::Outcome outcome = channel().events().read(event_message_, 0);
     if (outcome == SharedRing::Outcome::kBroken) MessageReader::malformed();
     if (outcome != SharedRing::Outcome::kMessage) return News::kNone;
     if (const News news = handle(event_message_); news != News::kNone) return news;
   }
+  return News::kNone;
 }
 
 WorkerLife::News WorkerLife::handle(std::span<const std::byte> message) {

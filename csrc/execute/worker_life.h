@@ -58,9 +58,9 @@ class WorkerLife final : public CompletionSink, public std::enable_shared_from_t
   bool has_served() const { return has_served_.load(std::memory_order_relaxed); }
 
   enum class News : unsigned char { kNone, kReady, kFailed };
-  // Reads what the worker has to say; never blocks. Throws Error(kInternal) when it makes no sense. With
-  // kFailed, failure() says why. Monitor thread.
-  News take_events();
+  // Reads what the worker has to say, `most` messages of it; never blocks. Throws Error(kInternal) when it
+  // makes no sense. With kFailed, failure() says why. Monitor thread.
+  News take_events(std::size_t most);
   const Status& failure() const { return failure_; }
   // What is to be done now and then: tells of cancels, gives back memory, writes what did not fit. Says
   // whether it is to be called again soon. Monitor thread.

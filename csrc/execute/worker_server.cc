@@ -257,6 +257,7 @@ void WorkerServer::tell(const std::string& text) {
 
 void WorkerServer::read_news() {
   std::vector<std::byte> message;
+  std::uint64_t looked_ns = clock_.now_ns();
   while (!stopping_.load(std::memory_order_relaxed)) {
     bool waits = false;
     {
@@ -264,10 +265,13 @@ void WorkerServer::read_news() {
       waits = !calls_.empty();
     }
     const SharedRing::Outcome outcome = channel_.news().read(message, waits ? kLookEveryNs : kWaitNs);
-    if (outcome == SharedRing::Outcome::kNothing) {
+    // Not only when there is nothing to read: answers may come faster than they are read.
+    if (const std::uint64_t now_ns = clock_.now_ns();
+        outcome == SharedRing::Outcome::kNothing || now_ns - looked_ns > kLookEveryNs) {
       tell_cancels();
-      continue;
+      looked_ns = now_ns;
     }
+    if (outcome == SharedRing::Outcome::kNothing) continue;
     if (outcome != SharedRing::Outcome::kMessage) return;
     MessageReader reader(message);
     if (static_cast<WorkerNews>(reader.get<std::uint8_t>()) == WorkerNews::kAnswer) {
