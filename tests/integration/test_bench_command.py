@@ -70,3 +70,17 @@ def test_a_server_that_is_not_there() -> None:
     ran = bench("m", "-u", "127.0.0.1:1")
     assert ran.returncode == 1 and "no HTTP server answers at 127.0.0.1:1" in ran.stderr
     assert "naiad serve" in ran.stderr
+
+
+def test_two_servers_in_turns(server: ServerProcess, tmp_path: Path) -> None:
+    picture = tmp_path / "load.png"
+    other = server.http.replace("127.0.0.1", "localhost")
+    ran = bench("identity", "-u", server.http, f"--compare={other}", "--turns=2", *QUICK, "--json",
+                f"--picture={picture}")  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    tree = json.loads(ran.stdout)
+    assert [level["url"] for level in tree["levels"]] == [server.http, other]
+    (ratios,) = tree["ratios"]
+    for ratio in ratios.values():
+        assert 0 < ratio["least"] <= ratio["median"] <= ratio["most"]
+    assert picture.read_bytes().startswith(b"\x89PNG")

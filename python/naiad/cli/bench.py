@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,9 +18,14 @@ from rich.table import Table
 
 from naiad.cli.console import plain_table, print_line, show_error
 from naiad.cli.launch import USAGE
-from naiad.errors import InvalidArgument, NaiadError
+from naiad.errors import InvalidArgument, NaiadError, Unsupported
+
+if TYPE_CHECKING:
+    from naiad.loadgen.measure import Effort, Level
+    from naiad.loadgen.turns import Ratio, Side
 
 _HEADS = {
+    "url": "Server",
     "concurrency": "Conc",
     "request_rate": "Rate",
     "inferences_per_second": "Infer/s",
@@ -101,39 +108,70 @@ def bench(
     processes: Annotated[
         int, typer.Option("--processes", min=1, help="Of the generator, which share the load.")
     ] = 1,
+    compare: Annotated[
+        str | None,
+        typer.Option("--compare", help="HOST:PORT of another server, measured in turns.", metavar="URL"),
+    ] = None,
+    turns: Annotated[
+        int, typer.Option("--turns", min=1, help="With --compare: of each server, at each level.")
+    ] = 3,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture", help="Draw throughput against latency: .svg, .png or .pdf.", metavar="FILE"
+        ),
+    ] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", "-f", help="Write the figures there.", metavar="FILE")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON in place of the table.")] = False,
     seed: Annotated[int, typer.Option("--random-seed", help="Of values and times.")] = 0,
 ) -> None:
-    """Measure a model on a server: throughput and latency by concurrency, or by rate.
+    """Measure a model on a server, or on two in turns: throughput and latency by concurrency, or by rate.
 
     Exit status: 0 done, 1 requests failed or the server is not reached.
     """
     from naiad.loadgen.measure import Effort
+    from naiad.loadgen.picture import check_picture, draw
     from naiad.loadgen.report import row_of, to_csv
+    from naiad.loadgen.turns import ratios, together
 
     screen = Console(stderr=True)
     effort = Effort(
         window_s=window_ms / 1000, stability=stability / 100, max_windows=max_windows, processes=processes
     )
+    urls = [url] if compare is None else [url, compare]
     rows: list[dict[str, Any]] = []
-    reasons: dict[str, int] = {}
+    compared: list[dict[str, Ratio | None]] = []
+    reasons: Counter[str] = Counter()
     try:
+        if picture is not None:
+            check_picture(picture)
         levels = _levels(concurrency, rate, max_in_flight)
         measured = _measure(
-            url, protocol.value, model, version, batch, levels, shape or [], input_data, distribution.value,
-            effort, seed, screen,
+            urls, protocol.value, model, version, batch, levels, shape or [], input_data, distribution.value,
+            effort, seed, screen, 1 if compare is None else turns,
         )  # fmt: skip
-        for level in measured:
-            rows.append(row_of(level, batch))
-            for reason, count in level.window.errors.items():
-                reasons[reason] = reasons.get(reason, 0) + count
-            if latency_limit_ms and rows[-1]["latency_p99_us"] > latency_limit_ms * 1000:
+        for sides in measured:
+            at_level = [
+                row_of(one, together(of_turns), batch) for one, of_turns in zip(urls, sides, strict=True)
+            ]
+            rows += at_level
+            if compare is not None:
+                compared.append(ratios(*sides))
+            for of_turns in sides:
+                for one in of_turns:
+                    reasons += one.window.errors
+            if latency_limit_ms and any(row["latency_p99_us"] > latency_limit_ms * 1000 for row in at_level):
                 break
+        if picture is not None:
+            lines = {one: [row for row in rows if row["url"] == one] for one in urls}
+            draw(picture, f"{model} over {protocol.value}, batch size {batch}", lines)
     except InvalidArgument as error:
         show_error(screen, str(error), "`naiad bench --help` shows what there is")
+        raise typer.Exit(USAGE) from None
+    except Unsupported as error:
+        show_error(screen, str(error), "pip install 'naiad[bench]'")
         raise typer.Exit(USAGE) from None
     except NaiadError as error:
         show_error(screen, str(error), f"start one with `naiad serve`, or name it with --url (now {url})")
@@ -141,15 +179,22 @@ def bench(
     if csv_file is not None:
         csv_file.write_text(to_csv(rows), encoding="utf-8")
     if as_json:
-        typer.echo(json.dumps({"model": model, "protocol": protocol.value, "levels": rows}, indent=2))
+        tree: dict[str, Any] = {"model": model, "protocol": protocol.value, "levels": rows}
+        if compare is not None:
+            tree["ratios"] = [
+                {name: ratio and asdict(ratio) for name, ratio in of_level.items()} for of_level in compared
+            ]
+        typer.echo(json.dumps(tree, indent=2))
     else:
         console = Console()
         console.print(results_table(rows))
+        if compare is not None:
+            console.print(ratios_table(urls, rows[:: len(urls)], compared))
         console.print(
             "[dim]Microseconds. Queue, Compute: the server's, for one request. CPU: this client's own[/]",
             soft_wrap=True,
         )
-    for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:5]:
+    for reason, count in reasons.most_common(5):
         print_line(screen, f"[red]{count} requests failed:[/] {escape(reason)}")
     if unstable := [row for row in rows if not row["stable"]]:
         print_line(
@@ -161,7 +206,7 @@ def bench(
 
 
 def _measure(
-    url: str,
+    urls: Sequence[str],
     protocol: Any,
     model: str,
     version: str,
@@ -170,12 +215,45 @@ def _measure(
     shape: list[str],
     input_data: str,
     distribution: Any,
-    effort: Any,
+    effort: Effort,
     seed: int,
     screen: Console,
-) -> Iterator[Any]:
+    turns: int,
+) -> Iterator[list[list[Level]]]:
+    """Of each level: server -> turns."""
+    from naiad.loadgen.turns import measure_in_turns
+
+    loads = [
+        _load_of(url, protocol, model, version, batch, shape, input_data, distribution, seed) for url in urls
+    ]
+    for concurrency, rate in levels:
+        what = f"{rate:g} requests/s" if rate else f"concurrency {concurrency}"
+        sides = [
+            (replace(scenario, concurrency=concurrency, rate=rate), target) for scenario, target in loads
+        ]
+        with screen.status(f"Measuring {what}") as status:
+
+            def tell(side: int, window: Any, status: Any = status, what: str = what) -> None:
+                where = f" on {escape(urls[side])}" if len(urls) > 1 else ""
+                figures = f"{window.per_second:,.0f}/s, {window.mean_s * 1e3:.2f} ms"
+                status.update(f"Measuring {what}{where}: {figures}")
+
+            yield measure_in_turns(sides, turns, effort, tell)
+
+
+def _load_of(
+    url: str,
+    protocol: Any,
+    model: str,
+    version: str,
+    batch: int,
+    shape: list[str],
+    input_data: str,
+    distribution: Any,
+    seed: int,
+) -> Side:
+    """A server, and the requests for it. Raises InvalidArgument, Unavailable."""
     from naiad.loadgen.inputs import from_file, made_up, read_shapes, specs_of
-    from naiad.loadgen.measure import measure
     from naiad.loadgen.scenario import Scenario
     from naiad.loadgen.target import target_of
     from naiad.loadgen.wire import grpc_request, http_request
@@ -200,17 +278,8 @@ def _measure(
         else grpc_request(model, version, tensors, outputs)
         for tensors in requests
     )
-    for concurrency, rate in levels:
-        scenario = Scenario(
-            protocol, target.host, target.port, encoded, concurrency, rate, distribution, seed
-        )
-        what = f"{rate:g} requests/s" if rate else f"concurrency {concurrency}"
-        with screen.status(f"Measuring {what}") as status:
-
-            def tell(window: Any, status: Any = status, what: str = what) -> None:
-                status.update(f"Measuring {what}: {window.per_second:,.0f}/s, {window.mean_s * 1e3:.2f} ms")
-
-            yield measure(scenario, target, effort, tell)
+    scenario = Scenario(protocol, target.host, target.port, encoded, distribution=distribution, seed=seed)
+    return scenario, target
 
 
 def _levels(concurrency: str, rate: str, max_in_flight: int) -> list[tuple[int, float]]:
@@ -240,13 +309,34 @@ def results_table(rows: list[dict[str, Any]]) -> Table:
     table = plain_table()
     shown = [name for name in _HEADS if name != "request_rate" or any(row[name] for row in rows)]
     shown = [name for name in shown if name != "concurrency" or not any(row["request_rate"] for row in rows)]
+    if len({row["url"] for row in rows}) == 1:
+        shown.remove("url")
     if any(row["late"] for row in rows):
         shown.append("late")
     for name in shown:
-        table.add_column(_HEADS.get(name, "Late"), justify="right", no_wrap=True)
+        justify: Any = "left" if name == "url" else "right"
+        table.add_column(_HEADS.get(name, "Late"), justify=justify, no_wrap=True)
     for row in rows:
         table.add_row(*(_cell(name, row[name]) for name in shown), style="" if row["stable"] else "dim")
     return table
+
+
+def ratios_table(
+    urls: Sequence[str], rows: Sequence[dict[str, Any]], compared: Sequence[dict[str, Ratio | None]]
+) -> Table:
+    """The first server over the second: the median of the turns, and their least and most."""
+    table = plain_table()
+    table.add_column(f"{urls[0]} / {urls[1]}")
+    for name in ("requests_per_second", "latency_p50_us", "latency_p99_us"):
+        table.add_column("Requests/s" if name == "requests_per_second" else _HEADS[name], justify="right")
+    for row, of_level in zip(rows, compared, strict=True):
+        load = f"{row['request_rate']:g}/s" if row["request_rate"] else f"concurrency {row['concurrency']}"
+        table.add_row(load, *(_spread(ratio) for ratio in of_level.values()))
+    return table
+
+
+def _spread(ratio: Ratio | None) -> str:
+    return "-" if ratio is None else f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
 
 
 def _cell(name: str, value: Any) -> str:

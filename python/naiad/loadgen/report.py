@@ -11,6 +11,7 @@ from naiad.loadgen.measure import Level
 from naiad.loadgen.windows import PERCENTILES
 
 COLUMNS = (
+    "url",
     "concurrency",
     "request_rate",
     "inferences_per_second",
@@ -29,12 +30,15 @@ COLUMNS = (
 )
 
 
-def row_of(level: Level, rows_per_request: int) -> dict[str, Any]:
-    """Microseconds, for one request where a time is the server's. ``rows_per_request``: the batch size."""
+def row_of(url: str, level: Level, rows_per_request: int) -> dict[str, Any]:
+    """Microseconds, for one request where a time is the server's. ``url``: the server; ``rows_per_request``:
+    the batch size.
+    """
     window, server = level.window, level.server
     requests = max(1, server.requests)
     handled = max(1, window.answers + window.errors.total())
     figures: dict[str, Any] = {
+        "url": url,
         "concurrency": level.concurrency,
         "request_rate": level.rate or None,
         "inferences_per_second": round(window.per_second * rows_per_request, 2),

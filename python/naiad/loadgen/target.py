@@ -37,6 +37,11 @@ class ServerTime:
         names = [field.name for field in fields(self)]
         return ServerTime(**{name: getattr(self, name) - getattr(before, name) for name in names})
 
+    def plus(self, other: ServerTime) -> ServerTime:
+        """Both spans together."""
+        names = [field.name for field in fields(self)]
+        return ServerTime(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
 
 class Target(ABC):
     """A model on a server. Raises Unavailable where the server does not answer, InvalidArgument for what it

@@ -165,7 +165,7 @@ def test_rows() -> None:
     measured = window(0.001, 0.003, seconds=2)
     measured.client_cpu_s = 0.0001
     server = ServerTime(requests=4, executions=2, queue_ns=8000, compute_infer_ns=40_000)
-    row = row_of(Level(8, 0.0, measured, server, True, 3), 2)
+    row = row_of("h:1", Level(8, 0.0, measured, server, True, 3), 2)
     assert tuple(row) == COLUMNS
     assert (row["inferences_per_second"], row["requests_per_second"]) == (2, 1)
     assert (row["server_queue_us"], row["server_compute_infer_us"], row["mean_batch"]) == (2, 10, 4)
