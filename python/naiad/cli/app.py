@@ -15,6 +15,7 @@ from naiad.cli.repo import repo_app
 from naiad.cli.serve import serve
 from naiad.cli.sources import KnownFlags
 from naiad.cli.triton_flags import BOOLEANS, DEPRECATED, REPLACED, UNSUPPORTED, UNSUPPORTED_BOOLEANS
+from naiad.cli.tune import tune
 
 _SERVING = "Serving"
 _PREPARING = "Preparing"
@@ -47,6 +48,7 @@ def options(
 
 app.command("serve", rich_help_panel=_SERVING)(serve)
 app.command("bench", rich_help_panel=_SERVING)(bench)
+app.command("tune", rich_help_panel=_SERVING)(tune)
 app.command("doctor", rich_help_panel=_PREPARING)(doctor)
 app.command("plan", rich_help_panel=_PREPARING)(plan)
 app.add_typer(repo_app, name="repo", rich_help_panel=_PREPARING)

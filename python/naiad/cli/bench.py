@@ -22,7 +22,7 @@ from naiad.errors import InvalidArgument, NaiadError, Unsupported
 
 if TYPE_CHECKING:
     from naiad.loadgen.measure import Effort, Level
-    from naiad.loadgen.turns import Ratio, Side
+    from naiad.loadgen.turns import Ratio
 
 _HEADS = {
     "url": "Server",
@@ -221,10 +221,11 @@ def _measure(
     turns: int,
 ) -> Iterator[list[list[Level]]]:
     """Of each level: server -> turns."""
+    from naiad.loadgen.prepare import load_of
     from naiad.loadgen.turns import measure_in_turns
 
     loads = [
-        _load_of(url, protocol, model, version, batch, shape, input_data, distribution, seed) for url in urls
+        load_of(url, protocol, model, version, batch, shape, input_data, distribution, seed) for url in urls
     ]
     for concurrency, rate in levels:
         what = f"{rate:g} requests/s" if rate else f"concurrency {concurrency}"
@@ -239,47 +240,6 @@ def _measure(
                 status.update(f"Measuring {what}{where}: {figures}")
 
             yield measure_in_turns(sides, turns, effort, tell)
-
-
-def _load_of(
-    url: str,
-    protocol: Any,
-    model: str,
-    version: str,
-    batch: int,
-    shape: list[str],
-    input_data: str,
-    distribution: Any,
-    seed: int,
-) -> Side:
-    """A server, and the requests for it. Raises InvalidArgument, Unavailable."""
-    from naiad.loadgen.inputs import from_file, made_up, read_shapes, specs_of
-    from naiad.loadgen.scenario import Scenario
-    from naiad.loadgen.target import target_of
-    from naiad.loadgen.wire import grpc_request, http_request
-
-    target = target_of(url, protocol, model, version)
-    config = target.config()
-    if batch > max(1, config.max_batch_size):
-        raise InvalidArgument(
-            f"--batch-size {batch}: the model takes at most {max(1, config.max_batch_size)}"
-        )
-    rows = batch if config.max_batch_size > 0 else 0
-    specs = specs_of(config)
-    if input_data in ("random", "zero"):
-        zeros = input_data == "zero"
-        requests = [made_up(specs, read_shapes(shape), rows, zeros=zeros, seed=seed)]
-    else:
-        requests = from_file(Path(input_data), specs, rows)
-    outputs = [tensor.name for tensor in config.outputs]
-    encoded = tuple(
-        http_request(f"{target.host}:{target.port}", model, version, tensors, outputs)
-        if protocol == "http"
-        else grpc_request(model, version, tensors, outputs)
-        for tensors in requests
-    )
-    scenario = Scenario(protocol, target.host, target.port, encoded, distribution=distribution, seed=seed)
-    return scenario, target
 
 
 def _levels(concurrency: str, rate: str, max_in_flight: int) -> list[tuple[int, float]]:

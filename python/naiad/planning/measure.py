@@ -9,16 +9,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
-import pynvml
-
 from naiad.composition import build_core
+from naiad.planning.memory_use import LEAST_GPU_BYTES, gpu_used_bytes, host_used_bytes
 from naiad.planning.model_size import ModelSize
 from naiad.settings import RepositorySettings, ServerSettings
 
 _TIMEOUT_S = 900
-_LEAST_GPU_BYTES = 8 << 20
-"""Less is not a model, but what others do meanwhile."""
 
 
 def measured(size: ModelSize, repositories: Sequence[Path], linked: Path | None) -> ModelSize:
@@ -43,7 +39,7 @@ def measured(size: ModelSize, repositories: Sequence[Path], linked: Path | None)
     if "error" in answer:
         return _not_measured(size, str(answer["error"]))
     gpu, host = int(answer["gpu"]), int(answer["host"])
-    on_gpu = gpu >= _LEAST_GPU_BYTES
+    on_gpu = gpu >= LEAST_GPU_BYTES
     detail = (
         "of GPU memory while loaded" if on_gpu else "of main memory while loaded: it ran on the processors"
     )
@@ -63,27 +59,11 @@ def _load(name: str, repositories: tuple[Path, ...], linked: Path | None) -> dic
     )
     core = build_core(settings)
     try:
-        gpu, host = _gpu_used(), _host_used()
+        gpu, host = gpu_used_bytes(), host_used_bytes()
         core.repository.load_all()
-        return {"gpu": max(0, _gpu_used() - gpu), "host": max(0, _host_used() - host)}
+        return {"gpu": max(0, gpu_used_bytes() - gpu), "host": max(0, host_used_bytes() - host)}
     finally:
         core.close()
-
-
-def _gpu_used() -> int:
-    """Of all GPUs."""
-    try:
-        pynvml.nvmlInit()
-        devices = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return sum(int(pynvml.nvmlDeviceGetMemoryInfo(device).used) for device in devices)
-    except pynvml.NVMLError:
-        return 0
-
-
-def _host_used() -> int:
-    """Of this process and its children: what no other process shares."""
-    own = psutil.Process()
-    return sum(one.memory_full_info().uss for one in (own, *own.children(recursive=True)))
 
 
 def main() -> None:

@@ -124,6 +124,11 @@ def stated_size(text: str) -> ModelSize:
     )
 
 
+def bytes_of(text: str) -> float:
+    """``8GB``, ``600 MiB``. Raises InvalidArgument."""
+    return _amount(text, _UNITS)
+
+
 def _amount(text: str, units: dict[str, int]) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text)
     unit = match[2].lower() if match else ""

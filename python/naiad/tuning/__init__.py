@@ -1,0 +1,1 @@
+"""Which instances, batches and delays suit a model: measured, for ``naiad tune``."""
