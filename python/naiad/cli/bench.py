@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,12 +17,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from naiad.cli import bench_options as options
+from naiad.cli.bench_streams import responses_table
 from naiad.cli.console import plain_table, print_line, show_error
 from naiad.cli.launch import USAGE
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
 
 if TYPE_CHECKING:
+    from naiad.loadgen.access import Access
     from naiad.loadgen.measure import Effort, Level
+    from naiad.loadgen.prepare import Form
     from naiad.loadgen.turns import Ratio
 
 _HEADS = {
@@ -58,7 +63,10 @@ class Distribution(StrEnum):
 def bench(
     model: Annotated[str, typer.Argument(help="The model's name.", metavar="MODEL")],
     url: Annotated[
-        str, typer.Option("--url", "-u", help="HOST:PORT. [default: localhost and the protocol's port]")
+        str,
+        typer.Option(
+            "--url", "-u", help="HOST:PORT, with TLS https://HOST:PORT. [default: localhost, usual port]"
+        ),
     ] = "localhost",
     protocol: Annotated[Protocol, typer.Option("--protocol", "-i", help="What is spoken.")] = Protocol.http,
     version: Annotated[str, typer.Option("--model-version", help="[default: the latest]")] = "",
@@ -108,6 +116,16 @@ def bench(
     processes: Annotated[
         int, typer.Option("--processes", min=1, help="Of the generator, which share the load.")
     ] = 1,
+    headers: options.Headers = None,
+    ca_file: options.CaFile = "",
+    cert_file: options.CertFile = "",
+    key_file: options.KeyFile = "",
+    no_verify: options.NoVerify = False,
+    streaming: options.Streaming = False,
+    sequence_length: options.SequenceLength = 0,
+    first_sequence: options.FirstSequence = 1,
+    shared_memory: options.SharedMemory = options.Shared.none,
+    output_bytes: options.OutputBytes = 102_400,
     compare: Annotated[
         str | None,
         typer.Option("--compare", help="HOST:PORT of another server, measured in turns.", metavar="URL"),
@@ -143,6 +161,7 @@ def bench(
     urls = [url] if compare is None else [url, compare]
     rows: list[dict[str, Any]] = []
     compared: list[dict[str, Ratio | None]] = []
+    regions = ExitStack()
     reasons: Counter[str] = Counter()
     try:
         if picture is not None:
@@ -151,6 +170,8 @@ def bench(
         measured = _measure(
             urls, protocol.value, model, version, batch, levels, shape or [], input_data, distribution.value,
             effort, seed, screen, 1 if compare is None else turns,
+            options.access(urls, headers, ca_file, cert_file, key_file, no_verify),
+            options.form(streaming, sequence_length, first_sequence, shared_memory, output_bytes), regions,
         )  # fmt: skip
         for sides in measured:
             at_level = [
@@ -176,6 +197,8 @@ def bench(
     except NaiadError as error:
         show_error(screen, str(error), f"start one with `naiad serve`, or name it with --url (now {url})")
         raise typer.Exit(1) from None
+    finally:
+        regions.close()
     if csv_file is not None:
         csv_file.write_text(to_csv(rows), encoding="utf-8")
     if as_json:
@@ -188,6 +211,8 @@ def bench(
     else:
         console = Console()
         console.print(results_table(rows))
+        if streaming:
+            console.print(responses_table(rows))
         if compare is not None:
             console.print(ratios_table(urls, rows[:: len(urls)], compared))
         console.print(
@@ -219,14 +244,21 @@ def _measure(
     seed: int,
     screen: Console,
     turns: int,
+    access: Access,
+    form: Form,
+    regions: ExitStack,
 ) -> Iterator[list[list[Level]]]:
     """Of each level: server -> turns."""
     from naiad.loadgen.prepare import load_of
     from naiad.loadgen.turns import measure_in_turns
 
     loads = [
-        load_of(url, protocol, model, version, batch, shape, input_data, distribution, seed) for url in urls
-    ]
+        load_of(
+            *(url, protocol, model, version, batch, shape, input_data, distribution, seed),
+            access=access, form=form, regions=regions,
+        )
+        for url in urls
+    ]  # fmt: skip
     for concurrency, rate in levels:
         what = f"{rate:g} requests/s" if rate else f"concurrency {concurrency}"
         sides = [

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import hpack
 
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = (
+DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = (
     0,
     1,
     3,
@@ -23,7 +23,7 @@ _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTIN
     8,
     9,
 )
-_END_STREAM, _END_HEADERS, _PADDED, _PRIORITY, _ACK = 1, 4, 8, 32, 1
+_END_STREAM, _END_HEADERS, PADDED, _PRIORITY, _ACK = 1, 4, 8, 32, 1
 _LARGEST_WINDOW = (1 << 31) - 1
 _DEFAULT_WINDOW = 65535
 _REPLENISH = 1 << 29
@@ -61,10 +61,19 @@ class _Rest:
 class CallStream:
     """One connection, with no I/O: bytes in by ``receive``, out by ``write``."""
 
-    def __init__(self, authority: str, path: str, write: Callable[[bytes], None], ended: Ended) -> None:
+    def __init__(
+        self,
+        authority: str,
+        path: str,
+        write: Callable[[bytes], None],
+        ended: Ended,
+        *,
+        scheme: str = "http",
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self._write = write
         self._ended = ended
-        self._head = _head_block(authority, path)
+        self._head = _head_block(scheme, authority, path, metadata)
         self._next_stream = 1
         self._received = b""
         self._consumed = 0
@@ -92,7 +101,7 @@ class CallStream:
         body = b"\0" + struct.pack(">I", len(message)) + message
         if not self._waiting and size <= min(self._window, self._stream_window, self._max_frame):
             self._window -= size
-            self._write(head + _frame(_DATA, _END_STREAM, stream, body))
+            self._write(head + _frame(DATA, _END_STREAM, stream, body))
             return stream
         self._write(head)
         self._waiting.append(_Rest(stream, memoryview(body), self._stream_window))
@@ -113,7 +122,7 @@ class CallStream:
         self._received = received[at:]
 
     def _frame(self, kind: int, flags: int, stream: int, body: bytes) -> None:
-        if kind == _DATA:
+        if kind == DATA:
             self._consumed += len(body)
             if self._consumed > _REPLENISH:
                 self._write(_frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", self._consumed)))
@@ -137,7 +146,7 @@ class CallStream:
 
     def _fields(self, kind: int, flags: int, stream: int, body: bytes) -> None:
         if kind == _HEADERS:
-            if flags & _PADDED:
+            if flags & PADDED:
                 body = body[1 : len(body) - body[0]]
             if flags & _PRIORITY:
                 body = body[5:]
@@ -187,7 +196,7 @@ class CallStream:
             if size <= 0:
                 return
             last = size == len(rest.body)
-            self._write(_frame(_DATA, _END_STREAM if last else 0, rest.stream, bytes(rest.body[:size])))
+            self._write(_frame(DATA, _END_STREAM if last else 0, rest.stream, bytes(rest.body[:size])))
             self._window -= size
             rest.window -= size
             rest.body = rest.body[size:]
@@ -195,15 +204,16 @@ class CallStream:
                 self._waiting.popleft()
 
 
-def _head_block(authority: str, path: str) -> bytes:
+def _head_block(scheme: str, authority: str, path: str, metadata: Sequence[tuple[str, str]]) -> bytes:
     fields = [
         (":method", "POST"),
-        (":scheme", "http"),
+        (":scheme", scheme),
         (":path", path),
         (":authority", authority),
         ("te", "trailers"),
         ("content-type", "application/grpc"),
         ("user-agent", "naiad-bench"),
+        *((name.lower(), value) for name, value in metadata),
     ]
     encoder = hpack.Encoder()
     encoder.header_table_size = 0

@@ -1,84 +1,21 @@
-"""Load over HTTP/1.1: prepared bytes out, lengths of answers in; nothing is parsed that need not be."""
+"""Load over HTTP/1.1: prepared bytes out, lengths of answers in."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections import deque
-from itertools import cycle
-from typing import cast
+from dataclasses import replace
 
+from naiad.loadgen.http_connection import HttpConnection
+from naiad.loadgen.http_events import EventConnection
 from naiad.loadgen.pace import moments
 from naiad.loadgen.recorder import Recorder
 from naiad.loadgen.scenario import Scenario
+from naiad.loadgen.sequences import requests_of
 
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_HEAD_END = b"\r\n\r\n"
-_MOST_REASON = 200
-
-
-class _Connection(asyncio.Protocol):
-    """One request at a time."""
-
-    def __init__(self, load: HttpLoad) -> None:
-        self._load = load
-        self._received = b""
-        self._length = -1
-        self._failed_head = b""
-        self._transport: asyncio.Transport | None = None
-        self._since_s = 0.0
-        self.busy = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
-
-    def send(self, request: bytes, since_s: float) -> None:
-        """``since_s``: from when its latency counts."""
-        assert self._transport is not None
-        self.busy = True
-        self._since_s = since_s
-        self._transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        self._received = self._received + data if self._received else data
-        if self._length < 0:
-            end = self._received.find(_HEAD_END)
-            if end < 0:
-                return
-            found = _LENGTH.search(self._received, 0, end + 2)
-            if found is None:
-                self.abort("an answer without Content-Length")
-                return
-            self._length = end + 4 + int(found[1])
-        if len(self._received) < self._length:
-            return
-        now_s = time.monotonic()
-        whole, self._received, self._length = self._received, b"", -1
-        self.busy = False
-        if whole.startswith(b"HTTP/1.1 200"):
-            self._load.recorder.answer(now_s - self._since_s, now_s)
-        else:
-            status, body = whole.partition(b"\r\n")[0], whole.partition(_HEAD_END)[2]
-            text = f"{status.decode(errors='replace')}: {body[:_MOST_REASON].decode(errors='replace')}"
-            self._load.recorder.failure(text.removeprefix("HTTP/1.1 "), now_s)
-        self._load.free(self)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._load.lost(self, error)
-
-    def check(self, now_s: float, timeout_s: float) -> None:
-        """Gives up what takes too long."""
-        if self.busy and now_s - self._since_s > timeout_s:
-            self.abort(f"no answer in {timeout_s:g} s")
-
-    def abort(self, reason: str) -> None:
-        """Ends it."""
-        self._load.recorder.failure(reason, time.monotonic())
-        self.busy = False
-        if self._transport is not None:
-            self._transport.abort()
+_PAUSE_S = 0.05
 
 
 class HttpLoad:
@@ -87,9 +24,10 @@ class HttpLoad:
     def __init__(self, scenario: Scenario, recorder: Recorder) -> None:
         self.recorder = recorder
         self._scenario = scenario
-        self._requests = cycle(scenario.requests)
-        self._connections: set[_Connection] = set()
-        self._idle: deque[_Connection] = deque()
+        self._requests = requests_of(scenario)
+        self._tls = scenario.access.context("http/1.1")
+        self._connections: set[HttpConnection] = set()
+        self._idle: deque[HttpConnection] = deque()
         self._waiting: deque[float] = deque()
         self._wanted = asyncio.Event()
         self._opening = 0
@@ -105,15 +43,15 @@ class HttpLoad:
             if scenario.rate > 0:
                 self._idle.append(first)
                 await self._keep_pace(tasks)
-            self._send(first)
+            self._send(first, time.monotonic())
             while len(self._connections) < scenario.concurrency:
-                self._send(await self._open())
+                self._send(await self._open(), time.monotonic())
 
     async def _watch(self) -> None:
         scenario = self._scenario
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), 0.05)
+                await asyncio.wait_for(self._wanted.wait(), _PAUSE_S)
             self._wanted.clear()
             now_s = time.monotonic()
             self.recorder.tick(now_s)
@@ -122,55 +60,83 @@ class HttpLoad:
             if self._lost and scenario.rate <= 0:
                 await self._replace_lost()
 
-    def free(self, connection: _Connection) -> None:
+    def free(self, connection: HttpConnection) -> None:
         """It has its answer."""
         if self._scenario.rate <= 0:
-            self._send(connection)
+            self._send(connection, time.monotonic())
         elif self._waiting:
-            connection.send(next(self._requests), self._waiting.popleft())
+            self._send(connection, self._waiting.popleft())
         else:
             self._idle.append(connection)
 
-    def lost(self, connection: _Connection, error: Exception | None) -> None:
+    def lost(self, connection: HttpConnection, error: Exception | None) -> None:
         """Its other end, or this one, closed it."""
         if connection.busy:
-            self.recorder.failure(f"connection lost: {error or 'closed by the server'}", time.monotonic())
+            connection.busy = False
+            self.failed(connection, f"connection lost: {error or 'closed by the server'}", time.monotonic())
+        self._requests.give_back(connection.requests)
         self._connections.discard(connection)
         self._lost += 1
         if connection in self._idle:
             self._idle.remove(connection)
         self._wanted.set()
 
-    def _send(self, connection: _Connection) -> None:
-        connection.send(next(self._requests), time.monotonic())
+    def failed(self, connection: HttpConnection, reason: str, now_s: float) -> None:
+        """Its request."""
+        self.recorder.failure(reason, now_s)
+        self._requests.failed(connection.requests)
 
-    async def _open(self) -> _Connection:
+    async def end_sequences(self, timeout_s: float) -> None:
+        """After ``run`` was cancelled: what the server keeps for sequences is given free."""
+        self._scenario = replace(self._scenario, rate=0.0)  # a request follows an answer
+        self._requests.end()
+        for connection in self._connections:
+            if not connection.busy:
+                self._send(connection, time.monotonic())
+        end_s = time.monotonic() + timeout_s
+        while any(connection.busy for connection in self._connections) and time.monotonic() < end_s:
+            await asyncio.sleep(_PAUSE_S)
+
+    def _send(self, connection: HttpConnection, since_s: float) -> None:
+        try:
+            request = next(connection.requests)
+        except StopIteration:
+            return
+        connection.send(request, since_s)
+
+    def _new_connection(self) -> HttpConnection:
+        if self._scenario.streaming:
+            return EventConnection(self, self._scenario.outputs)
+        return HttpConnection(self)
+
+    async def _open(self) -> HttpConnection:
         loop = asyncio.get_running_loop()
         self._opening += 1
         try:
             _, connection = await loop.create_connection(
-                lambda: _Connection(self), self._scenario.host, self._scenario.port
+                self._new_connection, self._scenario.host, self._scenario.port, ssl=self._tls
             )
         finally:
             self._opening -= 1
+        connection.requests = self._requests.take()
         self._connections.add(connection)
         return connection
 
     async def _replace_lost(self) -> None:
         while self._lost:
             try:
-                self._send(await self._open())
+                self._send(await self._open(), time.monotonic())
                 self._lost -= 1
             except OSError as error:
                 self.recorder.failure(f"no connection: {error.strerror or error}", time.monotonic())
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_PAUSE_S)
                 return
 
     async def _keep_pace(self, tasks: asyncio.TaskGroup) -> None:
         scenario = self._scenario
         async for _ in moments(scenario):
             if self._idle:
-                self._send(self._idle.pop())
+                self._send(self._idle.pop(), time.monotonic())
             elif len(self._connections) + self._opening < scenario.concurrency:
                 tasks.create_task(self._send_on_new(time.monotonic()))
             else:
@@ -184,4 +150,4 @@ class HttpLoad:
         except OSError as error:
             self.recorder.failure(f"no connection: {error.strerror or error}", time.monotonic())
             return
-        connection.send(next(self._requests), since_s)
+        self._send(connection, since_s)

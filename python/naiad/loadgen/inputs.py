@@ -31,6 +31,15 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Of a tensor, in a region of shared memory that the server knows by its name."""
+
+    region: str
+    offset_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class InputTensor:
     """One input of a request."""
 
@@ -40,6 +49,8 @@ class InputTensor:
     """With the batch dimension, where the model batches."""
     data: bytes
     """As on the wire: of BYTES each element behind its length."""
+    place: Place | None = None
+    """Where ``data`` lies for the server; None: it goes with the request."""
 
 
 def specs_of(config: ModelConfig) -> list[InputSpec]:
@@ -114,6 +125,21 @@ def from_file(path: Path, specs: Sequence[InputSpec], batch: int) -> list[list[I
                 raise InvalidArgument(f"{place}: input '{spec.name}' is missing")
         requests.append([_of_row(by_name[name], value, batch, place) for name, value in row.items()])
     return requests
+
+
+def values_of(tensor: InputTensor) -> list[Any]:
+    """Its elements as JSON has them. Bytes that are no text become U+FFFD."""
+    if tensor.datatype == "BYTES":
+        words, rest = [], tensor.data
+        while rest:
+            end = 4 + int.from_bytes(rest[:4], "little")
+            words.append(rest[4:end].decode(errors="replace"))
+            rest = rest[end:]
+        return words
+    if tensor.datatype == "BF16":
+        wide = np.frombuffer(tensor.data, "<u2").astype("<u4") << 16
+        return list(wide.view("<f4").tolist())
+    return list(np.frombuffer(tensor.data, _dtype(tensor.datatype)).tolist())
 
 
 def _of_row(spec: InputSpec, value: Any, batch: int, place: str) -> InputTensor:

@@ -89,6 +89,8 @@ def _start(scenario: Scenario, effort: Effort) -> list[subprocess.Popen[str]]:
             concurrency=share,
             rate=scenario.rate / count,
             seed=scenario.seed + index,
+            first_sequence=scenario.first_sequence + index,
+            sequence_step=count,
             start_at_s=start_at_s,
             window_s=effort.window_s,
         )
@@ -97,6 +99,7 @@ def _start(scenario: Scenario, effort: Effort) -> list[subprocess.Popen[str]]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            process_group=0,  # Ctrl-C ends this process, which ends them
         )
         assert child.stdin is not None
         child.stdin.write(part.to_json() + "\n")

@@ -26,8 +26,17 @@ class Recorder:
         """One came."""
         if now_s >= self._ends_s:
             self._turn(now_s)
-        self._window.add(latency_s)
+        self._window.latency.add(latency_s)
         self.counted += 1
+
+    def response(self, asked_s: float, before_s: float | None, now_s: float) -> None:
+        """One of several to a request of ``asked_s``; the one before came at ``before_s``."""
+        if now_s >= self._ends_s:
+            self._turn(now_s)
+        if before_s is None:
+            self._window.first.add(now_s - asked_s)
+        else:
+            self._window.between.add(now_s - before_s)
 
     def failure(self, reason: str, now_s: float) -> None:
         """One did not."""

@@ -8,8 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from naiad.loadgen.measure import Level
-from naiad.loadgen.windows import PERCENTILES
+from naiad.loadgen.windows import PERCENTILES, Window
 
+_STREAM_PERCENTILES = (50, 90, 99)
+STREAM_COLUMNS = (
+    *(f"time_to_first_response_{figure}_us" for figure in ("mean", "p50", "p90", "p99")),
+    *(f"time_between_responses_{figure}_us" for figure in ("mean", "p50", "p90", "p99")),
+    "responses_per_request",
+    "responses_per_second",
+)
+"""None where requests have one response each."""
 COLUMNS = (
     "url",
     "concurrency",
@@ -27,6 +35,7 @@ COLUMNS = (
     "late",
     "client_cpu_us_per_request",
     "stable",
+    *STREAM_COLUMNS,
 )
 
 
@@ -58,6 +67,20 @@ def row_of(url: str, level: Level, rows_per_request: int) -> dict[str, Any]:
         "client_cpu_us_per_request": round(window.client_cpu_s / handled * 1e6, 1),
         "stable": level.stable,
     }
+    return figures | (_responses(window) if window.responses else dict.fromkeys(STREAM_COLUMNS))
+
+
+def _responses(window: Window) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for name, times in (
+        ("time_to_first_response", window.first),
+        ("time_between_responses", window.between),
+    ):
+        figures[f"{name}_mean_us"] = round(times.mean_s * 1e6, 1)
+        for percent in _STREAM_PERCENTILES:
+            figures[f"{name}_p{percent}_us"] = round(times.percentile_s(percent) * 1e6, 1)
+    figures["responses_per_request"] = round(window.responses / max(1, window.answers), 2)
+    figures["responses_per_second"] = round(window.responses / window.seconds, 2) if window.seconds else 0.0
     return figures
 
 

@@ -7,12 +7,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from naiad.loadgen.recorder import Recorder
 from naiad.loadgen.scenario import Scenario
 from naiad.loadgen.windows import Window
+
+if TYPE_CHECKING:
+    from naiad.loadgen.grpc_load import GrpcLoad
+    from naiad.loadgen.http_load import HttpLoad
+
+_LAST_REQUESTS_S = 3.0
 
 
 def _tell(window: Window) -> None:
@@ -21,19 +28,23 @@ def _tell(window: Window) -> None:
 
 async def _run(scenario: Scenario) -> None:
     recorder = Recorder(scenario.start_at_s, scenario.window_s, _tell)
+    generator: HttpLoad | GrpcLoad
     if scenario.protocol == "http":
         from naiad.loadgen.http_load import HttpLoad
 
-        load = asyncio.ensure_future(HttpLoad(scenario, recorder).run())
+        generator = HttpLoad(scenario, recorder)
     else:
         from naiad.loadgen.grpc_load import GrpcLoad
 
-        load = asyncio.ensure_future(GrpcLoad(scenario, recorder).run())
+        generator = GrpcLoad(scenario, recorder)
+    load = asyncio.ensure_future(generator.run())
     stopped = asyncio.ensure_future(asyncio.to_thread(sys.stdin.read))
     await asyncio.wait({load, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if load.done():
         await load
     load.cancel()
+    if scenario.sequence_length:
+        await generator.end_sequences(_LAST_REQUESTS_S)
 
 
 def main() -> None:

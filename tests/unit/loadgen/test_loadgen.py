@@ -29,7 +29,7 @@ WORDS = InputSpec("w", "BYTES", (2,))
 def window(*latencies: float, seconds: float = 1.0) -> Window:
     made = Window(seconds=seconds)
     for latency in latencies:
-        made.add(latency)
+        made.latency.add(latency)
     return made
 
 
@@ -156,7 +156,7 @@ def test_ranges() -> None:
 def test_addresses() -> None:
     assert (target_of("h", "http", "m", "").port, target_of("h", "grpc", "m", "").port) == (8000, 8001)
     assert target_of("http://h:9", "http", "m", "").port == 9
-    for wrong in ("https://h", "h:port", "h/path"):
+    for wrong in ("ftp://h", "h:port", "h/path"):
         with pytest.raises(InvalidArgument):
             target_of(wrong, "http", "m", "")
 

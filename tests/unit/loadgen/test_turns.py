@@ -20,7 +20,7 @@ from naiad.loadgen.windows import Window
 def level(answers: int, latency_s: float, stable: bool = True) -> Level:
     window = Window(seconds=1.0)
     for _ in range(answers):
-        window.add(latency_s)
+        window.latency.add(latency_s)
     return Level(4, 0.0, window, ServerTime(requests=answers, executions=answers), stable, 3)
 
 
