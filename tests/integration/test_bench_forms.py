@@ -273,6 +273,16 @@ def test_tls_and_keys(guarded: ServerProcess, authority: Authority, client: Iden
         assert ran.exit_code in (1, 2) and words in ran.stderr, ran.stderr
 
 
+def test_tensors_as_json(server: ServerProcess) -> None:
+    forms = ("--input-tensor-format=json", "--output-tensor-format=json", "--json")
+    ran = bench("identity", "-u", server.http, *QUICK, *forms)
+    assert ran.returncode == 0, ran.stderr
+    (level,) = json.loads(ran.stdout)["levels"]
+    assert level["requests_per_second"] > 0 and level["errors"] == 0
+    ran = bench("identity", "-u", server.grpc, "-i", "grpc", *QUICK, *forms)
+    assert ran.returncode == 2 and "--protocol http" in ran.stderr
+
+
 def test_flags_that_do_not_fit(forms: ServerProcess, tmp_path: Path) -> None:
     for flags, words in (
         (("words", "--streaming", "--shared-memory=system"), "do not go together"),

@@ -126,6 +126,8 @@ def bench(
     first_sequence: options.FirstSequence = 1,
     shared_memory: options.SharedMemory = options.Shared.none,
     output_bytes: options.OutputBytes = 102_400,
+    input_format: options.InputFormat = options.TensorFormat.binary,
+    output_format: options.OutputFormat = options.TensorFormat.binary,
     compare: Annotated[
         str | None,
         typer.Option("--compare", help="HOST:PORT of another server, measured in turns.", metavar="URL"),
@@ -171,7 +173,10 @@ def bench(
             urls, protocol.value, model, version, batch, levels, shape or [], input_data, distribution.value,
             effort, seed, screen, 1 if compare is None else turns,
             options.access(urls, headers, ca_file, cert_file, key_file, no_verify),
-            options.form(streaming, sequence_length, first_sequence, shared_memory, output_bytes), regions,
+            options.form(
+                streaming, sequence_length, first_sequence, shared_memory, output_bytes, input_format,
+                output_format,
+            ), regions,
         )  # fmt: skip
         for sides in measured:
             at_level = [

@@ -22,6 +22,13 @@ class Shared(StrEnum):
     system = "system"
 
 
+class TensorFormat(StrEnum):
+    """Over HTTP."""
+
+    binary = "binary"
+    json = "json"
+
+
 Headers = Annotated[
     list[str] | None,
     typer.Option(
@@ -87,6 +94,13 @@ OutputBytes = Annotated[
     typer.Option("--output-shared-memory-size", min=1, help="Of each output, then.", metavar="BYTES"),
 ]
 
+InputFormat = Annotated[
+    TensorFormat, typer.Option("--input-tensor-format", help="Of tensors in requests over HTTP.")
+]
+OutputFormat = Annotated[
+    TensorFormat, typer.Option("--output-tensor-format", help="Of tensors in answers over HTTP.")
+]
+
 
 def access(
     urls: Sequence[str],
@@ -111,9 +125,23 @@ def access(
 
 
 def form(
-    streaming: bool, sequence_length: int, first_sequence: int, shared_memory: Shared, output_bytes: int
+    streaming: bool,
+    sequence_length: int,
+    first_sequence: int,
+    shared_memory: Shared,
+    output_bytes: int,
+    inputs: TensorFormat,
+    outputs: TensorFormat,
 ) -> Form:
     """As it was asked for."""
     from naiad.loadgen.prepare import Form
 
-    return Form(streaming, sequence_length, first_sequence, shared_memory is Shared.system, output_bytes)
+    return Form(
+        streaming,
+        sequence_length,
+        first_sequence,
+        shared_memory is Shared.system,
+        output_bytes,
+        inputs is TensorFormat.json,
+        outputs is TensorFormat.json,
+    )

@@ -33,6 +33,8 @@ class Form:
     """Tensors lie in memory that the server maps too."""
     output_bytes: int = 102_400
     """What there is for each output then."""
+    json_inputs: bool = False
+    json_outputs: bool = False
 
 
 _ALONE = Form()
@@ -111,8 +113,18 @@ def _encoded(
         if rows > 1:
             raise InvalidArgument("--streaming over HTTP takes --batch-size 1; use --protocol grpc")
         return generate_request(target.address, model, version, tensors, headers)
-    sequence = form.sequence_length > 0
-    return http_request(target.address, model, version, tensors, outputs, headers, places, sequence=sequence)
+    return http_request(
+        target.address,
+        model,
+        version,
+        tensors,
+        outputs,
+        headers,
+        places,
+        sequence=form.sequence_length > 0,
+        json_inputs=form.json_inputs,
+        json_outputs=form.json_outputs,
+    )
 
 
 def _check(form: Form, protocol: Protocol, config: ModelConfig) -> None:
@@ -122,6 +134,11 @@ def _check(form: Form, protocol: Protocol, config: ModelConfig) -> None:
         )
     if form.streaming and form.shared_memory:
         raise InvalidArgument("--streaming and --shared-memory system do not go together")
+    if form.json_inputs or form.json_outputs:
+        if protocol != "http":
+            raise InvalidArgument("tensors as JSON are HTTP's: --protocol http")
+        if form.streaming or form.shared_memory:
+            raise InvalidArgument("--streaming and --shared-memory system leave tensors no form of their own")
     if form.streaming and form.sequence_length and protocol == "http":
         raise InvalidArgument("--streaming with --sequence-length needs --protocol grpc")
 

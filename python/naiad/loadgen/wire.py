@@ -30,9 +30,12 @@ def http_request(
     places: Mapping[str, Place] | None = None,
     *,
     sequence: bool = False,
+    json_inputs: bool = False,
+    json_outputs: bool = False,
 ) -> bytes:
-    """A whole request with binary tensors both ways, or in shared memory: inputs where they have a place, and
-    outputs in ``places``. ``sequence``: one for ``http_in_sequence``.
+    """A whole request with binary tensors both ways, as JSON, or in shared memory: inputs where they have a
+    place, and outputs in ``places``. ``sequence``: one for ``http_in_sequence``. Raises InvalidArgument for
+    an input that JSON has no values for.
     """
     places = places or {}
     tree = {
@@ -41,18 +44,20 @@ def http_request(
                 "name": tensor.name,
                 "datatype": tensor.datatype,
                 "shape": tensor.shape,
-                "parameters": _in_place(tensor.place) or {"binary_data_size": len(tensor.data)},
+                **(_json_data(tensor) if json_inputs else _binary_data(tensor)),
             }
             for tensor in inputs
         ],
         "outputs": [
-            {"name": name, "parameters": _in_place(places.get(name)) or {"binary_data": True}}
+            {"name": name, "parameters": _in_place(places.get(name)) or {"binary_data": not json_outputs}}
             for name in outputs
         ],
     }
     head = json.dumps(tree).encode()
     if sequence:
         head = b'{"parameters":{' + _IN_NO_SEQUENCE + b"}," + head[1:]
+    if json_inputs:
+        return _post(host, model, version, "infer", (*headers, ("Content-Type", "application/json")), head)
     body = head + b"".join(tensor.data for tensor in inputs if tensor.place is None)
     fields = (("Content-Type", "application/octet-stream"), ("Inference-Header-Content-Length", len(head)))
     return _post(host, model, version, "infer", (*headers, *fields), body)
@@ -123,6 +128,19 @@ def _post(
     path = f"/v2/models/{model}" + (f"/versions/{version}" if version else "") + f"/{verb}"
     fields = "".join(f"{name}: {value}\r\n" for name, value in (*headers, ("Content-Length", len(body))))
     return f"POST {path} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n".encode() + body
+
+
+def _binary_data(tensor: InputTensor) -> dict[str, Any]:
+    return {"parameters": _in_place(tensor.place) or {"binary_data_size": len(tensor.data)}}
+
+
+def _json_data(tensor: InputTensor) -> dict[str, Any]:
+    if tensor.datatype in ("FP16", "BF16"):
+        raise InvalidArgument(
+            f"--input-tensor-format json: input '{tensor.name}' is {tensor.datatype}, and JSON has no values "
+            "for that"
+        )
+    return {"data": values_of(tensor)}
 
 
 def _in_place(place: Place | None) -> dict[str, Any]:

@@ -173,3 +173,18 @@ def test_rows() -> None:
     assert to_csv([row]).splitlines()[0] == ",".join(COLUMNS)
     assert results_table([row]).row_count == 1
     assert server.since(ServerTime(requests=1)).requests == 3
+
+
+def test_tensors_as_json() -> None:
+    inputs = made_up([IMAGE, WORDS], {"x": (3, 1)}, 1, zeros=False, seed=0)
+    request = http_request("h:1", "m", "", inputs, ["y"], json_inputs=True, json_outputs=True)
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert b"Inference-Header-Content-Length" not in head
+    tree = json.loads(body)
+    x, w = tree["inputs"]
+    assert x["data"] == np.frombuffer(inputs[0].data, np.float32).tolist() and "parameters" not in x
+    assert len(w["data"]) == 2 and all(word.startswith("w") for word in w["data"])
+    assert tree["outputs"] == [{"name": "y", "parameters": {"binary_data": False}}]
+    half = made_up([InputSpec("h", "FP16", (1,))], {}, 1, zeros=True, seed=0)
+    with pytest.raises(InvalidArgument, match="'h' is FP16"):
+        http_request("h:1", "m", "", half, ["y"], json_inputs=True)
