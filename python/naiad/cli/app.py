@@ -62,7 +62,7 @@ def fleet_build(
         bool,
         typer.Option(
             "--full",
-            help="With embedding, retrieval, reranker; and rag, rag_bls where there is a model smollm2.",
+            help="With vad, embedding, retrieval, reranker; and rag, rag_bls where there is a model smollm2.",
         ),
     ] = False,
     llm: Annotated[

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from naiad.errors import InvalidArgument
@@ -28,7 +28,7 @@ from naiad.fleet.manifest import (
 from naiad.fleet.rag.language_model import NAME as LANGUAGE_MODEL
 from naiad.fleet.rag.language_model import build_language_model
 from naiad.fleet.readme import make_readme
-from naiad.fleet.source import PACKAGES, check_libraries
+from naiad.fleet.source import PACKAGES, PACKAGES_OF_FULL, ModelPackage, check_libraries
 
 Progress = Callable[[str], None]
 
@@ -44,8 +44,8 @@ def build_fleet(
     progress: Progress = lambda line: None,
 ) -> list[FleetModel]:
     """Makes the model repository ``directory``: the models ``minilm``, ``ocr_rec`` and ``tokenizer``; with
-    ``full`` those of the retrieval pipeline too, and the pipelines where a model ``smollm2`` is there or
-    ``llm`` names what it is made of (``rag.language_model``).
+    ``full`` also ``vad`` and those of the retrieval pipeline, and the pipelines where a model ``smollm2`` is
+    there or ``llm`` names what it is made of (``rag.language_model``).
 
     ``progress`` gets a line for each step. A directory that holds a fleet is brought up to date: files that
     are missing or differ are written again, an edited config.pbtxt and everything else that lies there stays.
@@ -61,7 +61,8 @@ def build_fleet(
         raise InvalidArgument("a language model is for the full fleet")
     language_model = None if llm is None else build_language_model(llm)
     pipelines = full and (language_model is not None or (target / LANGUAGE_MODEL).is_dir())
-    recipe = _recipe(f"full {full}, pipelines {pipelines}, language model {language_model}")
+    packages = PACKAGES + (PACKAGES_OF_FULL if full else ())
+    recipe = _recipe(packages, f"full {full}, pipelines {pipelines}, language model {language_model}")
     manifest = _check_target(target)
     if manifest and manifest.recipe == recipe and manifest.holds(target):
         progress(f"{target} is up to date: {', '.join(model.name for model in manifest.models)}")
@@ -94,9 +95,10 @@ def _build_models(progress: Progress) -> list[BuiltModel]:
 
 
 def _build_full(base: list[BuiltModel], pipelines: bool, progress: Progress) -> list[BuiltModel]:
+    from naiad.fleet import vad
     from naiad.fleet.rag.models import build_models, build_pipelines
 
-    built = build_models(next(model for model in base if model.name == "minilm"))
+    built = [vad.build(), *build_models(next(model for model in base if model.name == "minilm"))]
     if pipelines:
         built += build_pipelines()
     else:
@@ -106,9 +108,9 @@ def _build_full(base: list[BuiltModel], pipelines: bool, progress: Progress) -> 
     return built
 
 
-def _recipe(choices: str) -> str:
+def _recipe(packages: Iterable[ModelPackage], choices: str) -> str:
     """Names all that the fleet is made of: what was chosen, this room's own files, the packages' versions."""
-    parts = [f"{package.distribution}=={package.version()}" for package in PACKAGES]
+    parts = [f"{package.distribution}=={package.version()}" for package in packages]
     parts.append(choices)
     for path in sorted(ROOM.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:

@@ -78,7 +78,15 @@ RAPIDOCR = ModelPackage(
     licence="Apache-2.0 (PP-OCRv6, Baidu and the PaddleOCR authors); the package itself Apache-2.0",
     holds="the text recogniser",
 )
+SILERO_VAD = ModelPackage(
+    distribution="silero-vad",
+    module="silero_vad",
+    tested="6.2.3",
+    licence="MIT (Silero Team); the package itself MIT",
+    holds="the voice activity detector",
+)
 PACKAGES = (MINILM, RAPIDOCR)
+PACKAGES_OF_FULL = (SILERO_VAD,)
 
 
 def check_libraries(*, full: bool = False) -> None:

@@ -105,7 +105,7 @@ def test_a_removed_configuration_is_written_again(small, tmp_path: Path):
 def test_a_newer_recipe_builds_again(small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     build_fleet(tmp_path / "fleet")
     small[0] = tiny("tiny", b"two")
-    monkeypatch.setattr(build, "_recipe", lambda choices: "another")
+    monkeypatch.setattr(build, "_recipe", lambda packages, choices: "another")
     build_fleet(tmp_path / "fleet")
     assert (tmp_path / "fleet/tiny/1/model.onnx").read_bytes() == b"two"
 
@@ -193,4 +193,4 @@ def test_missing_libraries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_list_of_packages_is_what_the_build_looks_for():
     lines = (Path(build.__file__).with_name("model-packages.txt")).read_text().splitlines()
     listed = [line for line in lines if line and not line.startswith("#")]
-    assert listed == [package.requirement for package in source.PACKAGES]
+    assert listed == [package.requirement for package in source.PACKAGES + source.PACKAGES_OF_FULL]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from naiad.errors import Internal, InvalidArgument, NotFound
-from naiad.fleet import build, source
+from naiad.fleet import build, source, vad
 from naiad.fleet.build import build_fleet
 from naiad.fleet.fleet_model import BuiltModel
 from naiad.fleet.rag import models
@@ -23,6 +23,7 @@ def tiny(name: str) -> BuiltModel:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny models in the place of those with weights."""
     monkeypatch.setattr(build, "_build_models", lambda progress: [tiny("minilm")])
+    monkeypatch.setattr(vad, "build", lambda: tiny("vad"))
     monkeypatch.setattr(models, "build_models", lambda minilm: [tiny("retrieval")])
 
 
@@ -42,11 +43,11 @@ def test_the_corpus() -> None:
 def test_pipelines_are_built_where_a_language_model_is(tmp_path: Path) -> None:
     target, lines = tmp_path / "fleet", []
     names = [model.name for model in build_fleet(target, full=True, progress=lines.append)]
-    assert names == ["minilm", "retrieval"]
+    assert names == ["minilm", "vad", "retrieval"]
     assert "rag, rag_bls: not built, for there is no model smollm2 to answer" in lines
     (target / "smollm2" / "1").mkdir(parents=True)
     names = [model.name for model in build_fleet(target, full=True)]
-    assert names == ["minilm", "retrieval", "rag", "rag_bls"]
+    assert names == ["minilm", "vad", "retrieval", "rag", "rag_bls"]
     assert (target / "rag_bls" / "1" / "model.py").is_file()
     lines.clear()
     build_fleet(target, full=True, progress=lines.append)
@@ -72,7 +73,7 @@ def test_a_language_model_of_a_folder(tmp_path: Path) -> None:
         build_fleet(tmp_path / "fleet", full=True, llm=home)
     (home / "model" / "chat_template.jinja").touch()
     names = [model.name for model in build_fleet(tmp_path / "fleet", full=True, llm=home)]
-    assert names == ["minilm", "retrieval", "rag", "rag_bls", "smollm2"]
+    assert names == ["minilm", "vad", "retrieval", "rag", "rag_bls", "smollm2"]
     written = tmp_path / "fleet" / "smollm2"
     assert json.loads((written / "1" / "model.json").read_text())["model"] == str(home / "model")
     assert f'"{home / "venv"}"' in (written / "config.pbtxt").read_text()
