@@ -27,8 +27,8 @@ parameters { key: "REPORT_CUSTOM_METRICS" value { string_value: "true" } }
 
 
 @pytest.fixture(scope="session")
-def llm_server(start_server: Start, tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
-    """The model under the name `llm`."""
+def llm_home() -> Path:
+    """The directory with ``venv`` and ``model``."""
     named = os.environ.get("NAIAD_LLM", "")
     if not named:
         pytest.skip(
@@ -37,15 +37,23 @@ def llm_server(start_server: Start, tmp_path_factory: pytest.TempPathFactory) ->
     directory = Path(named).resolve()
     assert (directory / "venv" / "bin" / "python").exists(), f"NAIAD_LLM={named} has no venv"
     assert (directory / "model" / "config.json").exists(), f"NAIAD_LLM={named} has no model"
+    return directory
+
+
+@pytest.fixture(scope="session")
+def llm_server(
+    start_server: Start, llm_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> ServerProcess:
+    """The model under the name `llm`."""
     repository = tmp_path_factory.mktemp("llm")
     version = repository / "llm" / "1"
     version.mkdir(parents=True)
     arguments = {
-        "model": str(directory / "model"),
+        "model": str(llm_home / "model"),
         "enforce_eager": True,
         "max_model_len": 1024,
         "kv_cache_memory_bytes": 1 << 30,
     }
     (version / "model.json").write_text(json.dumps(arguments))
-    (repository / "llm" / "config.pbtxt").write_text(CONFIG % (directory / "venv"))
+    (repository / "llm" / "config.pbtxt").write_text(CONFIG % (llm_home / "venv"))
     return start_server(repository, patience_s=LOADS_IN_S)

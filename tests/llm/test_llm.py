@@ -1,56 +1,21 @@
-"""Real generations: over HTTP and gRPC, streams, clients that go, an engine that is killed."""
+"""Real generations: over HTTP and gRPC, streams, what an answer can tell."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import queue
-import signal
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import tritonclient.grpc as triton
 
-from ..integration.conftest import ServerProcess, exchange, lives, until
-from ..integration.language_streams import events, metric_lines, open_stream
+from ..integration.conftest import ServerProcess
+from ..integration.language_streams import events
 from .conftest import LOADS_IN_S
+from .engine_requests import GREEDY, PROMPT, generate, stream
 
 pytestmark = pytest.mark.timeout(2 * LOADS_IN_S)
-
-PATIENCE_S = 60
-NUM_STREAMS = int(os.environ.get("NAIAD_LLM_STREAMS", "50"))
-PROMPT = "The capital of France is"
-GREEDY = {"temperature": 0, "max_tokens": 12}
-
-
-def generate(server: ServerProcess, text: str = PROMPT, **more: object) -> Any:
-    body = {"text_input": text, "exclude_input_in_output": True} | more
-    connection = http.client.HTTPConnection(server.http, timeout=LOADS_IN_S)
-    status, _, answer = exchange(connection, "POST", "/v2/models/llm/generate", json.dumps(body))
-    connection.close()
-    assert status == 200, answer
-    return json.loads(answer)
-
-
-def stream(server: ServerProcess, text: str = PROMPT, **more: object) -> tuple[Any, Any]:
-    return open_stream(server, text, LOADS_IN_S, more)
-
-
-def metric(server: ServerProcess, name: str) -> float:
-    return sum(float(line.split()[-1]) for line in metric_lines(server, name, 60))
-
-
-def in_engine(server: ServerProcess) -> float:
-    """How many requests run, or wait for their turn."""
-    return metric(server, "vllm:num_requests_running") + metric(server, "vllm:num_requests_waiting")
-
-
-def engine_of(server: ServerProcess) -> list[psutil.Process]:
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    return [child for child in children if child.name().startswith("VLLM::")]
 
 
 def test_a_fact(llm_server: ServerProcess) -> None:
@@ -131,39 +96,3 @@ def test_a_prompt_that_is_too_long(llm_server: ServerProcess) -> None:
     status, answer = llm_server.json("POST", "/v2/models/llm/generate", body)
     assert status == 400
     assert "1024" in str(answer)
-
-
-def test_clients_that_go_leave_nothing_in_the_engine(llm_server: ServerProcess) -> None:
-    # Most of many wait in the engine for their turn, and have no head of an answer yet.
-    body = {"stream": True, "parameters": {"max_tokens": 900, "ignore_eos": True}}
-    connections = [http.client.HTTPConnection(llm_server.http, timeout=60) for _ in range(NUM_STREAMS)]
-    for number, connection in enumerate(connections):
-        text = {"text_input": f"{number}. Once upon a time"}
-        connection.request("POST", "/v2/models/llm/generate_stream", json.dumps(body | text))
-    until(lambda: in_engine(llm_server) == NUM_STREAMS, patience_s=PATIENCE_S)
-    for connection in connections:
-        connection.close()
-    until(lambda: in_engine(llm_server) == 0, patience_s=PATIENCE_S)
-    assert "Paris" in generate(llm_server, parameters=GREEDY)["text_output"]
-
-
-def test_an_engine_that_is_killed(llm_server: ServerProcess) -> None:
-    connection, response = stream(llm_server, parameters={"max_tokens": 900, "ignore_eos": True})
-    assert response.readline().startswith(b"data: ")
-    killed = next(
-        process for process in engine_of(llm_server) if process.name().startswith("VLLM::EngineCor")
-    )
-    os.kill(killed.pid, signal.SIGKILL)
-    assert "its engine has died" in events(response)[-1]["error"]
-    connection.close()
-    until(lambda: llm_server.call("GET", "/v2/models/llm/ready")[0] == 400, patience_s=PATIENCE_S)
-    until(lambda: llm_server.call("GET", "/v2/models/llm/ready")[0] == 200, patience_s=LOADS_IN_S)
-    assert "Paris" in generate(llm_server, parameters=GREEDY)["text_output"]
-
-
-def test_a_server_that_stops_ends_its_engine(llm_server: ServerProcess) -> None:
-    processes = engine_of(llm_server)
-    assert processes
-    llm_server.signal()
-    assert llm_server.wait() == 0
-    until(lambda: not any(lives(process.pid) for process in processes), patience_s=PATIENCE_S)
