@@ -83,8 +83,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def facts(options: argparse.Namespace, placement: Placement) -> dict[str, str]:
-    """When, on what and with what the run was made; no paths and no machine's name."""
+def common_facts() -> dict[str, str]:
+    """When and on what a bench is run, and by which command line; no paths and no machine's name."""
     here = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:
@@ -97,16 +97,22 @@ def facts(options: argparse.Namespace, placement: Placement) -> dict[str, str]:
     processors = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = [line.split(":")[1].strip() for line in processors if "model name" in line]
     script = f"bench/e2e/{Path(sys.argv[0]).name}"
-    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "tritonclient"))
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit,
         "command line": f"`{without_paths(shlex.join(['python', script, *sys.argv[1:]]))}`",
+        "CPUs": f"{len(os.sched_getaffinity(0))} ({cpu[0] if cpu else platform.machine()})",
+        "load average at the start": f"{os.getloadavg()[0]:.1f}",
+    }
+
+
+def facts(options: argparse.Namespace, placement: Placement) -> dict[str, str]:
+    """Those of all benches, and the servers and clients of this one."""
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "tritonclient"))
+    return common_facts() | {
         "naiad command": f"`{without_paths(options.naiad_command)}`",
         "Triton command": f"`{without_paths(options.triton_command)}`" if options.triton_command else "none",
-        "CPUs": f"{len(os.sched_getaffinity(0))} ({cpu[0] if cpu else platform.machine()})",
         "placement": str(placement),
-        "load average at the start": f"{os.getloadavg()[0]:.1f}",
         "versions": ", ".join(
             [
                 f"Linux {platform.release().split('-')[0]}",

@@ -64,9 +64,10 @@ class ResponseStream:
 
     async def aresults(self) -> AsyncGenerator[Result, None]:
         """The same on the running event loop."""
+        reading = _Readable(self._queue.fileno())
         try:
             while not self._ended:
-                await self._readable()
+                await reading.wait()
                 for error, result in self._take():
                     if error is not None:
                         raise error
@@ -74,9 +75,12 @@ class ResponseStream:
                         yield result
         finally:
             self._queue.cancel(_TAG)
-            while not self._ended:
-                await self._readable()
-                self._take()
+            try:
+                while not self._ended:
+                    await reading.wait()
+                    self._take()
+            finally:
+                reading.close()
 
     def _take(self) -> list[tuple[Exception | None, Result | None]]:
         answers = self._queue.drain()
@@ -85,16 +89,38 @@ class ResponseStream:
         # holds, and of the core's objects the garbage collector does not know that they refer to the failure.
         return [(answer.error, answer.result) for answer in answers]
 
-    async def _readable(self) -> None:
-        loop = asyncio.get_running_loop()
-        readable: asyncio.Future[None] = loop.create_future()
 
-        def told() -> None:
-            if not readable.done():
-                readable.set_result(None)
+class _Readable:
+    """Waits again and again until a descriptor can be read. On one event loop.
 
-        loop.add_reader(self._queue.fileno(), told)
-        try:
-            await readable
-        finally:
-            loop.remove_reader(self._queue.fileno())
+    The loop goes on to watch it between two waits: to begin and to end that costs more than to take a token.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._loop = asyncio.get_running_loop()
+        self._told = asyncio.Event()
+        self._is_watched = False
+
+    async def wait(self) -> None:
+        """Whoever has waited takes all that is there before it waits again. There may be nothing: asyncio's
+        own loop tells once more what it has seen before it was taken.
+        """
+        if not self._is_watched:
+            self._told.clear()
+            self._loop.add_reader(self._descriptor, self._tell)
+            self._is_watched = True
+        await self._told.wait()
+        self._told.clear()
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        if self._is_watched:
+            self._is_watched = False
+            self._loop.remove_reader(self._descriptor)
+
+    def _tell(self) -> None:
+        if self._told.is_set():
+            # Nobody has come since the loop has told: it would tell so for ever.
+            self.close()
+        self._told.set()

@@ -95,7 +95,8 @@ class Chat:
             check_usage(entry, "stream_options.include_usage")
         text = await self._prompts.prompt(entry, conversation, tools, sampling, variables=variables)
         sampling.default("max_tokens", None)
-        prompt = Prompt(text, sampling, stream, conversation.images, num_top)
+        counts = include_usage or not stream
+        prompt = Prompt(text, sampling, stream, conversation.images, num_top, counts=counts)
         return _Plan(
             Generation(self._requests, entry, prompt),
             tools,

@@ -85,8 +85,10 @@ class Completions:
         if include_usage:
             check_usage(entry, "stream_options.include_usage")
         sampling.default("max_tokens", _DEFAULT_MAX_TOKENS)
+        counts = include_usage or not stream
         generations = [
-            Generation(self._requests, entry, Prompt(text, sampling, stream, (), num_top)) for text in prompts
+            Generation(self._requests, entry, Prompt(text, sampling, stream, (), num_top, counts=counts))
+            for text in prompts
         ]
         return _Plan(
             generations,

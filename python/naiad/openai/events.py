@@ -21,11 +21,12 @@ Events = AsyncGenerator[Event, None]
 DONE = b"data: [DONE]\n\n"
 
 _log = logging.getLogger("naiad.openai")
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def event_bytes(name: str, data: Json) -> bytes:
     """One event as it is sent."""
-    text = json.dumps(data, separators=(",", ":"))
+    text = _encode(data)
     return (f"event: {name}\ndata: {text}\n\n" if name else f"data: {text}\n\n").encode()
 
 

@@ -70,7 +70,8 @@ class Usage:
 @dataclass(frozen=True)
 class Prompt:
     """What one model request is made of. ``images``: base64. ``logprobs``: of how many tokens in the place of
-    each (0: its own alone); None: of none.
+    each (0: its own alone); None: of none. ``counts``: whether the tokens are to be counted, which costs a
+    little with each of them.
     """
 
     text: str
@@ -79,6 +80,7 @@ class Prompt:
     images: Sequence[str] = ()
     logprobs: int | None = None
     logprobs_param: str = "logprobs"
+    counts: bool = True
 
 
 @dataclass
@@ -94,7 +96,7 @@ class Generation:
     def __post_init__(self) -> None:
         """Raises ApiError for what the model does not take."""
         config = self.entry.config
-        self.usage.known = _tells_usage(config)
+        self.usage.known = self.prompt.counts and _tells_usage(config)
         self._inputs = _inputs(config, self.prompt)
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
@@ -125,9 +127,9 @@ class Generation:
 
     def _count(self, response: Arrays) -> None:
         if "num_input_tokens" in response:
-            self.usage.prompt = max(self.usage.prompt, int(response["num_input_tokens"].sum()))
+            self.usage.prompt = max(self.usage.prompt, sum(response["num_input_tokens"].reshape(-1).tolist()))
         if "num_output_tokens" in response:
-            self.usage.completion += int(response["num_output_tokens"].sum())
+            self.usage.completion += sum(response["num_output_tokens"].reshape(-1).tolist())
 
 
 def check_usage(entry: Entry, param: str) -> None:
@@ -155,8 +157,8 @@ def _inputs(config: ModelConfig, prompt: Prompt) -> dict[str, NDArray[Any]]:
         "stream": prompt.stream,
         "exclude_input_in_output": True,
         "return_finish_reason": True,
-        "return_num_input_tokens": True,
-        "return_num_output_tokens": True,
+        "return_num_input_tokens": prompt.counts,
+        "return_num_output_tokens": prompt.counts,
     }
     if prompt.logprobs is not None:
         if config.output("logprobs") is None or config.input("return_logprobs") is None:

@@ -46,6 +46,14 @@ def test_the_tensors() -> None:
     }  # fmt: skip
 
 
+def test_tokens_that_nobody_counts_are_not_asked_for() -> None:
+    requests = FakeRequests([{"text_output": ["a"]}])
+    _, generation = run(requests, Prompt("hi", Sampling(), True, counts=False))
+    for name in ("return_num_input_tokens", "return_num_output_tokens"):
+        assert requests.asked[0][name].tolist() == [False]
+    assert generation.usage.to_json() is None
+
+
 def test_a_model_that_batches_gets_a_row() -> None:
     rows = (
         f"input [ {tensor('text_input', 'STRING', '1')} ] output [ {tensor('text_output', 'STRING', '1')} ]"
