@@ -11,6 +11,7 @@ TO_FUZZ := clang-14=clang++-14 libclang-rt-14-dev=/usr/share/doc/libclang-rt-14-
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 FLEET ?= fleet
+LLM_TESTS ?= tests/llm
 export JOBS
 # Where the C++ tests find the ONNX Runtime library of .venv.
 ONNXRUNTIME = $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.1*)
@@ -118,10 +119,11 @@ soak: dev
 	NAIAD_CYCLES=10000 $(BIN)/pytest -rP tests/integration/test_memory_returns.py
 
 ## make test-llm  real generations by vLLM for CPUs: makes an environment of 2.5 GB and a model of 270 MB in build/llm,
-##                then some minutes of tests; NAIAD_LLM_STREAMS (50) is how many streams are cut off
+##                then some minutes of tests; NAIAD_LLM_STREAMS (50) is how many streams are cut off, LLM_TESTS
+##                (tests/llm) which files are run
 test-llm: dev
 	@$(SETUP) llm
-	NAIAD_LLM=build/llm $(BIN)/pytest -rs tests/llm
+	NAIAD_LLM=build/llm $(BIN)/pytest -rsP $(LLM_TESTS)
 
 ## make sbom      what a release is made of, in build/sbom.json (CycloneDX): the Python packages that the server
 ##                needs, resolved today. The C libraries (OpenSSL, nghttp2, zlib) are the system's

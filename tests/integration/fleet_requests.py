@@ -14,7 +14,6 @@ from naiad.fleet.tokenizer import KNOWN_IDS, KNOWN_TEXT
 from .conftest import ServerProcess
 
 QUESTION = "What is the capital of France?"
-LANGUAGE_MODELS = ("smollm2", "rag", "rag_bls")
 
 Tensors = dict[str, Any]
 
@@ -64,8 +63,10 @@ def ask_every_model(server: ServerProcess, directory: Path) -> dict[str, str]:
     scores = infer(server, "reranker", {"query": [QUESTION], "documents": documents})["scores"]
     assert int(scores.argmax()) == 0
     steps = {"text_input": [QUESTION], "documents": documents, "scores": scores.astype(np.float32)}
-    assert documents[0] in infer(server, "rag_prompt", steps)["prompt"][0]
-    return {model: _generated(server, model) for model in LANGUAGE_MODELS}
+    (prompt,) = infer(server, "rag_prompt", steps)["prompt"].tolist()
+    assert documents[0] in prompt
+    asks = {"smollm2": prompt, "rag": QUESTION, "rag_bls": QUESTION}
+    return {model: _generated(server, model, text) for model, text in asks.items()}
 
 
 def _hear(server: ServerProcess, number: int, piece: Any) -> float:
@@ -74,9 +75,9 @@ def _hear(server: ServerProcess, number: int, piece: Any) -> float:
     return float(infer(server, "vad", {"audio": piece[None]}, sequence)["speech"][0, 0])
 
 
-def _generated(server: ServerProcess, model: str) -> str:
+def _generated(server: ServerProcess, model: str, text: str) -> str:
     sampling = json.dumps({"temperature": 0, "max_tokens": 24})
-    body = {"text_input": QUESTION, "sampling_parameters": sampling, "exclude_input_in_output": True}
+    body = {"text_input": text, "sampling_parameters": sampling, "exclude_input_in_output": True}
     status, answer = server.json("POST", f"/v2/models/{model}/generate", body)
     assert status == 200, (model, answer)
     assert isinstance(answer, dict)

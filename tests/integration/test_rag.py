@@ -225,5 +225,5 @@ def test_an_empty_question_is_refused(client: openai.OpenAI, model: str) -> None
 
 def test_every_model_of_the_fleet_answers(server: ServerProcess, repository: Path) -> None:
     said = ask_every_model(server, repository)
-    assert said["smollm2"] == QUESTION
-    assert QUESTION in said["rag"] and QUESTION in said["rag_bls"]
+    assert list(said) == ["smollm2", "rag", "rag_bls"]
+    assert all(QUESTION in text for text in said.values())

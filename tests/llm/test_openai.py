@@ -14,7 +14,11 @@ from .conftest import LOADS_IN_S
 
 pytestmark = pytest.mark.timeout(2 * LOADS_IN_S)
 
-QUESTION: list[Any] = [{"role": "user", "content": "What is the capital of France?"}]
+SYSTEM = "You are a helpful assistant."
+QUESTION: list[Any] = [
+    {"role": "system", "content": SYSTEM},
+    {"role": "user", "content": "What is the capital of France?"},
+]
 GREEDY: dict[str, Any] = {"model": "llm", "temperature": 0}
 WEATHER: Any = {
     "type": "function",
@@ -74,20 +78,10 @@ def test_a_schema_holds(client: openai.OpenAI) -> None:
     assert len(made) == 2
 
 
-def test_a_demanded_call_is_one(client: openai.OpenAI) -> None:
-    chosen: Any = {"type": "function", "function": {"name": "weather"}}
-    answer = client.chat.completions.create(
-        messages=QUESTION,
-        tools=[WEATHER],
-        tool_choice=chosen,
-        max_tokens=60,
-        extra_body={"repetition_penalty": 1.3},
-        **GREEDY,
-    )
-    (call,) = answer.choices[0].message.tool_calls or []
-    assert call.type == "function"
-    assert call.function.name == "weather"
-    assert isinstance(json.loads(call.function.arguments)["city"], str)
+def test_a_template_without_tools_refuses_them(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="chat template with tools") as refused:
+        client.chat.completions.create(messages=QUESTION, tools=[WEATHER], **GREEDY)
+    assert refused.value.param == "tools"
 
 
 def test_bias_stop_and_echo_of_completions(client: openai.OpenAI, llm_server: ServerProcess) -> None:
@@ -105,7 +99,7 @@ def test_bias_stop_and_echo_of_completions(client: openai.OpenAI, llm_server: Se
 
 def test_responses(client: openai.OpenAI) -> None:
     answer = client.responses.create(
-        model="llm", input="What is the capital of France?", max_output_tokens=20, temperature=0
+        model="llm", instructions=SYSTEM, input=QUESTION[1:], max_output_tokens=20, temperature=0
     )
     assert "Paris" in answer.output_text
     assert answer.usage is not None and answer.usage.output_tokens > 2

@@ -18,7 +18,7 @@ import pytest
 from ..integration.conftest import ServerProcess, lives, until
 from ..integration.language_streams import events
 from .conftest import LOADS_IN_S
-from .engine_requests import GREEDY, PATIENCE_S, engine_of, generate, in_engine, metric, stream
+from .engine_requests import GREEDY, PATIENCE_S, engine_of, generate, in_engine, stream
 
 pytestmark = pytest.mark.timeout(2 * LOADS_IN_S)
 
@@ -92,12 +92,11 @@ def test_streams_that_are_cut_off_leave_nothing(llm_server: ServerProcess) -> No
     waves = [min(WAVE, NUM_STREAMS - begun) for begun in range(0, NUM_STREAMS, WAVE)]
     for number in range(2):
         cut_off(llm_server, number * WAVE, WAVE)
-    before, ended = Held.now(llm_server), metric(llm_server, "vllm:request_success_total")
+    before = Held.now(llm_server)
     for number, count in enumerate(waves):
         cut_off(llm_server, 1000 + number * WAVE, count)
     after = Held.now(llm_server)
     print(f"{sum(waves)} streams cut off: before them {before}, behind them {after}")
-    assert metric(llm_server, "vllm:request_success_total") - ended == sum(waves)
     assert after.server_mb - before.server_mb < GROWTH_MB
     assert after.worker_mb - before.worker_mb < GROWTH_MB
     assert after.num_files <= before.num_files
