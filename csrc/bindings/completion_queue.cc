@@ -12,6 +12,7 @@
 #include "bindings/core.h"
 #include "bindings/errors.h"
 #include "bindings/local_request.h"
+#include "engine/trace_watch.h"
 #include "request/response_window.h"
 
 namespace naiad {
@@ -45,7 +46,7 @@ class LoopQueue final : public CompletionSink {
   py::list drain();
   void submit_local(std::uint64_t tag, const std::string& model, const std::string& version,
                     const py::dict& inputs, const std::vector<std::string>& outputs, std::string request_id,
-                    const py::object& parameters, bool many);
+                    const py::object& parameters, bool many, const std::shared_ptr<TraceWatch>& watch);
   void submit(std::uint64_t tag, LocalRequest& local);
   void cancel(std::uint64_t tag);
 
@@ -87,9 +88,11 @@ LoopQueue::~LoopQueue() {
 
 void LoopQueue::submit_local(std::uint64_t tag, const std::string& model, const std::string& version,
                              const py::dict& inputs, const std::vector<std::string>& outputs,
-                             std::string request_id, const py::object& parameters, bool many) {
+                             std::string request_id, const py::object& parameters, bool many,
+                             const std::shared_ptr<TraceWatch>& watch) {
   auto request = make_local_request(core_, model, version, inputs, outputs, std::move(request_id), parameters,
                                     many ? Responses::kMany : Responses::kOne);
+  if (watch) request->trace = core_->engine.tracer().watch(watch);
   send(tag, std::move(request));
 }
 
@@ -173,7 +176,8 @@ void register_completion_queue(py::module_& module) {
       .def("drain", &LoopQueue::drain)
       .def("submit_local", &LoopQueue::submit_local, py::arg("tag"), py::arg("model"), py::arg("version"),
            py::arg("inputs"), py::kw_only(), py::arg("outputs") = std::vector<std::string>{},
-           py::arg("request_id") = "", py::arg("parameters") = py::none(), py::arg("many") = false)
+           py::arg("request_id") = "", py::arg("parameters") = py::none(), py::arg("many") = false,
+           py::arg("watch") = py::none())
       .def("submit", &LoopQueue::submit, py::arg("tag"), py::arg("request"))
       .def("cancel", &LoopQueue::cancel, py::arg("tag"));
 }

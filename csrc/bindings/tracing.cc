@@ -2,12 +2,14 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings/core.h"
 #include "bindings/errors.h"
+#include "engine/trace_watch.h"
 #include "engine/tracer.h"
 
 namespace naiad {
@@ -93,6 +95,19 @@ py::list take(TracerObject& self, double timeout_s) {
 }  // namespace
 
 void register_tracing(py::module_& module) {
+  py::class_<TraceWatch, std::shared_ptr<TraceWatch>>(module, "TraceWatch")
+      .def(py::init<>())
+      .def(
+          "take",
+          [](TraceWatch& self, double timeout_s) {
+            std::optional<TraceRecord> record;
+            {
+              const py::gil_scoped_release release;
+              record = self.take(static_cast<std::uint64_t>(timeout_s * 1e9));
+            }
+            return record_dict(record);
+          },
+          py::arg("timeout_s"));
   py::class_<TracerObject>(module, "Tracer")
       .def(py::init<std::shared_ptr<Core>>(), py::arg("engine"))
       .def(

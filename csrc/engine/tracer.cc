@@ -105,9 +105,25 @@ std::shared_ptr<Trace> Tracer::sample(std::string_view model, const TraceHeaders
   return Trace::begin(*this, std::move(record));
 }
 
+std::shared_ptr<Trace> Tracer::watch(std::shared_ptr<TraceWatch> watch) {
+  TraceRecord record;
+  record.levels.timestamps = true;
+  {
+    const Lock lock(mutex_);
+    record.setting = ++last_watch_;
+    watches_.emplace(record.setting, std::move(watch));
+  }
+  return Trace::begin(*this, std::move(record));
+}
+
 void Tracer::traced(TraceRecord record) noexcept {
   const std::size_t num_bytes = bytes_of(record);
   const Lock lock(mutex_);
+  if (const auto watch = watches_.find(record.setting); watch != watches_.end()) {
+    watch->second->put(std::move(record));
+    watches_.erase(watch);
+    return;
+  }
   const auto found = active_.find(record.setting);
   Active& active = found->second;
   ++active.num_ended;

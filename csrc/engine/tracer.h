@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "engine/trace_watch.h"
 #include "request/trace.h"
 
 namespace naiad {
@@ -68,6 +69,9 @@ class Tracer final : public TraceSink {
   // Of a request for `model`; null: it is not traced. Any thread.
   std::shared_ptr<Trace> sample(std::string_view model, const TraceHeaders& headers);
 
+  // Of a request that is traced whatever the settings are: its record goes to `watch`. Any thread.
+  std::shared_ptr<Trace> watch(std::shared_ptr<TraceWatch> watch);
+
   // Of a request that is made for the one whose trace has this number; null when that is over. Any thread.
   std::shared_ptr<Trace> spawn_of(std::uint64_t number) const;
 
@@ -97,6 +101,8 @@ class Tracer final : public TraceSink {
     bool replaced = false;
   };
   using Lock = std::unique_lock<std::mutex>;
+  // Above it are the numbers of those that no setting has traced.
+  static constexpr std::uint64_t kWatched = std::uint64_t{1} << 63;
 
   // With the lock held.
   void replace(const std::string& model, std::optional<TraceSetting> setting);
@@ -115,6 +121,8 @@ class Tracer final : public TraceSink {
   std::size_t num_news_bytes_ = 0;
   std::uint64_t num_dropped_ = 0;
   bool closed_ = false;
+  std::uint64_t last_watch_ = kWatched;
+  std::map<std::uint64_t, std::shared_ptr<TraceWatch>> watches_;  // by what their records have as a setting
   mutable std::mutex open_mutex_;
   std::map<std::uint64_t, std::weak_ptr<Trace>> open_;  // guarded by open_mutex_
   std::mutex random_mutex_;

@@ -360,10 +360,11 @@ class CompletionQueue:
         request_id: str = "",
         parameters: Mapping[str, ParameterValue] | None = None,
         many: bool = False,
+        watch: TraceWatch | None = None,
     ) -> None:
         """Queues a request as Engine.infer takes it; its answer comes out of drain() with `tag`. `many`: any
-        number of them may come, so decoupled models may be asked. Raises at once when the request is
-        refused."""
+        number of them may come, so decoupled models may be asked. `watch`: it is traced, whatever the
+        settings are. Raises at once when the request is refused."""
     def submit(self, tag: int, request: LocalRequest) -> None:
         """The same of a request that a model makes; any number of answers may come."""
     def cancel(self, tag: int) -> None:
@@ -632,6 +633,14 @@ class TraceRecord(TypedDict):
     parent_span_id: int  # 0: the trace began here
     parent_flags: int
     state: str
+
+@final
+class TraceWatch:
+    """What is noted of one request, and of those that it leads to, for who makes it: its time stamps alone.
+    Any thread."""
+    def __init__(self) -> None: ...
+    def take(self, timeout_s: float) -> TraceRecord | None:
+        """Waits without the GIL until nothing is left of the request; None when that takes longer. Once."""
 
 @final
 class Tracer:

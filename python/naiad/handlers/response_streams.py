@@ -7,7 +7,7 @@ import select
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
-from naiad.engine import CompletionQueue, Engine, ParameterValue, Result
+from naiad.engine import CompletionQueue, Engine, ParameterValue, Result, TraceWatch
 
 _TAG = 1
 
@@ -27,8 +27,9 @@ class ResponseStream:
         outputs: Sequence[str] = (),
         request_id: str = "",
         parameters: Mapping[str, ParameterValue] | None = None,
+        watch: TraceWatch | None = None,
     ) -> None:
-        """Submits the request; raises what refuses it."""
+        """Submits the request; raises what refuses it. ``watch``: it is traced, whatever the settings are."""
         self._ended = False
         self._queue = CompletionQueue(engine)
         self._queue.submit_local(
@@ -40,6 +41,7 @@ class ResponseStream:
             request_id=request_id,
             parameters=parameters,
             many=True,
+            watch=watch,
         )
 
     def results(self) -> Iterator[Result]:

@@ -168,6 +168,33 @@ TEST_CASE("tracer: requests that are made for a traced one go with it, as long a
   CHECK(tracer.take(0).empty());
 }
 
+TEST_CASE("tracer: one request is watched whatever the settings are, with those that it leads to") {
+  const FakeClock clock;
+  Tracer tracer(clock);
+  const auto watch = std::make_shared<TraceWatch>();
+  static Home home;
+  auto request = std::make_unique<Request>();
+  auto spec = std::make_shared<ModelSpec>();
+  spec->name = "m";
+  request->spec = std::move(spec);
+  request->sink = &home;
+  request->trace = tracer.watch(watch);
+  request->trace->enter(*request);
+  std::shared_ptr<Trace> child = tracer.spawn_of(request->trace_number);
+  CHECK(child != nullptr);
+  CompletionSink* const sink = request->sink;
+  sink->complete(std::move(request), {});
+  CHECK_FALSE(watch->take(0).has_value());
+  child.reset();
+  const auto record = watch->take(0);
+  REQUIRE(record.has_value());
+  REQUIRE(record->spans.size() == 1);
+  CHECK(record->spans.front().model_name == "m");
+  CHECK(record->spans.front().events.size() == 2);
+  CHECK(tracer.take(0).empty());
+  CHECK_FALSE(tracer.on());
+}
+
 TEST_CASE("tracer: many threads at once") {
   const SteadyClock clock;
   Tracer tracer(clock);
