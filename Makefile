@@ -63,7 +63,8 @@ format:
 
 ## make test      every test: C++ (with the model checks), then Python
 test: dev
-	@$(SETUP) debian curl=curl openssl=openssl redis-server=redis-server prometheus=promtool
+	@$(SETUP) debian curl=curl openssl=openssl redis-server=redis-server prometheus=promtool \
+	  chromium=chromium
 	NAIAD_TEST_ONNXRUNTIME=$(ONNXRUNTIME) $(CTEST) --test-dir $(BUILD)
 	$(BIN)/naiad fleet build build/fleet
 	NAIAD_FLEET=build/fleet $(BIN)/pytest

@@ -21,11 +21,12 @@ enum class ApiGroup : unsigned char {
   kLogging,
   kMetrics,
   kOpenAi,
+  kPages,    // what browsers show, without what it is about
   kUnknown,  // no route
 };
-inline constexpr std::array<std::string_view, 12> kApiGroupNames = {
-    "health",     "metadata", "inference", "shared-memory", "model-config", "model-repository",
-    "statistics", "trace",    "logging",   "metrics",       "openai",       "unknown"};
+inline constexpr std::array<std::string_view, 13> kApiGroupNames = {
+    "health", "metadata", "inference", "shared-memory", "model-config", "model-repository", "statistics",
+    "trace",  "logging",  "metrics",   "openai",        "pages",        "unknown"};
 inline constexpr std::size_t kNumApiGroups = kApiGroupNames.size();
 
 constexpr std::string_view name_of(ApiGroup group) {

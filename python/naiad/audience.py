@@ -21,7 +21,7 @@ class Audience(Protocol):
     def serving(
         self, index: Sequence[IndexEntry], served: Sequence[LoadedVersion], urls: Mapping[str, str]
     ) -> None:
-        """The ports are open. ``urls``: "HTTP", "gRPC", "Metrics", those that are served."""
+        """The ports are open. ``urls``: "HTTP", "gRPC", "Metrics", "Dashboard", those that are served."""
 
     def failed(self, error: Exception) -> None:
         """The server can not start."""

@@ -10,6 +10,7 @@
         OpenAiService  the OpenAI-compatible API, under the HTTP port and one of its own
         CertificateWatch  renewed certificates for new connections
         MetricsEdge
+        Dashboard      the page under /ui of its port
 
 The I/O threads own the ports; everything here runs on one event loop; models run on threads of the core. To
 stop: the server says that it is not ready, and serves on for a while where that is asked for; then it takes
@@ -38,6 +39,7 @@ from naiad.backends.python.log_level import level_of_workers
 from naiad.backends.python.metric_family import read_families
 from naiad.certificates import CertificateWatch
 from naiad.composition import Core, build_core, memory_share_bytes
+from naiad.draining import CLOSE_TIMEOUT_S, Busy, drain
 from naiad.errors import NaiadError, Unavailable
 from naiad.grpc.calls import Calls
 from naiad.grpc.methods import control_methods
@@ -47,6 +49,7 @@ from naiad.handlers.log_settings import LogControl
 from naiad.http.control import HttpControl
 from naiad.logs import log
 from naiad.metrics.edge import MetricsEdge
+from naiad.metrics.machine import gpu_collector
 from naiad.metrics.registry import Readings, server_registry
 from naiad.metrics.stores import StoreCollector
 from naiad.openai.service import OpenAiService
@@ -59,12 +62,12 @@ from naiad.settings import (
     TlsSettings,
 )
 from naiad.tracing.service import Tracing
+from naiad.ui.dashboard import Dashboard
+from naiad.ui.figures import Figures
+from naiad.ui.fleet import Fleet
+from naiad.ui.trial import Trials
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Connections whose answers are written get this long to be read to their end.
-_CLOSE_TIMEOUT_S = 2.0
-# How often it is looked whether the requests in flight have finished.
-_DRAIN_LOOK_S = 0.01
 _PROCESSORS_PER_IO_THREAD = 8
 # Its own, and the two ends of its way to the control plane.
 _DESCRIPTORS_PER_CONNECTION = 3
@@ -92,6 +95,7 @@ class NetworkServer:
         self._metrics: MetricsEdge | None = None
         self._tracing: Tracing | None = None
         self._gates: Gates | None = None
+        self._dashboard: Dashboard | None = None
 
     async def start(self) -> None:
         """Loads the models, then opens the ports. Raises NaiadError, OSError for the port of metrics."""
@@ -145,12 +149,15 @@ class NetworkServer:
             if self._settings.lame_duck_s > 0:
                 log.info("Not ready any more; all is served for %g s", self._settings.lame_duck_s)
                 await asyncio.sleep(self._settings.lame_duck_s)
-            drained = await _drain(self._plane, self._openai, self._settings.exit_timeout_s)
+            others: list[Busy] = [each for each in (self._openai, self._dashboard) if each is not None]
+            if self._openai is not None:
+                self._openai.refuse()
+            drained = await drain(self._plane, others, self._settings.exit_timeout_s)
             await asyncio.to_thread(self._plane.stop)
         if self._calls is not None:
-            await self._calls.stop(_CLOSE_TIMEOUT_S)
+            await self._calls.stop(CLOSE_TIMEOUT_S)
         if self._http is not None:
-            await self._http.stop(_CLOSE_TIMEOUT_S)
+            await self._http.stop(CLOSE_TIMEOUT_S)
         if self._openai is not None:
             await self._openai.stop()
         if self._metrics is not None:
@@ -182,8 +189,24 @@ class NetworkServer:
         if self._openai is not None and self._openai.port is not None:
             log.info("Started OpenAI Service at %s:%d", settings.openai.address, self._openai.port)
         if settings.metrics.enabled:
+            gpus = await asyncio.to_thread(gpu_collector) if settings.metrics.gpu else None
+            readings = _readings(built, plane)
+            if settings.metrics.dashboard:
+                assert self._control is not None and self._openai is not None
+                self._dashboard = Dashboard(
+                    self._control,
+                    Fleet(self._control, built.repository, settings, lambda: self._urls(plane)),
+                    Figures(readings, gpus),
+                    Trials(built.engine),
+                    self._openai.api,
+                    settings,
+                    gates.metrics,
+                )
             metrics_edge = MetricsEdge(
-                server_registry(_readings(built, plane), settings.metrics), settings.metrics, gates.metrics
+                server_registry(readings, settings.metrics, gpus),
+                settings.metrics,
+                gates.metrics,
+                self._dashboard,
             )
             await metrics_edge.start()
             self._metrics = metrics_edge
@@ -197,7 +220,10 @@ class NetworkServer:
         if settings.grpc.enabled:
             urls["gRPC"] = f"{_reachable(settings.grpc.address)}:{plane.grpc_port}"
         if self._metrics is not None:
-            urls["Metrics"] = f"http://{_reachable(settings.metrics.address)}:{self._metrics.port}/metrics"
+            metrics = f"http://{_reachable(settings.metrics.address)}:{self._metrics.port}"
+            urls["Metrics"] = f"{metrics}/metrics"
+            if self._dashboard is not None:
+                urls["Dashboard"] = f"{metrics}/ui/"
         return urls
 
 
@@ -291,33 +317,6 @@ def _data_plane(built: Core, settings: ServerSettings, gates: Gates) -> core.Dat
 def default_io_threads() -> int:
     """One for every eight processors this process may use: the others are for the models."""
     return max(1, len(os.sched_getaffinity(0)) // _PROCESSORS_PER_IO_THREAD)
-
-
-async def _drain(plane: core.DataPlane, openai: OpenAiService | None, timeout_s: float) -> bool:
-    """Lets what is in flight finish, closes the connections. False: not all did in time, and was told so."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + timeout_s
-    plane.refuse_inference()
-    if openai is not None:
-        openai.refuse()
-
-    def in_flight() -> int:
-        return plane.usage()["in_flight"] + (0 if openai is None else openai.num_in_flight)
-
-    log.info("Stopping: %d requests in flight", in_flight())
-    # Only then do the ports close: who asks for the health meanwhile gets an answer.
-    while in_flight() > 0 and loop.time() < end:
-        await asyncio.sleep(_DRAIN_LOOK_S)
-    if in_flight() == 0:
-        # Beyond the time for inference: answers that are written get some to be read to their end.
-        left_s = max(end - loop.time(), _CLOSE_TIMEOUT_S)
-        if not await asyncio.to_thread(plane.drain, left_s):
-            log.warning("Closing %d connections that did not end", plane.usage()["open_connections"])
-        return True
-    log.error("Exit timeout expired with %d requests in flight", in_flight())
-    plane.give_up()
-    await asyncio.to_thread(plane.drain, _CLOSE_TIMEOUT_S)
-    return False
 
 
 async def run(settings: ServerSettings, audience: Audience | None = None) -> int:

@@ -175,6 +175,8 @@ class MetricsSettings:
     histogram_latencies: bool = False
     """Triton's histogram of the time to the first response."""
     summary_quantiles: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99, 0.999)
+    dashboard: bool = True
+    """Whether there is a page under ``/ui``."""
 
 
 @dataclass(frozen=True, slots=True)

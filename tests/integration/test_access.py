@@ -27,7 +27,13 @@ SECRETS = {
 }
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 REFUSED = (401, 403)
-EXAMPLES = {"{model}": "identity", "{version}": "1", "{repository}": "r", "{region}": "x"}
+EXAMPLES = {
+    "{file}": "main.js",
+    "{model}": "identity",
+    "{version}": "1",
+    "{repository}": "r",
+    "{region}": "x",
+}
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +196,10 @@ def scraper(guarded: ServerProcess) -> Iterator[Client]:
 
 
 def test_matrix_of_metrics(scraper: Client) -> None:
-    paths = [*METRICS_ROUTES, "/", "/metrics/", "//metrics", "/v2/health/live"]
-    for path in paths:
+    others = ["/", "/metrics/", "//metrics", "/v2/health/live", "/ui/api/", "/ui/v1/models", "/ui//api/fleet"]
+    for template in [*METRICS_ROUTES, *others]:
+        group, methods = METRICS_ROUTES.get(template, ("unknown", {"GET": False}))
+        path = "/".join(EXAMPLES.get(segment, segment) for segment in template.split("/"))
         for method in METHODS:
             for secret, opens in credentials():
                 status = scraper.status(method, path, secret)
@@ -199,8 +207,8 @@ def test_matrix_of_metrics(scraper: Client) -> None:
                     # Bytes that are no request, to aiohttp.
                     assert status == 400
                     continue
-                known = path in METRICS_ROUTES
-                needed = permission_bit("metrics" if known else "unknown", changes=False)
+                needed = permission_bit(group, changes=methods.get(method, max(methods.values())))
+                # What is said of requests that are not the page's own comes behind the gate.
                 assert (status in REFUSED) == (not opens & needed), (method, path, secret, status)
     assert scraper.status("GET", "/metrics", SECRETS["read"]) == 200
 

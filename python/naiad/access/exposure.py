@@ -18,7 +18,7 @@ def warn_of_open_ports(settings: ServerSettings) -> None:
         "OpenAI": settings.openai.address if settings.openai.port is not None else None,
         "metrics": settings.metrics.address if settings.metrics.enabled else None,
     }
-    wide = [name for name, address in ports.items() if address is not None and not _is_loopback(address)]
+    wide = [name for name, address in ports.items() if address is not None and not is_loopback(address)]
     if wide:
         log.warning(
             "%s can be reached from other machines, and no API keys are needed (--api-keys-file)",
@@ -26,7 +26,8 @@ def warn_of_open_ports(settings: ServerSettings) -> None:
         )
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches a port that listens there."""
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:

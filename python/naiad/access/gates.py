@@ -32,7 +32,8 @@ class Gates:
         )
         # The same API as under the HTTP port.
         self.openai = self._gate(openai_table(), {}, "API")
-        self.metrics = self._gate(metrics_table(), {}, "API")
+        # The dashboard leads to what the HTTP port serves, by no easier way.
+        self.metrics = self._gate(metrics_table(), settings.http.restricted, "API")
 
     def _gate(self, routes: RouteTable, restricted: Mapping[str, tuple[str, str]], what: str) -> AccessGate:
         return AccessGate(

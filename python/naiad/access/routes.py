@@ -16,7 +16,7 @@ from naiad import protos
 from naiad.engine import RouteTable
 from naiad.settings import TritonGroup
 
-Group = TritonGroup | Literal["metrics", "openai", "unknown"]
+Group = TritonGroup | Literal["metrics", "openai", "pages", "unknown"]
 
 CHANGES: Final = True
 READS: Final = False
@@ -158,8 +158,28 @@ GRPC_ROUTES: Final[Mapping[str, tuple[str, bool]]] = {
 }
 """Methods by path: "/package.Service/Method" -> their group, and whether they change something."""
 
-METRICS_ROUTES: Final[Mapping[str, tuple[str, bool]]] = {"/metrics": ("metrics", READS)}
-"""Paths of the metrics port."""
+_GET_OR_HEAD = {"GET": READS, "HEAD": READS}
+_UI_MODEL = "/ui/api/models/{model}"
+_UI_VERSION = f"{_UI_MODEL}/versions/{{version}}"
+
+METRICS_ROUTES: Final[Mapping[str, tuple[Group, Mapping[str, bool]]]] = {
+    "/metrics": ("metrics", _GET_OR_HEAD),
+    # The page itself tells nothing: who looks at it may not have entered a key yet.
+    "/ui": ("pages", _GET_OR_HEAD),
+    "/ui/": ("pages", _GET_OR_HEAD),
+    "/ui/{file}": ("pages", _GET_OR_HEAD),
+    "/ui/api/access": ("pages", _GET),
+    "/ui/api/fleet": ("metrics", _GET),
+    "/ui/api/figures": ("metrics", _GET),
+    _UI_MODEL: ("metadata", _GET),
+    _UI_VERSION: ("metadata", _GET),
+    f"{_UI_MODEL}/infer": ("inference", _POST),
+    f"{_UI_VERSION}/infer": ("inference", _POST),
+    f"{_UI_MODEL}/load": ("model-repository", _POST),
+    f"{_UI_MODEL}/unload": ("model-repository", _POST),
+    "/ui/v1/chat/completions": ("openai", _POST),
+}
+"""Paths of the metrics port, each with its group, and its methods as HttpRoute has them."""
 
 
 KEY_NAME_FIELD: Final = "naiad-key-name"
@@ -198,8 +218,5 @@ def grpc_table() -> RouteTable:
 def metrics_table() -> RouteTable:
     """The paths of the metrics port."""
     return RouteTable(
-        [
-            (path, group, [("GET", changes), ("HEAD", changes)])
-            for path, (group, changes) in METRICS_ROUTES.items()
-        ]
+        [(path, group, list(methods.items())) for path, (group, methods) in METRICS_ROUTES.items()]
     )

@@ -29,8 +29,8 @@ SCOPES: dict[str, int] = {
 """By name. ``infer``: ask models, and read what that takes. ``read``: everything that changes nothing and
 asks no model. ``admin``: everything. The name of a group: all of that group."""
 
-WITHOUT_KEY = _bits(("health",), read=True)
-"""What who shows no key may do where keys are needed: probes have none."""
+WITHOUT_KEY = _bits(("health", "pages"), read=True)
+"""What who shows no key may do where keys are needed: probes have none, a page is where one is entered."""
 
 # Who has a key may learn that a path does not exist.
 _WITH_ANY_KEY = WITHOUT_KEY | permission_bit("unknown", changes=False)

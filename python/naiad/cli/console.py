@@ -129,11 +129,11 @@ class TerminalAudience:
             if row.state == "UNAVAILABLE" and row.reason:
                 show_error(self._console, f"model '{row.name}' can not be served: {row.reason}", "")
         for name, url in urls.items():
-            print_line(self._console, f"[bold]{name:>8}[/]  {escape(url)}")
+            print_line(self._console, f"[bold]{name:>9}[/]  {escape(url)}")
         first = next((loaded for loaded in served), None)
         if first is not None and "HTTP" in urls:
             print_line(
-                self._console, f"[bold]     try[/]  curl {escape(urls['HTTP'])}/v2/models/{first.name}"
+                self._console, f"[bold]      try[/]  curl {escape(urls['HTTP'])}/v2/models/{first.name}"
             )
         if not index:
             self._console.print(

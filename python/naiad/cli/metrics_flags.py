@@ -1,4 +1,4 @@
-"""``--metrics-config``: which metrics of models are shown."""
+"""``--metrics-config``: which metrics of models are shown, and whether there is a page to look at them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 
 from naiad.cli.values import switch
 
-_SWITCHES = ("counter_latencies", "summary_latencies", "histogram_latencies")
+_SWITCHES = ("counter_latencies", "summary_latencies", "histogram_latencies", "dashboard")
 
 
 def metrics_config(entries: Sequence[str]) -> dict[str, Any]:
-    """``key=value`` with Triton's keys, as fields of MetricsSettings. Others are refused by name."""
+    """``key=value`` with Triton's keys and ``dashboard``, as fields of MetricsSettings. Others: refused."""
     fields: dict[str, Any] = {}
     for entry in entries:
         key, equals, value = entry.partition("=")

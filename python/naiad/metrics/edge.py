@@ -1,8 +1,9 @@
-"""The metrics server: GET /metrics."""
+"""The metrics port: GET /metrics, and the dashboard."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -14,30 +15,55 @@ from naiad.listening import ListeningPort
 from naiad.metrics.families import exposition
 from naiad.settings import MetricsSettings
 
+_METRICS = "/metrics"
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_CONNECTIONS = 100
-"""Of those who scrape; the next one is closed at once."""
+"""The next one is closed at once."""
+
+
+class OtherApi(Protocol):
+    """What is served beside the metrics."""
+
+    def serves(self, path: str) -> bool: ...
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse: ...
 
 
 class MetricsEdge(ListeningPort):
-    """Listens for scrapes."""
+    """Listens for scrapes, and for who looks at the dashboard."""
 
     def __init__(
-        self, registry: CollectorRegistry, settings: MetricsSettings, gate: AccessGate | None = None
+        self,
+        registry: CollectorRegistry,
+        settings: MetricsSettings,
+        gate: AccessGate | None = None,
+        dashboard: OtherApi | None = None,
     ) -> None:
-        """``gate``: who may scrape; None: everybody."""
+        """``gate``: who may ask what; None: everybody everything."""
         self._registry = registry
         self._gate = gate
-        super().__init__(self._answer, settings.address, settings.port, max_connections=MAX_CONNECTIONS)
+        self._dashboard = dashboard
+        super().__init__(
+            self._answer,
+            settings.address,
+            settings.port,
+            max_connections=MAX_CONNECTIONS,
+            handler_cancellation=True,
+            auto_decompress=False,
+        )
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         # For each path, also those that do not exist.
         if self._gate is not None and (refused := refusal(self._gate, request)) is not None:
             return refused
-        if request.path not in METRICS_ROUTES:
+        path = request.raw_path.partition("?")[0]
+        if self._dashboard is not None and self._dashboard.serves(path):
+            return await self._dashboard.answer(request)
+        if request.path != _METRICS:
             return web.Response(status=404, text="404: Not Found")
-        if request.method not in ("GET", "HEAD"):
-            return web.Response(status=405, text="405: Method Not Allowed", headers={"Allow": "GET, HEAD"})
+        methods = METRICS_ROUTES[_METRICS][1]
+        if request.method not in methods:
+            allowed = ", ".join(methods)
+            return web.Response(status=405, text="405: Method Not Allowed", headers={"Allow": allowed})
         # NVML may take milliseconds, which the event loop does not have.
         text = await asyncio.to_thread(lambda: exposition(self._registry.collect()))
         return web.Response(body=text, headers={"Content-Type": _CONTENT_TYPE})

@@ -13,7 +13,7 @@ from naiad.metrics.connections import AnswerCollector, ConnectionCollector
 from naiad.metrics.custom import CustomCollector, Reading
 from naiad.metrics.distributions import DistributionCollector
 from naiad.metrics.instances import InstanceCollector
-from naiad.metrics.machine import CpuCollector, PoolCollector, gpu_collector
+from naiad.metrics.machine import CpuCollector, GpuCollector, PoolCollector
 from naiad.metrics.models import ModelCollector
 from naiad.metrics.stores import StoreCollector
 from naiad.settings import MetricsSettings
@@ -35,7 +35,9 @@ class Readings:
     """Of answers beyond this process."""
 
 
-def server_registry(readings: Readings, settings: MetricsSettings) -> CollectorRegistry:
+def server_registry(
+    readings: Readings, settings: MetricsSettings, gpus: GpuCollector | None = None
+) -> CollectorRegistry:
     """The registry that the metrics port shows."""
     # auto_describe off: registering must not take a reading.
     registry = CollectorRegistry(auto_describe=False)
@@ -49,10 +51,8 @@ def server_registry(readings: Readings, settings: MetricsSettings) -> CollectorR
     registry.register(AnswerCollector(readings.answered))
     if readings.store is not None:
         registry.register(readings.store)
-    if settings.gpu:
-        gpus = gpu_collector()
-        if gpus is not None:
-            registry.register(gpus)
+    if gpus is not None:
+        registry.register(gpus)
     if settings.cpu:
         registry.register(CpuCollector(settings.interval_ms / 1000))
     return registry

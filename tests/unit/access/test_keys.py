@@ -103,7 +103,7 @@ def test_scopes() -> None:
             if permissions & permission_bit(group, changes=changes)
         }
 
-    always = {("health", False), ("unknown", False)}
+    always = {("health", False), ("pages", False), ("unknown", False)}
     assert opens("infer") == always | {
         ("inference", False), ("inference", True), ("openai", False), ("openai", True),
         ("metadata", False), ("model-config", False),
@@ -112,7 +112,8 @@ def test_scopes() -> None:
     assert opens("read") == always | {(group, False) for group in groups - {"inference"}}
     assert opens("admin") == always | {(group, changes) for group in groups for changes in (False, True)}
     assert opens("trace") == always | {("trace", False), ("trace", True)}
-    assert permission_bit("health", changes=False) == WITHOUT_KEY
+    without = (permission_bit(group, changes=False) for group in ("health", "pages"))
+    assert sum(without) == WITHOUT_KEY
 
 
 def gate_of(keys: Keys) -> AccessGate:

@@ -81,12 +81,13 @@ def test_metrics_config() -> None:
     assert metrics_config([]) == {}
     assert metrics_config(
         ["counter_latencies=false", "summary_latencies=1", "histogram_latencies=true",
-         "summary_quantiles=0.5:0.05,0.99:0.001,0.5:0.1"]
+         "summary_quantiles=0.5:0.05,0.99:0.001,0.5:0.1", "dashboard=false"]
     ) == {
         "counter_latencies": False,
         "summary_latencies": True,
         "histogram_latencies": True,
         "summary_quantiles": (0.5, 0.99),
+        "dashboard": False,
     }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""The dashboard, under /ui of the metrics port."""
