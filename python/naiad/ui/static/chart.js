@@ -19,9 +19,11 @@ function ticks(top, binary, wanted = 3) {
 }
 
 export class LineChart {
-  // `show`: a value in words; `top`: what the axis reaches at least, or at all times with `fixed`; `binary`: of bytes.
-  constructor({ title, show, top = 0, fixed = false, binary = false, note = "" }) {
+  // `show`: a value in words; `top`: what the axis reaches at least, or at all times with `fixed`; `binary`: of bytes; `log`: equal ratios
+  // are equally high.
+  constructor({ title, show, top = 0, fixed = false, binary = false, log = false, note = "" }) {
     this.binary = binary;
+    this.log = log;
     this.show = show;
     this.top = top;
     this.fixed = fixed;
@@ -64,14 +66,12 @@ export class LineChart {
   draw() {
     const width = this.svg.clientWidth;
     if (!width) return;
-    const highest = Math.max(0, ...this.points.flatMap((point) => point.values.filter((value) => value !== null)));
-    const top = this.fixed ? this.top : Math.max(this.top, highest * 1.08) || 1;
+    const places = this.log ? this.scaleDecades() : this.scaleEvenly();
     const end = this.points.at(-1)?.at_s ?? 0;
     this.x = (at) => EDGE.left + (1 - (end - at) / this.windowS) * (width - EDGE.left - EDGE.right);
-    this.y = (value) => HEIGHT - EDGE.bottom - (value / top) * (HEIGHT - EDGE.top - EDGE.bottom);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     this.svg.setAttribute("aria-label", this.words());
-    const grid = ticks(top, this.binary).map((value) => [
+    const grid = places.map((value) => [
       s("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: this.y(value), y2: this.y(value) }),
       s("text", { class: "tick", x: EDGE.left - 8, y: this.y(value) + 4, "text-anchor": "end" }, this.show(value)),
     ]);
@@ -86,6 +86,30 @@ export class LineChart {
     this.cursor = s("line", { class: "cursor", y1: EDGE.top, y2: HEIGHT - EDGE.bottom, visibility: "hidden" });
     const empty = this.points.length ? null : s("text", { class: "tick", x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" }, "Waiting for the next reading");
     this.svg.replaceChildren(...[grid, times, lines, dots, this.cursor, empty].flat(2).filter(Boolean));
+  }
+
+  // Both set where a value is drawn, and give the places of the grid.
+  scaleEvenly() {
+    const highest = Math.max(0, ...this.drawn());
+    const top = this.fixed ? this.top : Math.max(this.top, highest * 1.08) || 1;
+    this.y = (value) => HEIGHT - EDGE.bottom - (value / top) * (HEIGHT - EDGE.top - EDGE.bottom);
+    return ticks(top, this.binary);
+  }
+
+  scaleDecades() {
+    const values = this.drawn().filter((value) => value > 0);
+    const low = Math.floor(Math.log10(Math.min(1, ...values)) + 1e-9);
+    const high = Math.max(low + 1, Math.ceil(Math.log10(values.length ? Math.max(...values) : 1) - 1e-9));
+    this.y = (value) => {
+      const part = value > 0 ? (Math.log10(value) - low) / (high - low) : 0;
+      return HEIGHT - EDGE.bottom - Math.max(0, part) * (HEIGHT - EDGE.top - EDGE.bottom);
+    };
+    const step = Math.ceil((high - low) / 4);
+    return Array.from({ length: Math.floor((high - low) / step) + 1 }, (_, place) => 10 ** (low + place * step));
+  }
+
+  drawn() {
+    return this.points.flatMap((point) => point.values.filter((value) => value !== null && value !== undefined));
   }
 
   path(place) {

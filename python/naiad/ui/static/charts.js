@@ -18,9 +18,9 @@ export function lineChart(options, series, read) {
   return { element: chart.element, update: (store) => chart.update(series(store), points(store, (samples) => read(samples, store)), store.windowS) };
 }
 
-export function latencyChart(title, wanted, key = "request", note = "") {
+export function latencyChart(title, wanted, key = "request", note = "logarithmic") {
   const shares = [0.5, 0.9, 0.99];
-  return lineChart({ title, show: format.duration, note }, () => ["p50", "p90", "p99"], (samples, store) => {
+  return lineChart({ title, show: format.duration, log: true, note }, () => ["p50", "p90", "p99"], (samples, store) => {
     const total = sum(samples, wanted);
     return shares.map((share) => latency(total, store.bounds, share, key));
   });

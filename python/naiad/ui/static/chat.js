@@ -3,6 +3,7 @@
 import { lines, post, Refusal } from "./connection.js";
 import { h, newId } from "./dom.js";
 import * as format from "./format.js";
+import { TextStream } from "./text_stream.js";
 
 export class Chat {
   constructor(model) {
@@ -63,14 +64,19 @@ export class Chat {
     this.stop.hidden = false;
     this.told.textContent = "Waiting for the first token";
     const answer = this.bubble("assistant", "");
+    // Read out when it is whole.
+    answer.parentElement.setAttribute("aria-busy", "true");
+    const shown = new TextStream(answer, () => { this.log.scrollTop = this.log.scrollHeight; });
     try {
-      await this.stream(answer);
+      await this.stream(shown);
     } catch (error) {
       if (error.name !== "AbortError" && !(error instanceof Refusal)) throw error;
       this.told.textContent = error.name === "AbortError" ? "Stopped" : "Failed";
       this.problem.textContent = error.message;
       this.problem.hidden = error.name === "AbortError";
     } finally {
+      shown.flush();
+      answer.parentElement.setAttribute("aria-busy", "false");
       if (answer.textContent) this.messages.push({ role: "assistant", content: answer.textContent });
       else answer.parentElement.remove();
       this.button.disabled = false;
@@ -98,8 +104,7 @@ export class Chat {
       if (!piece) continue;
       first ??= performance.now();
       pieces += 1;
-      answer.append(piece);
-      this.log.scrollTop = this.log.scrollHeight;
+      answer.add(piece);
     }
     const seconds = (performance.now() - (first ?? begun)) / 1000;
     const speed = pieces > 1 && seconds > 0 ? `, then ${format.number((pieces - 1) / seconds)} pieces a second` : "";

@@ -16,7 +16,7 @@ export class Overview {
     this.table = new ModelTable(store);
     this.charts = [
       throughputByModel(),
-      latencyChart("Latency", ALL, "request", "of all requests, steps of ensembles too"),
+      latencyChart("Latency", ALL, "request", "all requests, steps too; logarithmic"),
       queueByModel(),
       batchBars(ALL),
       memoryChart(),

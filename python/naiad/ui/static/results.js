@@ -3,6 +3,7 @@
 import { h, say } from "./dom.js";
 import * as format from "./format.js";
 import { fromBase64 } from "./values.js";
+import { TextStream } from "./text_stream.js";
 import { waterfall } from "./waterfall.js";
 
 const SHOWN_VALUES = 100;
@@ -37,6 +38,7 @@ export class ResultView {
   }
 
   end(line) {
+    for (const stream of this.texts.values()) stream.flush();
     if (!this.count) say(this.words, "There was no response.");
     this.times.replaceChildren(...[waterfall(line.spans)].filter(Boolean));
   }
@@ -45,10 +47,10 @@ export class ResultView {
   append(output) {
     if (!this.texts.has(output.name)) {
       const place = h("p", { class: "text" });
-      this.texts.set(output.name, place);
+      this.texts.set(output.name, new TextStream(place));
       this.outputs.append(h("div", { class: "output" }, h("h3", {}, output.name, h("span", { class: "muted" }, " BYTES")), place));
     }
-    this.texts.get(output.name).append(output.texts.join(""));
+    this.texts.get(output.name).add(output.texts.join(""));
   }
 
   block(output, ms) {
