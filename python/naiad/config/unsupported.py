@@ -82,6 +82,11 @@ _ROWS = (
 )
 
 
+def refusable_fields() -> tuple[str, ...]:
+    """All that ``refuse_unsupported`` may name."""
+    return tuple(row.field for row in _ROWS)
+
+
 def unsupported_fields(message: Any, options: ServerOptions) -> tuple[str, ...]:
     """The fields of a completed configuration which ask for what is not built."""
     return tuple(row.field for row in _ROWS if row.used(message, options))
@@ -97,11 +102,19 @@ def refuse_unsupported(message: Any, options: ServerOptions) -> None:
 
 def ignored_hints(message: Any, options: ServerOptions | None = None) -> tuple[str, ...]:
     """Fields that are kept and printed but do nothing: they would tune speed or memory, never results."""
-    options = options or ServerOptions()
+    return tuple(field for field, used in _hints(message, options or ServerOptions()) if used)
+
+
+def ignorable_hints() -> tuple[str, ...]:
+    """All that ``ignored_hints`` may name."""
+    return tuple(field for field, _ in _hints(protos.ModelConfig(), ServerOptions()))
+
+
+def _hints(message: Any, options: ServerOptions) -> list[tuple[str, Any]]:
     optimization = message.optimization
     by_onnxruntime = message.backend == "onnxruntime"
     by_tensorrt = message.backend == _TENSORRT
-    hints = [
+    return [
         ("optimization.graph", not by_onnxruntime and optimization.HasField("graph")),
         ("optimization.priority", not by_tensorrt and optimization.priority != 0),
         ("optimization.cuda", not by_tensorrt and optimization.HasField("cuda")),
@@ -127,4 +140,3 @@ def ignored_hints(message: Any, options: ServerOptions | None = None) -> tuple[s
         ),
         ("response_cache.enable", not options.cache and message.response_cache.enable),
     ]
-    return tuple(field for field, used in hints if used)
