@@ -164,6 +164,12 @@ class Schema:
     def comment(self, path: tuple[int, ...]) -> str:
         return self._comments.get(path, "")
 
+    def about(self, field: Any) -> str:
+        """What is said of the message or enumeration that a field holds."""
+        named = field.type_name.removeprefix(".inference.")
+        found = [path for name, _, path in (*self.messages(), *self.enums()) if name == named]
+        return self.comment(found[0]) if found else ""
+
     def enums(self) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
         for index, enum in enumerate(self.file.enum_type):
             yield enum.name, enum, (_FILE_ENUMS, index)
@@ -252,7 +258,7 @@ def configuration_page() -> str:
         lines += [f"## {name}\n", schema.comment(path) + "\n" if schema.comment(path) else ""]
         lines += ["| field | type | | naiad |", "|---|---|---|---|"] if message.field else ["No fields.\n"]
         for index, field in enumerate(message.field):
-            said = schema.comment((*path, _FIELDS, index))
+            said = schema.comment((*path, _FIELDS, index)) or schema.about(field)
             note = notes.pop((name, field.name), "")
             lines.append(f"| `{field.name}` | {type_of(field, message)} | {said} | {note} |")
         lines.append("")
