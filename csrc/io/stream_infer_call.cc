@@ -38,7 +38,8 @@ void StreamInferCall::on_answer(std::uint32_t number, std::unique_ptr<Request> r
   turn.answered = true;
   if (turn.trace) turn.trace->mark_now(TraceMark::kInferResponseComplete);
   const bool told = !response.is_empty || request->wants_empty_final;
-  if (told) turn.status = encode(*request, response, true, turn.out);
+  const bool waits = number != first_number_;
+  if (told) turn.status = encode(*request, response, true, waits, turn.out);
   if (!turn.status.ok()) turn.id = request->id;
   advance();
 }
@@ -46,7 +47,7 @@ void StreamInferCall::on_answer(std::uint32_t number, std::unique_ptr<Request> r
 void StreamInferCall::on_response(std::uint32_t number, const Request& request, Response response) {
   const std::size_t size_bytes = response.size_bytes();
   Turn turn;
-  turn.status = encode(request, response, false, turn.out);
+  turn.status = encode(request, response, false, false, turn.out);
   if (!turn.status.ok()) turn.id = request.id;
   // It may have been found decoupled by this alone: a model is reloaded while requests are on their way.
   Turn& whole = turns_[number - first_number_];
@@ -64,7 +65,7 @@ void StreamInferCall::on_sent() {
   resume();
 }
 
-Status StreamInferCall::encode(const Request& request, Response& response, bool is_final,
+Status StreamInferCall::encode(const Request& request, Response& response, bool is_final, bool waits,
                                std::deque<Outgoing>& out) {
   Outgoing body;
   if (Status status = encode_v2_grpc(request, response, body.message); !status.ok()) return status;
@@ -78,7 +79,10 @@ Status StreamInferCall::encode(const Request& request, Response& response, bool 
   head.message.end_text();
   write_grpc_prefix(std::span<char, kGrpcPrefixBytes>(head.message.text().data(), kGrpcPrefixBytes), false,
                     wrap.size() + size_bytes);
-  if (size_bytes > H2Connection::kCopyBytes) body.owner = std::make_shared<Response>(std::move(response));
+  // A short message is copied when it is sent: what waits for its turn until then views the response's
+  // memory.
+  if (waits || size_bytes > H2Connection::kCopyBytes)
+    body.owner = std::make_shared<Response>(std::move(response));
   out.push_back(std::move(head));
   out.push_back(std::move(body));
   return {};

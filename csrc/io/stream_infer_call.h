@@ -35,8 +35,10 @@ class StreamInferCall final : public GrpcCall {
   void on_abandoned() override;
   void on_sent() override;
 
-  // Encodes what is sent for a response: its messages, or why there are none.
-  static Status encode(const Request& request, Response& response, bool is_final, std::deque<Outgoing>& out);
+  // Encodes what is sent for a response: its messages, or why there are none. `waits`: it may not be sent at
+  // once.
+  static Status encode(const Request& request, Response& response, bool is_final, bool waits,
+                       std::deque<Outgoing>& out);
   // Sends the answers whose turn it is.
   void advance();
   // Sends what a turn was answered with; false when that ended the call.

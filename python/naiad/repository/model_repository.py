@@ -373,8 +373,11 @@ class ModelRepository:
         _log.error("failed to load '%s': %s", entry.name, reason)
         if not entry.served:
             self._serving.refuse(entry, failure.version, reason)
-        at = "" if failure.version is None else f"version {failure.version} is at UNAVAILABLE state: "
-        text = f"load failed for model '{entry.name}': {at}{reason}"
+        # Triton's words, which clients look for: one when a version did not load, one when it never came to that.
+        text = f"failed to load '{entry.name}': {reason}"
+        if failure.version is not None:
+            at = f"version {failure.version} is at UNAVAILABLE state"
+            text = f"load failed for model '{entry.name}': {at}: {reason}"
         return InvalidArgument(text) if isinstance(failure.error, NaiadError) else Internal(text)
 
     def _refuse(self, entry: ModelEntry, error: NaiadError) -> None:

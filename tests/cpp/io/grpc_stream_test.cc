@@ -44,6 +44,40 @@ TEST_CASE("ModelStreamInfer answers many requests in their order, and ends after
   CHECK(house.bytes.used() == 0);
 }
 
+TEST_CASE("an answer that waits for its turn keeps its tensors, whatever is answered meanwhile") {
+  DataPlaneOptions options;
+  options.http2.max_waiting_requests = 64;
+  GrpcHouse house(options);
+  Gate quick;
+  const auto other = house.echo.engine.start(
+      row_model(8), [&](const InstanceSpec&) { return std::make_unique<EchoBackend>(quick); }, {{"n_0", {}}});
+  house.echo.engine.publish("n", {other});
+  house.echo.gate.shut();
+  GrpcClient client(house.connect());
+  const std::int32_t id = client.open(kModelStreamInfer);
+  client.write_message(id, numbered(0));
+  client.push_all();
+  house.echo.gate.wait_for_arrivals(1);
+  constexpr int kCount = 32;
+  for (int i = 1; i <= kCount; ++i) {
+    client.write_message(id, infer_message({static_cast<float>(i)}, std::to_string(i), "n"));
+    client.push_all();
+    quick.wait_for_arrivals(i);
+    REQUIRE(
+        comes_true([&] { return house.in_flight.size() == 1; }));  // answered: its memory may be used again
+  }
+  client.half_close(id);
+  house.echo.gate.open();
+  REQUIRE(client.pump_closed(id));
+  const auto list = answers(client.call(id));
+  REQUIRE(list.size() == kCount + 1);
+  for (int i = 0; i <= kCount; ++i) {
+    CHECK(list[i].id == std::to_string(i));
+    CHECK(list[i].raw == bytes_of({static_cast<float>(i)}));
+  }
+  house.echo.engine.close();
+}
+
 TEST_CASE("a stream without requests ends well") {
   GrpcHouse house;
   GrpcClient client(house.connect());

@@ -159,7 +159,7 @@ def test_a_given_configuration_counts_once(tmp_path: Path, repository: Make) -> 
     assert made.find("a").config.max_batch_size == 8
     made.load("a")
     assert made.find("a").config.max_batch_size == 0
-    with pytest.raises(InvalidArgument, match="load failed for model 'a': 1:2: not JSON"):
+    with pytest.raises(InvalidArgument, match="failed to load 'a': 1:2: not JSON"):
         made.load("a", "{")
 
 
