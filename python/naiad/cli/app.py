@@ -11,6 +11,7 @@ import typer
 from naiad.cli.bench import bench
 from naiad.cli.doctor import doctor
 from naiad.cli.plan import plan
+from naiad.cli.ray import ray_app
 from naiad.cli.repo import repo_app
 from naiad.cli.serve import serve
 from naiad.cli.sources import KnownFlags
@@ -51,6 +52,7 @@ app.command("bench", rich_help_panel=_SERVING)(bench)
 app.command("tune", rich_help_panel=_SERVING)(tune)
 app.command("doctor", rich_help_panel=_PREPARING)(doctor)
 app.command("plan", rich_help_panel=_PREPARING)(plan)
+app.add_typer(ray_app, name="ray", rich_help_panel=_SERVING)
 app.add_typer(repo_app, name="repo", rich_help_panel=_PREPARING)
 app.add_typer(fleet_app, name="fleet", rich_help_panel=_BUILDING)
 

@@ -1,0 +1,52 @@
+"""Which replica a request goes to where replicas load models on demand: one that has the model.
+
+Serve's proxies run this. Clients need not say in a field what the path or the message says already.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Iterator
+from typing import Any
+
+from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
+from ray.serve.request_router import PendingRequest, RunningReplica
+
+from naiad.scaling.model_names import model_of_message, model_of_path
+
+
+class ModelRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]
+    """Serve's own choice, the shorter queue of two, among the replicas that hold the model of the request."""
+
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        if pending_request is not None and not pending_request.metadata.multiplexed_model_id:
+            pending_request.metadata.multiplexed_model_id = model_of(pending_request)
+        chosen: list[list[RunningReplica]] = await super().choose_replicas(
+            candidate_replicas, pending_request
+        )
+        return chosen
+
+
+def model_of(request: PendingRequest) -> str:
+    """The model that a request is about; "" where it does not say."""
+    packed = request.args[0] if request.args else None
+    if not isinstance(packed, bytes):
+        return ""
+    if request.metadata.is_grpc_request:
+        message = next((value for value in _values(packed) if isinstance(value, bytes)), b"")
+        return model_of_message(request.metadata.call_method, message)
+    values = _values(packed)
+    for value in values:
+        if value == "raw_path":
+            path = next(values, b"")
+            return model_of_path(path.decode("latin-1")) if isinstance(path, bytes) else ""
+    return ""
+
+
+def _values(packed: bytes) -> Iterator[Any]:
+    """The strings in what a proxy has packed for a replica, in their order. They are read; nothing is run."""
+    for opcode, value, _ in pickletools.genops(packed):
+        if isinstance(value, (str, bytes)) and opcode.name not in ("GLOBAL", "INST"):
+            yield value
