@@ -274,7 +274,7 @@ def shutdown(
 
 _STEPS: dict[type[NaiadError], str] = {
     Unsupported: INSTALL,
-    Unavailable: "`ray start --head` starts a cluster; `naiad ray status` shows what runs on one, and `ray logs` "
+    Unavailable: "`ray start --head` starts a cluster; `naiad ray status` shows what runs, and `ray logs` "
     "what it said",
     AlreadyExists: "use these ports, or end Serve with `naiad ray shutdown --all`",
     NotFound: "`naiad ray deploy DIR` starts an application; `naiad ray status` shows what is there",

@@ -40,7 +40,7 @@ class LocalServer:
         self._known: frozenset[str] = frozenset()
 
     async def start(self) -> None:
-        """Loads the models, opens the ports. Raises NaiadError; Unsupported for what replicas can not share."""
+        """Loads the models, opens the ports. Raises NaiadError, of what replicas can not share too."""
         configure_logs(self._server_settings.log)
         try:
             await self._server.start()

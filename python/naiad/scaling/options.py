@@ -104,8 +104,8 @@ class DeployOptions:
         if self.replica.models_per_replica and (self.replica.engine_gpus or self.replica.poll_s is not None):
             other = "--llm-gpus" if self.replica.engine_gpus else "--repository-poll-secs"
             raise InvalidArgument(
-                f"--models-per-replica and {other} contradict each other: the first loads models when they are "
-                "asked for"
+                f"--models-per-replica and {other} contradict each other: the first loads models when they "
+                "are asked for"
             )
 
 

@@ -257,8 +257,8 @@ def _check_folders(settings: ReplicaSettings) -> None:
     for number, folder in enumerate(settings.model_repositories, 1):
         if not folder.is_dir():
             raise Unsupported(
-                f"model repository {number} of this deployment is not on node {node}: put it on a file system "
-                "that all nodes have at the same place, or name it by an address such as s3://"
+                f"model repository {number} of this deployment is not on node {node}: put it on a file "
+                "system that all nodes have at the same place, or name it by an address such as s3://"
             )
 
 
