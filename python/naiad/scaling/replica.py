@@ -21,6 +21,7 @@ from ray.serve.grpc_util import RayServegRPCContext, gRPCInputStream
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from naiad.backends.vllm.lent_gpus import VARIABLE, LentGpus
 from naiad.errors import NaiadError, Unsupported
 from naiad.grpc.errors import status_of as grpc_status
 from naiad.http.errors import status_of
@@ -59,7 +60,7 @@ class Replica:
         """Loads the models. Raises NaiadError when that fails, which Serve shows as the reason."""
         _check_folders(settings)
         if settings.engine_gpus:
-            _lend_placement_group()
+            _lend_gpus(settings.engine_gpus)
         self._on_demand = settings.models_per_replica > 0
         self._server = LocalServer(settings)
         self._stack = AsyncExitStack()
@@ -262,12 +263,12 @@ def _check_folders(settings: ReplicaSettings) -> None:
             )
 
 
-def _lend_placement_group() -> None:
-    """Has workers find the GPUs that this replica has reserved: backends/vllm reads these."""
+def _lend_gpus(num_gpus: int) -> None:
+    """Has the engine, in a process of its own, find the GPUs that this replica has reserved."""
     group = ray.util.get_current_placement_group()
     if group is None:
         raise Unsupported("this replica has no placement group, so its engine would have no GPUs")
-    os.environ["NAIAD_PLACEMENT_GROUP"] = group.id.hex()
+    os.environ[VARIABLE] = str(LentGpus(group.id.hex(), num_gpus))
     os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
     # Ray hides all GPUs from an actor that has none of its own; the engine runs as its child.
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":

@@ -12,6 +12,7 @@ from importlib import util
 from typing import Any
 
 from naiad.backends.vllm.engine_process import run_first_in_spawned
+from naiad.backends.vllm.lent_gpus import LentGpus
 from naiad.errors import ConfigError, Unsupported
 
 _log = logging.getLogger("naiad.backends.vllm")
@@ -72,11 +73,12 @@ class Framework:
         self.dead_error: type[BaseException] = EngineDeadError
         self.on_cpu = bool(current_platform.is_cpu())
 
-    def start(self, values: Mapping[str, Any], where: str) -> Any:
+    def start(self, values: Mapping[str, Any], where: str, lent: LentGpus | None = None) -> Any:
         """An engine, and its processes. Blocks until it has loaded its model.
 
-        ``values``: arguments by name; ``where`` they were written. The calling thread has to live as long as
-        the engine. Raises ConfigError for an argument that there is not, and what vLLM raises.
+        ``values``: arguments by name; ``where`` they were written; ``lent``: the GPUs it runs on. The calling
+        thread has to live as long as the engine. Raises ConfigError for an argument that there is not, and
+        what vLLM raises.
         """
         known = {field.name for field in fields(self._argument_type)}
         for name in values:
@@ -89,6 +91,8 @@ class Framework:
         log_to_server()
         # As vLLM's own server has it: some defaults differ by who uses the engine.
         config = arguments.create_engine_config(usage_context=self._usage)
+        if lent is not None:
+            lent.put_into(config)
         run_first_in_spawned()
         return self._engine_type.from_vllm_config(
             config,

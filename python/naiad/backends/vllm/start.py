@@ -9,6 +9,7 @@ from naiad.backends.base import InstancePlace, ModelFiles
 from naiad.backends.vllm.contract import GENERATE
 from naiad.backends.vllm.engine_model import EngineModel, EngineRunner
 from naiad.backends.vllm.framework import Framework, log_to_server
+from naiad.backends.vllm.lent_gpus import lent_gpus
 from naiad.backends.vllm.metrics import EngineMetrics
 from naiad.backends.vllm.model_json import EngineArguments, read_model_json
 from naiad.backends.vllm.sampling import SamplingReader
@@ -31,11 +32,13 @@ def start_engine(
     framework = Framework()
     log_to_server()
     _check_kind(config, place, framework)
-    values = {"served_model_name": files.name} | arguments.values
+    lent = lent_gpus()
+    values = arguments.values if lent is None else lent.arguments(config, arguments)
+    values = {"served_model_name": files.name} | values
     if "disable_log_stats" not in values:
         # They cost a little with every token.
         values["disable_log_stats"] = not reports
-    engine = framework.start(values, arguments.where)
+    engine = framework.start(values, arguments.where, lent)
     try:
         return EngineRunner(
             _model(config, files, place, arguments, framework, engine, reports), engine, place.name

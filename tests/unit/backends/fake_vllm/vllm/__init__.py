@@ -97,6 +97,8 @@ class AsyncEngineArgs:
     max_model_len: int | None = None
     served_model_name: str | None = None
     tensor_parallel_size: int = 1
+    pipeline_parallel_size: int = 1
+    distributed_executor_backend: str | None = None
     enable_lora: bool = False
     generation_config: str = "auto"
     disable_log_stats: bool = False
@@ -104,6 +106,9 @@ class AsyncEngineArgs:
     aggregate_engine_logging: bool = False
     seed: int = 0
     """Here: whether there is a process of the engine."""
+
+    def __post_init__(self) -> None:
+        self.parallel_config = SimpleNamespace(placement_group=None)
 
     def create_logging_config(self) -> object:
         return object()
@@ -156,6 +161,7 @@ class AsyncLLM:
         self.is_shut_down = False
         self.died = asyncio.Event()
         self.process: Any = None
+        self.nodes = _nodes(arguments) if arguments.distributed_executor_backend == "ray" else []
         if arguments.seed:
             self.process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(1000,))
             self.process.start()
@@ -229,7 +235,9 @@ class AsyncLLM:
         words = prompt["words"]
         delta = parameters.output_kind is RequestOutputKind.DELTA
         count = parameters.max_tokens or 50
-        said = [word for word in words if word[0] not in "!<"] + ["image"] * len(prompt["images"])
+        said = (
+            self.nodes + [word for word in words if word[0] not in "!<"] + ["image"] * len(prompt["images"])
+        )
         tokens = [f" {said[k % len(said)]}" for k in range(count)] if said else [" nothing"] * count
         try:
             await self._begin(words, request_id)
@@ -288,6 +296,26 @@ class AsyncLLM:
             )
         finally:
             self.running.discard(request_id)
+
+
+def _nodes(arguments: AsyncEngineArgs) -> list[str]:
+    """Starts a worker on each reserved GPU, as vLLM's executor on Ray; on which nodes they are."""
+    import ray
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    ray.init()  # RAY_ADDRESS says where
+    group = arguments.parallel_config.placement_group
+
+    @ray.remote(num_gpus=1, num_cpus=0)
+    class Worker:
+        def node(self) -> str:
+            return str(ray.get_runtime_context().get_node_id())
+
+    workers = [
+        Worker.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, number)).remote()
+        for number in range(arguments.tensor_parallel_size * arguments.pipeline_parallel_size)
+    ]
+    return [ray.get(worker.node.remote()) for worker in workers]
 
 
 def _offer(name: str, **content: Any) -> None:
