@@ -18,7 +18,7 @@ ONNXRUNTIME = $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/onnxruntime/capi/
 MICRO = $(patsubst bench/micro/%_bench.cc,%,$(wildcard bench/micro/*_bench.cc))
 CTEST = ctest --output-on-failure -j$(JOBS)
 
-.PHONY: help run dev check format test bench asan tsan fuzz gpu test-llm soak sbom audit wheel docs clean
+.PHONY: help run dev check format test bench asan tsan fuzz gpu test-llm test-ray soak sbom audit wheel docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -140,6 +140,12 @@ wheel:
 docs: dev
 	$(BIN)/python tools/site/reference.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict -q -f tools/site/mkdocs.yml
+
+## make test-ray  naiad over Ray Serve, on a cluster of three nodes on this machine: installs Ray (240 MB) into .venv,
+##                then some minutes of tests
+test-ray: dev
+	@$(SETUP) python dev fleet otel torch openvino ray
+	NAIAD_RAY=1 $(BIN)/pytest -rs tests/scaling
 
 ## make sbom      what a release is made of, in build/sbom.json (CycloneDX): the Python packages that the server
 ##                needs, resolved today. The C libraries (OpenSSL, zlib; nghttp2 but in a wheel) are the system's

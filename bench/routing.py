@@ -1,6 +1,6 @@
 """How requests should be spread over many replicas: a simulation of 1,000 of them, with a seed.
 
-python bench/routing.py [--replicas 1000] [--requests 300000] [--seed 1] [--json FILE]
+python bench/routing.py [--replicas 1000] [--requests 200000] [--seed 1] [--json FILE]
 
 Requests come as a Poisson stream; each replica answers one after another, in a mean of 10 ms. For each way to
 choose a replica the table shows p50 and p99 of the time to the answer, in ms. "overloaded": the slow
@@ -199,7 +199,7 @@ def _cell(outcome: Outcome) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--replicas", type=int, default=1000)
-    parser.add_argument("--requests", type=int, default=300_000)
+    parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()

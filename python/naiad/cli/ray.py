@@ -184,6 +184,14 @@ def deploy(
     proxies: Annotated[
         Location, typer.Option("--proxies", rich_help_panel=_INGRESS, help="Which nodes have one.")
     ] = Location.every_node,
+    own_node_first: Annotated[
+        bool,
+        typer.Option(
+            "--own-node-first",
+            rich_help_panel=_INGRESS,
+            help="A proxy sends to the replicas of its own node until these take no more; else to all.",
+        ),
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Until all replicas serve.")] = True,
 ) -> None:
     """Deploy model repositories on a Ray cluster that runs, or update the application of that name.
@@ -218,6 +226,7 @@ def deploy(
             application=name,
             max_ongoing_requests=max_ongoing,
             max_queued_requests=max_queued,
+            own_node_first=own_node_first,
             cpus=cpus,
             gpus=gpus,
         )

@@ -11,7 +11,7 @@ from naiad.errors import InvalidArgument
 
 DEFAULT_APPLICATION = "naiad"
 QUEUE_POLICY = "naiad.scaling.queue_policy:QueuePolicy"
-ROUTER = "naiad.scaling.request_router:ModelRouter"
+ROUTER = "naiad.scaling.request_router:QueueRouter"
 SERVICERS = (
     "naiad.scaling.grpc_ingress.add_inference_service",
     "naiad.scaling.grpc_ingress.add_health_service",
@@ -77,6 +77,8 @@ class DeployOptions:
     """Of a replica; beyond this requests wait at the proxies."""
     max_queued_requests: int = -1
     """So many wait at each proxy, and what is more is refused; -1: without a bound."""
+    own_node_first: bool = False
+    """Whether a proxy sends to the replicas on its own node until these take no more."""
     cpus: float = 1.0
     gpus: float = 0.0
 
@@ -119,14 +121,19 @@ def deployment_arguments(options: DeployOptions) -> dict[str, Any]:
         "health_check_period_s": 10,
         "graceful_shutdown_wait_loop_s": 2,
         "graceful_shutdown_timeout_s": 60,
+        "request_router_config": {
+            "request_router_class": ROUTER,
+            "request_router_kwargs": {
+                "on_demand": options.replica.models_per_replica > 0,
+                "own_node_first": options.own_node_first,
+            },
+        },
     }
     if options.replica.engine_gpus:
         # The replica runs in the first bundle and leaves its GPU, as those of the others, to the engine.
         first = {"CPU": options.cpus, "GPU": 1.0}
         arguments["placement_group_bundles"] = [first] + [{"GPU": 1.0}] * (options.replica.engine_gpus - 1)
         arguments["placement_group_strategy"] = "PACK"
-    if options.replica.models_per_replica:
-        arguments["request_router_config"] = {"request_router_class": ROUTER}
     if options.scaling.automatic:
         arguments["autoscaling_config"] = _autoscaling(options.scaling)
     else:

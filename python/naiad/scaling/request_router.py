@@ -1,4 +1,5 @@
-"""Which replica a request goes to where replicas load models on demand: one that has the model.
+"""Which replica a request goes to: the shorter queue of two, taken from all replicas; from those that have the
+model where replicas load models on demand.
 
 Serve's proxies run this. Clients need not say in a field what the path or the message says already.
 """
@@ -15,14 +16,25 @@ from ray.serve.request_router import PendingRequest, RunningReplica
 from naiad.scaling.model_names import model_of_message, model_of_path
 
 
-class ModelRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]
-    """Serve's own choice, the shorter queue of two, among the replicas that hold the model of the request."""
+class QueueRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]
+    """Serve's own choice, but for where it looks. Serve's looks at the replicas on the proxy's node alone until
+    these take no more: with one proxy for all nodes that leaves the others without work.
+    """
+
+    def initialize_state(self, on_demand: bool = False, own_node_first: bool = False) -> None:
+        """``on_demand``: replicas load models when they are asked for. ``own_node_first``: as Serve's."""
+        self._on_demand = on_demand
+        self._own_node_first = own_node_first
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
-        if pending_request is not None and not pending_request.metadata.multiplexed_model_id:
-            pending_request.metadata.multiplexed_model_id = model_of(pending_request)
+        if pending_request is not None:
+            if self._on_demand and not pending_request.metadata.multiplexed_model_id:
+                pending_request.metadata.multiplexed_model_id = model_of(pending_request)
+            if not self._own_node_first:
+                context = pending_request.routing_context
+                context.tried_same_node = context.tried_same_az = True
         chosen: list[list[RunningReplica]] = await super().choose_replicas(
             candidate_replicas, pending_request
         )

@@ -20,7 +20,7 @@ def test_a_fixed_number() -> None:
     assert found["num_replicas"] == 5
     assert found["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 0.5}
     assert found["max_ongoing_requests"] == 64
-    assert not {"autoscaling_config", "request_router_config", "placement_group_bundles"} & found.keys()
+    assert not {"autoscaling_config", "placement_group_bundles"} & found.keys()
 
 
 def test_as_many_as_requests_need() -> None:
@@ -42,9 +42,14 @@ def test_what_is_looked_at_is_no_older_than_the_delay() -> None:
     assert config["look_back_period_s"] <= 2 and config["metrics_interval_s"] <= 1
 
 
-def test_on_demand_requests_go_where_the_model_is() -> None:
-    found = arguments(ReplicaSettings((Path("/models"),), models_per_replica=3))
-    assert found["request_router_config"]["request_router_class"].endswith(":ModelRouter")
+def test_what_the_router_is_told() -> None:
+    def told(replica: ReplicaSettings = MODELS, **more: Any) -> dict[str, bool]:
+        kwargs: dict[str, bool] = arguments(replica, **more)["request_router_config"]["request_router_kwargs"]
+        return kwargs
+
+    assert told() == {"on_demand": False, "own_node_first": False}
+    assert told(own_node_first=True)["own_node_first"]
+    assert told(ReplicaSettings((Path("/models"),), models_per_replica=3))["on_demand"]
 
 
 def test_an_engine_over_nodes_reserves_a_gpu_in_each_bundle() -> None:
