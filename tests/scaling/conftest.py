@@ -30,6 +30,8 @@ def ray_address() -> Iterator[str]:
     if not os.environ.get("NAIAD_RAY"):
         pytest.skip("make test-ray runs these: they start a cluster and take minutes")
     pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
+    # A busy machine starts a node slowly; Ray gives it 30 s.
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", str(PATIENCE_S))
     from ray.cluster_utils import Cluster
 
     memory = {"object_store_memory": 80 << 20}

@@ -1,5 +1,5 @@
-"""Which replica a request goes to: the shorter queue of two, taken from all replicas; from those that have the
-model where replicas load models on demand.
+"""Which replica a request goes to: the shorter queue of two, out of all replicas; out of those that have the
+model, where replicas load models on demand.
 
 Serve's proxies run this. Clients need not say in a field what the path or the message says already.
 """
@@ -17,8 +17,8 @@ from naiad.scaling.model_names import model_of_message, model_of_path
 
 
 class QueueRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]
-    """Serve's own choice, but for where it looks. Serve's looks at the replicas on the proxy's node alone until
-    these take no more: with one proxy for all nodes that leaves the others without work.
+    """Serve's own choice, but for where it looks. Serve's looks at the replicas on the proxy's node alone
+    until these take no more: with one proxy for all nodes that leaves the others without work.
     """
 
     def initialize_state(self, on_demand: bool = False, own_node_first: bool = False) -> None:
