@@ -27,12 +27,15 @@ SLOW_SHARE, SLOW_FACTOR = 0.05, 3.0
 class Fleet:
     """Replicas with their queues, in simulated time."""
 
-    def __init__(self, speeds: Sequence[float]) -> None:
-        """``speeds``: by how much each takes longer than the mean."""
+    def __init__(
+        self, speeds: Sequence[float], ended: Callable[[int, int], None] = lambda replica, proxy: None
+    ) -> None:
+        """``speeds``: by how much each takes longer than the mean. ``ended``: told of each answer."""
         self.speeds = speeds
         self.lengths = [0] * len(speeds)
         self._free_at = [0.0] * len(speeds)
-        self._ends: list[tuple[float, int]] = []
+        self._ends: list[tuple[float, int, int]] = []
+        self._ended = ended
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -41,72 +44,85 @@ class Fleet:
         """Finishes what is finished by then."""
         ends = self._ends
         while ends and ends[0][0] <= now:
-            self.lengths[heappop(ends)[1]] -= 1
+            _, replica, proxy = heappop(ends)
+            self.lengths[replica] -= 1
+            self._ended(replica, proxy)
 
-    def send(self, replica: int, now: float, work: float) -> float:
-        """Queues a request; gives when it will be answered."""
+    def send(self, replica: int, now: float, work: float, proxy: int = 0) -> float:
+        """Queues a request of a proxy; gives when it will be answered."""
         end = max(now, self._free_at[replica]) + work * self.speeds[replica]
         self._free_at[replica] = end
         self.lengths[replica] += 1
-        heappush(self._ends, (end, replica))
+        heappush(self._ends, (end, replica, proxy))
         return end
 
 
-Choose = Callable[[Fleet, random.Random], int]
+class AtRandom:
+    def choose(self, fleet: Fleet, draw: random.Random, proxy: int) -> int:
+        return draw.randrange(len(fleet))
+
+    def ended(self, replica: int, proxy: int) -> None:
+        """Told of each answer."""
 
 
-def at_random(fleet: Fleet, draw: random.Random) -> int:
-    return draw.randrange(len(fleet))
-
-
-class RoundRobin:
+class RoundRobin(AtRandom):
     """One after another: of one balancer that sees all requests."""
 
     def __init__(self) -> None:
         self._next = -1
 
-    def __call__(self, fleet: Fleet, draw: random.Random) -> int:
+    def choose(self, fleet: Fleet, draw: random.Random, proxy: int) -> int:
         self._next = (self._next + 1) % len(fleet)
         return self._next
 
 
-def shorter_of_two(fleet: Fleet, draw: random.Random) -> int:
+class ShorterOfTwo(AtRandom):
     """Two at random, asked how long their queues are."""
-    one, other = draw.randrange(len(fleet)), draw.randrange(len(fleet))
-    return one if fleet.lengths[one] <= fleet.lengths[other] else other
+
+    def choose(self, fleet: Fleet, draw: random.Random, proxy: int) -> int:
+        one, other = draw.randrange(len(fleet)), draw.randrange(len(fleet))
+        return one if fleet.lengths[one] <= fleet.lengths[other] else other
 
 
-class ShorterOfTwoRemembered:
-    """The same without asking: each proxy goes by what a replica said when it last sent something there."""
+class ShorterOfTwoRemembered(AtRandom):
+    """The same without asking, as the proxies of Ray Serve: each goes by what a replica said when it last
+    sent something there, less what has come back to it since.
+    """
 
     def __init__(self, num_proxies: int, num_replicas: int) -> None:
         self._seen = [[0] * num_replicas for _ in range(num_proxies)]
 
-    def __call__(self, fleet: Fleet, draw: random.Random) -> int:
-        seen = self._seen[draw.randrange(len(self._seen))]
+    def choose(self, fleet: Fleet, draw: random.Random, proxy: int) -> int:
+        seen = self._seen[proxy]
         one, other = draw.randrange(len(fleet)), draw.randrange(len(fleet))
         chosen = one if seen[one] <= seen[other] else other
         seen[chosen] = fleet.lengths[chosen] + 1
         return chosen
 
-
-def shortest(fleet: Fleet, draw: random.Random) -> int:
-    """The shortest of all queues, known at every moment: the bound that nothing real reaches."""
-    start = draw.randrange(len(fleet))
-    least = min(fleet.lengths)
-    try:
-        return fleet.lengths.index(least, start)
-    except ValueError:
-        return fleet.lengths.index(least)
+    def ended(self, replica: int, proxy: int) -> None:
+        seen = self._seen[proxy]
+        seen[replica] = max(0, seen[replica] - 1)
 
 
-def policies(num_replicas: int) -> dict[str, Choose]:
+class ShortestOfAll(AtRandom):
+    """Every queue known at every moment: the bound that nothing real reaches."""
+
+    def choose(self, fleet: Fleet, draw: random.Random, proxy: int) -> int:
+        start = draw.randrange(len(fleet))
+        least = min(fleet.lengths)
+        try:
+            return fleet.lengths.index(least, start)
+        except ValueError:
+            return fleet.lengths.index(least)
+
+
+def policies(num_replicas: int) -> dict[str, AtRandom]:
     return {
-        "random": at_random,
+        "random": AtRandom(),
         "round robin": RoundRobin(),
         "shorter of two, remembered": ShorterOfTwoRemembered(PROXIES, num_replicas),
-        "shorter of two, asked": shorter_of_two,
-        "shortest of all": shortest,
+        "shorter of two, asked": ShorterOfTwo(),
+        "shortest of all": ShortestOfAll(),
     }
 
 
@@ -144,14 +160,14 @@ class Outcome:
     """Work that the slow replicas got, of what they can do; 0 where none is slow."""
 
 
-def simulate(case: Case, name: str, choose: Choose, replicas: int, requests: int, seed: int) -> Outcome:
+def simulate(case: Case, name: str, policy: AtRandom, replicas: int, requests: int, seed: int) -> Outcome:
     draw = random.Random(f"{seed} {case.name}")
     picks = random.Random(f"{seed} {case.name} {name}")
     speeds = [1.0] * replicas
     if case.slow:
         for replica in range(int(replicas * SLOW_SHARE)):
             speeds[replica] = SLOW_FACTOR
-    fleet = Fleet(speeds)
+    fleet = Fleet(speeds, policy.ended)
     rate = case.load * sum(1 / speed for speed in speeds) / MEAN_S
     now = 0.0
     times: list[float] = []
@@ -160,8 +176,9 @@ def simulate(case: Case, name: str, choose: Choose, replicas: int, requests: int
         now += draw.expovariate(rate)
         work = _work(case, draw)
         fleet.advance(now)
-        replica = choose(fleet, picks)
-        times.append(fleet.send(replica, now, work) - now)
+        proxy = picks.randrange(PROXIES)
+        replica = policy.choose(fleet, picks, proxy)
+        times.append(fleet.send(replica, now, work, proxy) - now)
         slow_work += work * speeds[replica] if speeds[replica] > 1 else 0.0
     late = sorted(times[requests // 2 :])
     num_slow = sum(speed > 1 for speed in speeds)
@@ -205,9 +222,9 @@ def main() -> None:
     asked = parser.parse_args()
     outcomes = []
     for case in CASES:
-        for name, choose in policies(asked.replicas).items():
+        for name, policy in policies(asked.replicas).items():
             print(f"{case.name}: {name}", file=sys.stderr)
-            outcomes.append(simulate(case, name, choose, asked.replicas, asked.requests, asked.seed))
+            outcomes.append(simulate(case, name, policy, asked.replicas, asked.requests, asked.seed))
     print(table(outcomes))
     if asked.json:
         asked.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=1) + "\n")

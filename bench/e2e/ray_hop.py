@@ -123,7 +123,10 @@ def start_ray(repository: Path, stack: ExitStack) -> Side:
     on_the_way = [
         process
         for process in psutil.Process().children(recursive=True)
-        if any(word.startswith(("ray::ProxyActor", "ray::ServeReplica")) for word in process.cmdline()[:1])
+        if any(
+            word.startswith(("ray::ProxyActor", "ray::ServeReplica", "ray::SERVE_REPLICA"))
+            for word in process.cmdline()[:1]
+        )
     ]
     assert len(on_the_way) == 2, [process.cmdline() for process in on_the_way]
     return Side(f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", lambda: on_the_way)

@@ -91,7 +91,8 @@ def status() -> dict[str, Any]:
         raise NotFound("Ray Serve does not run on this cluster")
     return {
         "proxies": [
-            {"node": proxy["node_ip"], "status": proxy["status"]} for proxy in details["proxies"].values()
+            {"node": proxy["node_ip"], "status": _word(proxy["status"])}
+            for proxy in details["proxies"].values()
         ],
         "http_port": details["http_options"]["port"],
         "grpc_port": details["grpc_options"]["port"],
@@ -123,7 +124,7 @@ def _application(details: Mapping[str, Any]) -> dict[str, Any]:
     replicas = [
         {
             "name": replica["replica_id"],
-            "state": replica["state"],
+            "state": _word(replica["state"]),
             "node": replica["node_ip"],
             "node_id": replica["node_id"],
         }
@@ -132,7 +133,7 @@ def _application(details: Mapping[str, Any]) -> dict[str, Any]:
     ]
     targets = [deployment["target_num_replicas"] for deployment in details["deployments"].values()]
     return {
-        "status": details["status"],
+        "status": _word(details["status"]),
         "message": details["message"],
         "wanted": sum(targets),
         "replicas": replicas,
@@ -196,6 +197,11 @@ def _failure(application: str, error: Exception) -> str:
         if lines:
             return str(lines[-1].partition(": ")[2])
     return _first_line(error)
+
+
+def _word(state: Any) -> str:
+    """Of an enumeration of Serve's."""
+    return str(getattr(state, "value", state))
 
 
 def _first_line(error: Exception) -> str:

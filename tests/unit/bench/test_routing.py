@@ -9,15 +9,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "bench"))
 from routing import (
     CASES,
+    AtRandom,
     Case,
     Fleet,
     Outcome,
     RoundRobin,
+    ShorterOfTwo,
     ShorterOfTwoRemembered,
-    at_random,
+    ShortestOfAll,
     policies,
-    shorter_of_two,
-    shortest,
     simulate,
     table,
 )
@@ -40,14 +40,15 @@ def test_a_replica_answers_one_after_another() -> None:
 def test_who_is_chosen() -> None:
     fleet, draw = Fleet([1.0] * 4), random.Random(1)
     turns = RoundRobin()
-    assert [turns(fleet, draw) for _ in range(5)] == [0, 1, 2, 3, 0]
+    assert [turns.choose(fleet, draw, 0) for _ in range(5)] == [0, 1, 2, 3, 0]
     for replica in (0, 1, 3):
         fleet.send(replica, 0.0, 1.0)
-    assert shortest(fleet, draw) == 2
+    assert ShortestOfAll().choose(fleet, draw, 0) == 2
     # Of two that differ it is never the one with the longest queue.
     fleet.send(3, 0.0, 1.0)
-    assert {shorter_of_two(fleet, draw) for _ in range(200)} >= {0, 1, 2}
-    assert sum(shorter_of_two(fleet, draw) == 3 for _ in range(1600)) < 200  # one in sixteen draws 3 twice
+    two = ShorterOfTwo()
+    assert {two.choose(fleet, draw, 0) for _ in range(200)} >= {0, 1, 2}
+    assert sum(two.choose(fleet, draw, 0) == 3 for _ in range(1600)) < 200  # one in sixteen draws 3 twice
 
 
 class Drawn(random.Random):
@@ -62,20 +63,25 @@ class Drawn(random.Random):
 
 
 def test_what_is_remembered_is_old() -> None:
-    fleet, choose = Fleet([1.0] * 2), ShorterOfTwoRemembered(2, 2)
-    # The proxy, then the two replicas.
-    assert choose(fleet, Drawn(0, 0, 1)) == 0
-    fleet.send(0, 0.0, 1.0)
+    policy = ShorterOfTwoRemembered(2, 2)
+    fleet = Fleet([1.0] * 2, policy.ended)
+    # What is drawn are the two replicas.
+    assert policy.choose(fleet, Drawn(0, 1), 0) == 0
+    fleet.send(0, 0.0, 1.0, 0)
+    # The first proxy knows of it, the other one does not.
+    assert policy.choose(fleet, Drawn(0, 1), 1) == 0
+    fleet.send(0, 0.0, 1.0, 1)
+    assert policy.choose(fleet, Drawn(0, 1), 0) == 1
+    # Both are answered; each proxy hears of its own, and the other's, of which it was told, it still counts.
     fleet.advance(5.0)
-    # It has been answered, but this proxy has not heard of it; the other one never knew.
-    assert choose(fleet, Drawn(0, 0, 1)) == 1
-    assert choose(fleet, Drawn(1, 0, 1)) == 0
+    assert fleet.lengths == [0, 0]
+    assert policy._seen[0][0] == 0 and policy._seen[1][0] == 1
 
 
 def test_the_same_seed_gives_the_same_times() -> None:
-    once, again = (simulate(CASES[1], "random", at_random, 20, 2000, seed=7) for _ in range(2))
+    once, again = (simulate(CASES[1], "random", AtRandom(), 20, 2000, seed=7) for _ in range(2))
     assert once == again
-    assert simulate(CASES[1], "random", at_random, 20, 2000, seed=8) != once
+    assert simulate(CASES[1], "random", AtRandom(), 20, 2000, seed=8) != once
 
 
 def test_two_choices_are_better_than_one_and_worse_than_all() -> None:
@@ -86,8 +92,8 @@ def test_two_choices_are_better_than_one_and_worse_than_all() -> None:
 def test_random_overloads_slow_replicas_and_two_choices_do_not() -> None:
     case = Case("slow", 0.7, slow=True)
     found = {
-        name: simulate(case, name, choose, 60, 12_000, seed=1).slow_load
-        for name, choose in policies(60).items()
+        name: simulate(case, name, policy, 60, 12_000, seed=1).slow_load
+        for name, policy in policies(60).items()
     }
     assert found["random"] > 1.5 and found["round robin"] > 1.5
     assert found["shorter of two, asked"] < 1 and found["shortest of all"] < 1
