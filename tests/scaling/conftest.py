@@ -5,7 +5,6 @@ They take minutes, and Ray: `make test-ray` installs it and sets ``NAIAD_RAY``. 
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -17,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from naiad.scaling.deploy import cluster as connected
+from naiad.scaling.deploy import status
 
 from ..integration.conftest import until
 
@@ -37,7 +39,8 @@ def ray_address() -> Iterator[str]:
     _add_node(cluster, num_cpus=3, num_gpus=0, include_dashboard=False, **memory)
     for _ in range(NODES - 1):
         _add_node(cluster, num_cpus=3, num_gpus=1, **memory)
-    yield cluster.address
+    with connected(cluster.address):
+        yield cluster.address
     cluster.shutdown()
 
 
@@ -96,13 +99,9 @@ class Deployments:
         finally:
             self.run("shutdown")
 
-    def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
-        return found
-
     def replicas(self) -> list[dict[str, str]]:
-        """Those that run."""
-        application = self.status()["applications"]["naiad"]
+        """Those that run. Not by the command, which takes a while to connect each time."""
+        application = status()["applications"]["naiad"]
         return [replica for replica in application["replicas"] if replica["state"] == "RUNNING"]
 
     def until_replicas(self, right: Any, what: str) -> None:

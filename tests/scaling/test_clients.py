@@ -88,6 +88,10 @@ def test_replicas_are_on_several_nodes(served: Deployments) -> None:
     assert len(replicas) == 3
     # Each needs 2 of the 3 CPUs of a node.
     assert len({replica["node_id"] for replica in replicas}) == 3
+    done = served.run("status", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["applications"]["naiad"]["status"] == "RUNNING"
+    assert "naiad: RUNNING, 3 of 3 replicas" in served.run("status").stdout
 
 
 def test_health_metadata_and_configuration(client: tuple[Any, Any]) -> None:
