@@ -26,6 +26,14 @@ NODES = 3
 PATIENCE_S = 240
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What Ray itself is warned of fails no test."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("default"))
+            item.add_marker(pytest.mark.timeout(900))
+
+
 @pytest.fixture(scope="session")
 def ray_address() -> Iterator[str]:
     """Of a cluster whose nodes have 3 CPUs each, and all but the first what says that it is a GPU."""

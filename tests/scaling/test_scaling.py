@@ -36,7 +36,6 @@ def waiting(http: str, count: int, gate: Path) -> Iterator[list[Future[Any]]]:
             gate.touch()
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("flags", "count"),
     [
