@@ -22,6 +22,7 @@ from naiad.scaling.deploy import status
 
 from ..integration.conftest import until
 
+FAKE_VLLM = Path(__file__).parents[1] / "unit" / "backends" / "fake_vllm"
 NODES = 3
 PATIENCE_S = 240
 
@@ -43,13 +44,20 @@ def ray_address() -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     memory = {"object_store_memory": 80 << 20}
-    cluster = Cluster()
+    with pytest.MonkeyPatch.context() as patch:
+        # Actors have the paths of the node that starts them.
+        patch.setenv("PYTHONPATH", str(FAKE_VLLM))
+        cluster = _started(Cluster(), memory)
+        with connected(cluster.address):
+            yield cluster.address
+        cluster.shutdown()
+
+
+def _started(cluster: Any, memory: dict[str, int]) -> Any:
     _add_node(cluster, num_cpus=3, num_gpus=0, include_dashboard=False, **memory)
     for _ in range(NODES - 1):
         _add_node(cluster, num_cpus=3, num_gpus=1, **memory)
-    with connected(cluster.address):
-        yield cluster.address
-    cluster.shutdown()
+    return cluster
 
 
 def _add_node(cluster: Any, **arguments: Any) -> None:

@@ -11,8 +11,6 @@ from pathlib import Path
 from ..integration.conftest import write_model
 from .conftest import Deployments
 
-FAKE_VLLM = Path(__file__).parents[1] / "unit" / "backends" / "fake_vllm"
-# The stand-in is found by way of an environment of the model's own.
 CONFIG = 'backend: "vllm"'
 
 
