@@ -259,7 +259,7 @@ def status(address: _Cluster = "auto", as_json: _Json = False) -> None:
                 f"{name}: {application['status']}, {len(replicas)} of {application['wanted']} replicas",
             )
             for replica in replicas:
-                print_line(screen, f"  {replica['name']}  {replica['state']}  on {replica['node']}")
+                print_line(screen, f"  {replica['name']}  {replica['state']}  {replica['node']}")
             if application["message"]:
                 print_line(screen, f"  {application['message'].strip().splitlines()[-1]}")
     running = [each["status"] == "RUNNING" for each in found["applications"].values()]

@@ -125,8 +125,9 @@ def _application(details: Mapping[str, Any]) -> dict[str, Any]:
         {
             "name": replica["replica_id"],
             "state": _word(replica["state"]),
-            "node": replica["node_ip"],
-            "node_id": replica["node_id"],
+            # One that starts has no node yet.
+            "node": replica.get("node_ip") or "",
+            "node_id": replica.get("node_id") or "",
         }
         for deployment in details["deployments"].values()
         for replica in deployment["replicas"]
