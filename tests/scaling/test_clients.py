@@ -15,8 +15,8 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
-from ..integration.conftest import IDENTITY, STRINGS, write_model
-from .conftest import Deployments
+from ..integration.conftest import IDENTITY, STRINGS, until, write_model
+from .conftest import PATIENCE_S, Deployments
 
 # Says in which process it runs.
 WHERE = """
@@ -189,11 +189,16 @@ def pids(served: Deployments) -> set[int]:
 def test_all_replicas_work_and_a_dead_one_is_replaced(served: Deployments) -> None:
     before = pids(served)
     assert len(before) == 3
+    names = {one["name"] for one in served.replicas()}
     # The worker's parent is the replica.
     replica = psutil.Process(psutil.Process(next(iter(before))).ppid())
     replica.kill()
+
+    def replaced() -> bool:
+        now = {one["name"] for one in served.replicas()}
+        return len(now) == 3 and now != names
+
     # Serve looks every 10 s, or learns of it when a request fails.
-    served.until_replicas(lambda count: count < 3, "the replica did not go")
-    served.until_replicas(lambda count: count == 3, "no other one came")
+    until(replaced, "no other one came", patience_s=PATIENCE_S)
     after = pids(served)
     assert len(after) == 3 and len(after & before) == 2
