@@ -55,6 +55,8 @@ struct DataPlaneOptions {
   std::uint64_t idle_timeout_ns = 75'000'000'000;    // between requests of a connection
   std::uint64_t control_idle_ns = 5'000'000'000;     // after which its way to Python is let go of
   std::uint64_t stall_timeout_ns = 30'000'000'000;   // no byte moves either way in the middle of a message
+  std::size_t min_bytes_per_second = 1024;           // of a message, over each stall_timeout_ns
+  std::uint64_t last_call_ns = 250'000'000;          // in which an idle HTTP client may still ask, draining
   bool access_log = false;                           // a line for each request
   DecodeLimits decode;
   Http2Limits http2;

@@ -189,7 +189,8 @@ std::size_t GrpcCall::assemble(std::span<const std::byte> data) {
 }
 
 void GrpcCall::begin_message(std::span<const std::byte> data) {
-  message_begun_ns_ = context().loop.now_ns();
+  message_begun_ns_ = paced_ns_ = context().loop.now_ns();
+  paced_bytes_ = 0;
   const std::size_t size_bytes = prefix_.size_bytes();
   const std::size_t limit = context().options.http2.max_message_bytes;
   if (prefix_.flag() > 1) {
@@ -219,6 +220,14 @@ void GrpcCall::begin_message(std::span<const std::byte> data) {
   message_ = std::move(message);
   filled_ = 0;
   connection_.h2.expect(*this, size_bytes);
+}
+
+bool GrpcCall::crawls(std::uint64_t now_ns) {
+  if (!message_ || now_ns - paced_ns_ < context().options.stall_timeout_ns) return false;
+  const bool enough = filled_ - paced_bytes_ >= context().least_bytes(now_ns - paced_ns_);
+  paced_ns_ = now_ns;
+  paced_bytes_ = filled_;
+  return !enough;
 }
 
 void GrpcCall::complete_message() {

@@ -50,6 +50,8 @@ class GrpcCall : public H2Stream {
   virtual void on_response(std::uint32_t number, const Request& request, Response response);
   // Whether it waits for more bytes of a message, or for the client to take some.
   bool stalls() const { return unsent_bytes() > 0 || (!done_ && (assembling() || !held_.empty())); }
+  // Whether too little of its message has come in the last stall timeout. Looked at more often, it says no.
+  bool crawls(std::uint64_t now_ns);
   // Has an answer's last word been queued.
   bool done() const { return done_; }
   // Ends the call with a status; nothing more comes from it. Idempotent.
@@ -116,6 +118,8 @@ class GrpcCall : public H2Stream {
   const std::string trace_parent_;
   const std::string trace_state_;
   std::uint64_t message_begun_ns_ = 0;
+  std::uint64_t paced_ns_ = 0;  // when crawls() found enough, or the message was begun
+  std::size_t paced_bytes_ = 0;
   const ApiGroup group_;
   const std::uint64_t begun_ns_;
   std::string path_;  // for the access log alone, as the next one

@@ -270,7 +270,7 @@ void GrpcSession::look() {
   look_in(std::min(stalled_in_ns, silent_in_ns));
 }
 
-// Ends calls of which no byte has moved for too long, and connections that are of no use.
+// Ends calls of which no byte, or too few, have moved for too long, and connections that are of no use.
 std::uint64_t GrpcSession::end_stalled(std::uint64_t now_ns) {
   const std::uint64_t idle_ns = context_.options.http2.idle_timeout_ns;
   const std::uint64_t stall_ns = context_.options.stall_timeout_ns;
@@ -286,7 +286,8 @@ std::uint64_t GrpcSession::end_stalled(std::uint64_t now_ns) {
   for (H2Stream* stream = h2_.first(); stream != nullptr; stream = H2Connection::next(*stream)) {
     auto* const call = dynamic_cast<GrpcCall*>(stream);
     const bool waits = call != nullptr ? call->stalls() : stream->unsent_bytes() > 0;
-    if (!waits || now_ns - stream->moved_ns() < stall_ns) continue;
+    const bool stands = waits && now_ns - stream->moved_ns() >= stall_ns;
+    if (!stands && (call == nullptr || !call->crawls(now_ns))) continue;
     if (call != nullptr && stream->unsent_bytes() == 0) {
       call->fail(GrpcStatus::kDeadlineExceeded, "the message was not received in time");
     } else {

@@ -59,7 +59,7 @@ std::unique_ptr<Session> make_http_session(SessionContext& context, std::unique_
 
 void HttpSession::drain() {
   draining_ = true;
-  if (idle()) end();
+  if (state_ != State::kEnded && idle()) await();
 }
 
 bool HttpSession::idle() const {
@@ -88,9 +88,7 @@ void HttpSession::advance() {
   while (step()) {
   }
   advancing_ = false;
-  if (state_ == State::kEnded) return;
-  if (draining_ && idle()) return end();
-  await();
+  if (state_ != State::kEnded) await();
 }
 
 bool HttpSession::step() {
@@ -159,7 +157,7 @@ void HttpSession::begin() {
   head_owner_ = stream_->input_owner();
   stream_->consume(head_.size_bytes);
   body_.announce(head_);
-  exchange_.framing = {head_.keep_alive && !draining_, head_.minor_version, head_.method == "HEAD"};
+  exchange_.framing = {head_.keep_alive && !leaving(), head_.minor_version, head_.method == "HEAD"};
   exchange_.expects_continue = head_.expect_continue && !body_.whole();
   exchange_.route = find_v2_route(head_.target);
   exchange_.infer = head_.method == "POST" && exchange_.route.endpoint != V2Route::Endpoint::kControl;
@@ -183,7 +181,6 @@ void HttpSession::begin() {
 // What can be refused before the body is read.
 Status HttpSession::begin_infer() {
   if (context_.stopping.load(std::memory_order_relaxed)) {
-    exchange_.framing.keep_alive = false;
     return {Code::kUnavailable, std::string(kStopping)};
   }
   exchange_.coding = ContentCoding::kIdentity;
@@ -307,7 +304,7 @@ void HttpSession::refuse(int status, std::string_view message, std::optional<Htt
   // Whether a client that waits for "100 Continue" sends its body now is not known; and a body may be so
   // large that a new connection is cheaper.
   const bool skip = body_.whole() || (!exchange_.expects_continue && body_.worth_skipping());
-  exchange_.framing.keep_alive = exchange_.framing.keep_alive && skip && !draining_;
+  exchange_.framing.keep_alive = exchange_.framing.keep_alive && skip && !leaving();
   tell(status);
   stream_->send(make_error_answer(status, message, exchange_.framing, hint));
   if (state_ == State::kEnded) return;

@@ -101,6 +101,8 @@ class HttpSession final : public Session,
   void end();
 
   void await();
+  // Whether the client is told, with each answer, that the connection ends behind it.
+  bool leaving() const { return draining_ || context_.stopping.load(std::memory_order_relaxed); }
   // How long no request may come before something is done.
   std::uint64_t idle_ns() const;
   void on_due();

@@ -17,10 +17,10 @@ constexpr std::size_t kMaxDeflatedHereBytes = 4 << 10;
 void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Response response) {
   out_ = false;
   if (state_ == State::kEnded) return;
-  exchange_.framing.keep_alive = exchange_.framing.keep_alive && !draining_;
+  exchange_.framing.keep_alive = exchange_.framing.keep_alive && !leaving();
   if (trace_) trace_->mark_now(TraceMark::kInferResponseComplete);
   if (exchange_.generate) {
-    if (draining_) generated_->refuse_keep_alive();
+    if (leaving()) generated_->refuse_keep_alive();
     std::string text = generated_->finish(*request, response);
     exchange_.framing.keep_alive = exchange_.framing.keep_alive && generated_->keep_alive();
     tell(generated_->http_status());

@@ -19,11 +19,12 @@ void HttpSession::await() {
     next = begun ? Awaited::kHead : Awaited::kRequest;
     delay_ns = begun ? context_.options.header_timeout_ns : idle_ns();
   }
-  // A head has one deadline, however often a byte of it comes; output has a new one when some has left.
+  // A head has one deadline, however often a byte of it comes; output has a new one when some has left; a
+  // body, when enough of it has come in its time.
   const bool same = next == awaited_;
   awaited_ = next;
   if (next == Awaited::kNothing) return;
-  if (same && next == Awaited::kHead) return;
+  if (same && (next == Awaited::kHead || next == Awaited::kInput)) return;
   if (same && next == Awaited::kOutput && unsent == last_moved_) return;
   last_moved_ = next == Awaited::kOutput ? unsent : stream_->received_bytes();
   deadline_ns_ = context_.loop.now_ns() + delay_ns;
@@ -34,6 +35,8 @@ void HttpSession::await() {
 
 std::uint64_t HttpSession::idle_ns() const {
   const DataPlaneOptions& options = context_.options;
+  // The client may be about to ask: what it sends now must not meet a closed connection.
+  if (draining_) return std::min(options.idle_timeout_ns, options.last_call_ns);
   return proxy_.is_connected() ? std::min(options.idle_timeout_ns, options.control_idle_ns)
                                : options.idle_timeout_ns;
 }
@@ -46,7 +49,9 @@ void HttpSession::on_due() {
     // Bytes that the stream moves on its own are not told of one by one.
     const bool output = awaited_ == Awaited::kOutput;
     const std::size_t moved = output ? stream_->unsent_bytes() : stream_->received_bytes();
-    if (moved != last_moved_) {
+    const std::size_t enough =
+        std::max<std::size_t>(1, context_.least_bytes(context_.options.stall_timeout_ns));
+    if (output ? moved != last_moved_ : moved - last_moved_ >= enough) {
       last_moved_ = moved;
       deadline_ns_ = now_ns + context_.options.stall_timeout_ns;
     }
@@ -55,7 +60,7 @@ void HttpSession::on_due() {
     armed_ns_ = deadline_ns_;
     return timer_.arm(deadline_ns_ - now_ns);
   }
-  if (awaited_ == Awaited::kRequest && proxy_.is_connected()) {
+  if (awaited_ == Awaited::kRequest && proxy_.is_connected() && !draining_) {
     // It costs as much as the client's own connection, and far more where many are idle.
     const std::uint64_t waited_ns = idle_ns();
     proxy_.close();

@@ -67,13 +67,17 @@ void IoThread::adopt(AcceptedConnection connection) {
 }
 
 void IoThread::serve(AcceptedConnection connection) {
-  if (draining_.load(std::memory_order_relaxed)) return count_ended();
+  const bool draining = draining_.load(std::memory_order_relaxed);
   const bool http = connection.protocol == AcceptedConnection::Protocol::kHttp;
   const TlsCredentials* const tls = http ? shared_.http_tls : shared_.grpc_tls;
   try {
-    if (tls != nullptr) return shake_hands(std::move(connection), *tls);
+    if (tls != nullptr) {
+      // It has asked for nothing yet.
+      return draining ? count_ended() : shake_hands(std::move(connection), *tls);
+    }
     auto transport = make_plain_transport(connection.fd.release());
-    open(std::move(transport), std::move(connection));
+    Session& session = open(std::move(transport), std::move(connection));
+    if (draining) session.drain();
   } catch (const Error& error) {
     log_warning(std::string("cannot serve a connection: ") + error.what());
     count_ended();
@@ -110,12 +114,13 @@ void IoThread::shaken(TlsHandshake& handshake, TlsHandshake::Outcome outcome,
   }
 }
 
-void IoThread::open(std::unique_ptr<Transport> transport, AcceptedConnection connection) {
+Session& IoThread::open(std::unique_ptr<Transport> transport, AcceptedConnection connection) {
   auto session = connection.protocol == AcceptedConnection::Protocol::kHttp
                      ? make_http_session(context_, std::move(transport))
                      : make_grpc_session(context_, std::move(transport));
   Session* const key = session.get();
   sessions_.emplace(key, Entry{std::move(session), std::move(connection.share)});
+  return *key;
 }
 
 void IoThread::forget(Session& session) {
@@ -139,6 +144,7 @@ void IoThread::give_up() {
 
 void IoThread::drain() {
   loop_.post([this] {
+    for (const auto& listener : listeners_) listener->accept_all();
     listeners_.clear();
     draining_.store(true, std::memory_order_release);
     // They have asked for nothing yet.

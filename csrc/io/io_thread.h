@@ -82,7 +82,7 @@ class IoThread {
   void serve(AcceptedConnection connection);
   void shake_hands(AcceptedConnection connection, const TlsCredentials& credentials);
   void shaken(TlsHandshake& handshake, TlsHandshake::Outcome outcome, std::unique_ptr<Transport> transport);
-  void open(std::unique_ptr<Transport> transport, AcceptedConnection connection);
+  Session& open(std::unique_ptr<Transport> transport, AcceptedConnection connection);
   void forget(Session& session);
   void count_ended();
 

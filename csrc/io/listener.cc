@@ -110,20 +110,30 @@ Listener::~Listener() {
 
 void Listener::on_events(std::uint32_t) {
   for (int i = 0; i < kMaxAcceptsPerRound; ++i) {
-    OwnedFd fd(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (fd.get() >= 0) {
-      const int on = 1;
-      setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      accepted_(std::move(fd));
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      return;
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      log_warning(std::string("cannot accept a connection: ") + std::strerror(errno));
-      wait_for_descriptors();
-      return;
-    }
-    // Any other error is that of one connection that has gone again.
+    if (!accept_one()) return;
   }
+}
+
+void Listener::accept_all() {
+  while (accept_one()) {
+  }
+}
+
+bool Listener::accept_one() {
+  OwnedFd fd(accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (fd.get() >= 0) {
+    const int on = 1;
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    accepted_(std::move(fd));
+    return true;
+  }
+  if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+  if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+    log_warning(std::string("cannot accept a connection: ") + std::strerror(errno));
+    wait_for_descriptors();
+    return false;
+  }
+  return true;  // the error is that of one connection that has gone again
 }
 
 void Listener::wait_for_descriptors() {

@@ -48,8 +48,13 @@ class Listener final : private EventLoop::Watcher {
   Listener(EventLoop& loop, OwnedFd socket, std::function<void(OwnedFd)> accepted);
   ~Listener() override;
 
+  // Accepts all that have connected by now: closing the socket would reset them, and what they asked.
+  void accept_all();
+
  private:
   void on_events(std::uint32_t events) override;
+  // Whether there may be another one at once.
+  bool accept_one();
   void wait_for_descriptors();
 
   EventLoop& loop_;

@@ -46,6 +46,11 @@ struct SessionContext {
   // own calls: the session must not be destroyed before that call has returned (EventLoop::post).
   std::function<void(Session&)> ended;
   EdgeCounts& counts;
+
+  // What a client has to send of a message in a time.
+  std::uint64_t least_bytes(std::uint64_t time_ns) const {
+    return time_ns / 1'000'000 * options.min_bytes_per_second / 1000;
+  }
 };
 
 }  // namespace naiad

@@ -105,6 +105,23 @@ TEST_CASE("a client that says nothing is closed in time, and one that stops in a
   CHECK(client.call(next).status() == 0);
 }
 
+TEST_CASE("a message that crawls is not waited for, though it never stands still") {
+  DataPlaneOptions options;
+  options.stall_timeout_ns = 200'000'000;
+  options.min_bytes_per_second = 10'000;
+  GrpcHouse house(options);
+  GrpcClient client(house.connect());
+  const std::int32_t id = client.open(kModelInfer);
+  client.write(id, std::string("\0\0\1\0\0x", 6));
+  // A byte every 10 ms.
+  REQUIRE(client.pump([&] {
+    client.write(id, "x");
+    return client.call(id).closed;
+  }));
+  CHECK(client.call(id).status() == 4);
+  CHECK(house.bytes.used() == 0);
+}
+
 TEST_CASE("a client that does not take its answer is ended in time") {
   DataPlaneOptions options;
   options.stall_timeout_ns = 60'000'000;

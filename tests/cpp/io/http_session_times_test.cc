@@ -62,6 +62,22 @@ TEST_CASE("a head, a body and a silence have their times") {
   CHECK(comes_true([&] { return house.bytes.used() == 0; }));
 }
 
+TEST_CASE("a body that crawls is not waited for, though it never stands still") {
+  DataPlaneOptions options;
+  options.stall_timeout_ns = 200'000'000;
+  options.min_bytes_per_second = 10'000;
+  SessionHouse house(options);
+  HttpClient client = house.connect();
+  REQUIRE(client.send(http_request("POST", kInfer, {}, "Content-Length: 100000\r\n")));
+  int left = 2000;
+  while (house.num_sessions() > 0 && client.send("x") && --left > 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  CHECK(left > 0);
+  CHECK(client.answer().status == 408);
+  CHECK(comes_true([&] { return house.bytes.used() == 0; }));
+}
+
 TEST_CASE("a model may take longer than any time of the connection") {
   DataPlaneOptions options;
   options.header_timeout_ns = options.stall_timeout_ns = options.idle_timeout_ns = 20'000'000;
@@ -77,7 +93,7 @@ TEST_CASE("a model may take longer than any time of the connection") {
   CHECK(client.answer().status == 200);
 }
 
-TEST_CASE("draining closes an idle connection at once and a busy one after its answer") {
+TEST_CASE("draining closes an idle connection soon and a busy one after its answer") {
   SessionHouse house;
   HttpClient idle = house.connect();
   check_usable(idle);
@@ -93,6 +109,20 @@ TEST_CASE("draining closes an idle connection at once and a busy one after its a
   CHECK(answer.status == 200);
   CHECK(answer.fields.at("connection") == "close");
   CHECK(busy.at_end());
+  CHECK(comes_true([&] { return house.num_sessions() == 0; }));
+}
+
+TEST_CASE("a client that asks while the drain begins is answered, and told that it was the last time") {
+  DataPlaneOptions options;
+  options.last_call_ns = 60'000'000'000;
+  SessionHouse house(options);
+  HttpClient client = house.connect();
+  check_usable(client);
+  house.drain();
+  const HttpAnswer answer = client.ask(infer());
+  CHECK(answer.status == 503);
+  CHECK(answer.fields.at("connection") == "close");
+  CHECK(client.at_end());
   CHECK(comes_true([&] { return house.num_sessions() == 0; }));
 }
 
