@@ -113,8 +113,8 @@ TEST_CASE("a message that crawls is not waited for, though it never stands still
   GrpcClient client(house.connect());
   const std::int32_t id = client.open(kModelInfer);
   client.write(id, std::string("\0\0\1\0\0x", 6));
-  // A byte every 10 ms.
   REQUIRE(client.pump([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
     client.write(id, "x");
     return client.call(id).closed;
   }));
