@@ -79,13 +79,14 @@ bench:
 	$(BIN)/python bench/e2e/run.py $(BENCH)
 
 ## make asan      C++ tests under the address and undefined behaviour sanitizers
-## make tsan      C++ tests under the thread sanitizer
+## make tsan      C++ tests under the thread sanitizer; ROOMS="protocol io" takes the tests of these alone
 asan tsan:
 	@$(SETUP) debian $(TO_BUILD) $(TO_TEST)
 	@$(SETUP) python dev fleet otel
 	cmake --preset $@
-	cmake --build --preset $@ -j$(JOBS)
-	NAIAD_TEST_ONNXRUNTIME=$(ONNXRUNTIME) $(CTEST) --test-dir build/$@
+	cmake --build --preset $@ -j$(JOBS) --target $(if $(ROOMS),$(ROOMS:%=test_%),all)
+	NAIAD_TEST_ONNXRUNTIME=$(ONNXRUNTIME) $(CTEST) --test-dir build/$@ \
+	  $(if $(ROOMS),-R '^($(subst $(eval ) ,|,$(strip $(ROOMS))))$$')
 
 ## make fuzz      every fuzz target for FUZZ_SECONDS (60) on top of its kept corpus
 fuzz:
@@ -109,12 +110,17 @@ gpu:
 	@[ -x $(BIN)/pytest ] || { echo 'naiad: .venv is missing: make dev' >&2; exit 1; }
 	$(BIN)/pytest -rs tests/gpu
 
-## make soak      the long forms of some tests: 50,000 seeds, a million requests with half of them cancelled,
-##                10,000 clients cut off over each protocol, 100 workers killed under load, 10,000 cycles of
-##                loading and unloading models under traffic
+## make soak      the long forms of some tests, an hour or two: 50,000 seeds, a million requests with half of
+##                them cancelled, a million of all kinds over the wire, a million damaged ones, 10,000 clients cut
+##                off over each protocol, 2,000 slow ones, 100 servers stopped with 200 clients each, 100 workers
+##                killed under load, 10,000 cycles of loading and unloading models under traffic
 soak: dev
 	NAIAD_SEEDS=50000 $(BUILD)/test_schedule
 	NAIAD_LEDGER=1000000 $(BUILD)/test_engine --test-case='ledger*'
+	NAIAD_REQUESTS=1000000 $(BIN)/pytest -rP tests/integration/test_ledger.py
+	NAIAD_BAD_INPUTS=1000000 $(BIN)/pytest -rP tests/integration/test_bad_inputs.py
+	NAIAD_SLOW_CLIENTS=2000 $(BIN)/pytest -rP tests/integration/test_slow_clients.py
+	NAIAD_DRAINS=100 $(BIN)/pytest -rP tests/integration/test_drains.py
 	NAIAD_CUTS=10000 $(BIN)/pytest tests/integration/test_cuts.py
 	NAIAD_KILLS=100 $(BIN)/pytest -rP tests/integration/test_isolation.py -k killed_again
 	NAIAD_CYCLES=10000 $(BIN)/pytest -rP tests/integration/test_memory_returns.py

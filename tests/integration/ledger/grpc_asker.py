@@ -213,10 +213,12 @@ def _until_empty(contents: queue.Queue[bytes]) -> Iterator[bytes]:
 
 
 def _failure(error: Any) -> Failure:
-    """The library's own words, when no connection could be made, say that nothing was sent."""
+    """The library's own words say that no connection could be made, or that the call's number is above the
+    last one that the server has begun, as it told in GOAWAY (RFC 9113, section 6.8)."""
     code, text = error.code().name, error.details() or ""
-    refused = code == "UNAVAILABLE" and ("onnect to remote host" in text or "Connection refused" in text)
-    return Failure("unsent" if refused else code, text)
+    words = ("onnect to remote host", "Connection refused", "GOAWAY received; Error code: 0")
+    unsent = code == "UNAVAILABLE" and any(each in text for each in words)
+    return Failure("unsent" if unsent else code, text)
 
 
 def infer_message(
