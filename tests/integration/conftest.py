@@ -66,7 +66,7 @@ class TritonPythonModel:
         ]
 """
 
-_STARTED = re.compile(r"Started (HTTPService|GRPCInferenceService|Metrics Service) at [^ ]*:(\d+)")
+STARTED = re.compile(r"Started (HTTPService|GRPCInferenceService|Metrics Service) at [^ ]*:(\d+)")
 
 
 def write_model(repository: Path, name: str, config: str, model: str | None = None) -> None:
@@ -92,7 +92,7 @@ class ServerProcess:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.lines.append(line)
-            if match := _STARTED.search(line):
+            if match := STARTED.search(line):
                 self.ports[match[1]] = int(match[2])
                 if len(self.ports) == 3:
                     self.started.set()

@@ -158,7 +158,7 @@ class GrpcAsker:
                 self._ledger.enter(number, Outcome.ERROR, failure.code)
                 return None
             return self._failed(number, failure)
-        said = np.frombuffer(answer.raw_output_contents[0], np.float32).astype(np.int64).tolist()
+        said = np.frombuffer(answer.raw_output_contents[0], np.float32).tolist()
         self._enter(number, answer.id == str(number) and said == values, model, said)
         return None
 
@@ -183,7 +183,7 @@ class GrpcAsker:
             else:
                 self._failed(number, failure)
             return
-        said = np.frombuffer(response.raw_output_contents[0], np.float32).astype(np.int64).tolist()
+        said = np.frombuffer(response.raw_output_contents[0], np.float32).tolist()
         right = not wrong and response.id == str(number) and said == values_of(number)
         self._enter(number, right, "identity", said)
 
