@@ -75,6 +75,13 @@ def is_ready(server: ServerProcess, name: str) -> bool:
     return server.call("GET", f"/v2/models/{name}/ready")[0] == 200
 
 
+def is_steady(server: ServerProcess) -> bool:
+    """Whether both workers are back: one that is not may be given a request."""
+    request = infer_request(1.0)
+    answers = [server.json("POST", "/v2/models/worker/infer", request)[0] for _ in range(20)]
+    return len(workers(server, "worker_0")) == 2 and set(answers) == {200}
+
+
 def workers(server: ServerProcess, instance: str = "") -> list[int]:
     """Their processes, by the name of their instance."""
     return [
@@ -96,7 +103,7 @@ def test_killed_workers(served: ServerProcess) -> None:
                 time.sleep(0.01)
             until(lambda: len(workers(served, "worker_0")) == 2)
             traffic.until(traffic.ledger.size + 20)
-    until(lambda: is_ready(served, "worker"))
+    until(lambda: is_steady(served))
     assert traffic.ledger.rights["worker"] > 0 and traffic.ledger.rights["identity"] > 0
 
 

@@ -38,11 +38,25 @@ class HttpConnection:
         self._socket: socket.socket | None = None
 
     def open(self) -> socket.socket:
-        """Raises ConnectionRefusedError."""
+        """Raises ConnectionRefusedError. One that the server has closed meanwhile is not used again."""
+        if self._socket is not None and self._is_closed(self._socket):
+            self.close()
         if self._socket is None:
             self._socket = socket.create_connection(self._address, timeout=PATIENCE_S)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._socket
+
+    @staticmethod
+    def _is_closed(connection: socket.socket) -> bool:
+        connection.setblocking(False)
+        try:
+            return connection.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        finally:
+            connection.settimeout(PATIENCE_S)
 
     def close(self, *, reset: bool = False) -> None:
         if self._socket is not None:
