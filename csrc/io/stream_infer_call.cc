@@ -38,7 +38,8 @@ void StreamInferCall::on_answer(std::uint32_t number, std::unique_ptr<Request> r
   turn.answered = true;
   if (turn.trace) turn.trace->mark_now(TraceMark::kInferResponseComplete);
   const bool told = !response.is_empty || request->wants_empty_final;
-  const bool waits = number != first_number_;
+  // One whose turn has not come yet is sent later, when this request and its response are gone.
+  const bool waits = number != first_number_ && !turn.decoupled;
   if (told) turn.status = encode(*request, response, true, waits, turn.out);
   if (!turn.status.ok()) turn.id = request->id;
   advance();
@@ -79,10 +80,9 @@ Status StreamInferCall::encode(const Request& request, Response& response, bool 
   head.message.end_text();
   write_grpc_prefix(std::span<char, kGrpcPrefixBytes>(head.message.text().data(), kGrpcPrefixBytes), false,
                     wrap.size() + size_bytes);
-  // A short message is copied when it is sent: what waits for its turn until then views the response's
-  // memory.
-  if (waits || size_bytes > H2Connection::kCopyBytes)
+  if (waits || size_bytes > H2Connection::kCopyBytes) {
     body.owner = std::make_shared<Response>(std::move(response));
+  }
   out.push_back(std::move(head));
   out.push_back(std::move(body));
   return {};

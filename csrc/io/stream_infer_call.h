@@ -35,8 +35,8 @@ class StreamInferCall final : public GrpcCall {
   void on_abandoned() override;
   void on_sent() override;
 
-  // Encodes what is sent for a response: its messages, or why there are none. `waits`: it may not be sent at
-  // once.
+  // Encodes what is sent for a response: its messages, or why there are none. `waits`: it is not sent before
+  // this returns to whoever owns the response.
   static Status encode(const Request& request, Response& response, bool is_final, bool waits,
                        std::deque<Outgoing>& out);
   // Sends the answers whose turn it is.
