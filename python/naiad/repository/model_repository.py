@@ -373,7 +373,7 @@ class ModelRepository:
         _log.error("failed to load '%s': %s", entry.name, reason)
         if not entry.served:
             self._serving.refuse(entry, failure.version, reason)
-        # Triton's words, which clients look for: one when a version did not load, one when it never came to that.
+        # Triton's words, which clients look for: those of a version, or of a load that never came to one.
         text = f"failed to load '{entry.name}': {reason}"
         if failure.version is not None:
             at = f"version {failure.version} is at UNAVAILABLE state"
