@@ -25,9 +25,9 @@ def test_values_and_the_time_of_each_step(ui_server: ServerProcess, visit: Visit
     expect(page.get_by_role("region", name="Values of RESULT")).to_have_text("1.5  2  3")
     steps = page.get_by_role("table", name="Where the time went").get_by_role("row")
     expect(steps).to_have_count(4)
-    expect(steps.nth(1)).to_contain_text("pipeline 1")
-    expect(steps.nth(2)).to_contain_text(re.compile(r"numbers 1.*(µs|ms)"))
-    expect(steps.nth(3)).to_contain_text("second 1")
+    expect(steps.nth(1)).to_contain_text("pipeline v1")
+    expect(steps.nth(2)).to_contain_text(re.compile(r"numbers v1.*(µs|ms)"))
+    expect(steps.nth(3)).to_contain_text("second v1")
 
 
 def test_many_values_are_made_up(ui_server: ServerProcess, visit: Visit) -> None:
