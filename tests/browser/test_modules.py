@@ -48,7 +48,8 @@ def model(success: int, executions: int, **more: Any) -> dict[str, Any]:
     spread = [success, 0.0, [[5, success]]]
     return {
         "name": "m", "version": "1", "success": success, "failures": {"OTHER": 1},
-        "inferences": executions * 2, "executions": executions, "queue_s": 1.0, "compute_s": [0, 1.0, 0], "computed": success,
+        "inferences": executions * 2, "executions": executions, "queue_s": 1.0,
+        "compute_s": [0, 1.0, 0], "computed": success,
         "cache": [0, 0], "batches": [[2, executions]], "instances": [["m_0", executions * 0.5, 0]],
         "pending": 1, "memory": None, "request": spread, "queue": spread, "compute": spread,
         "first_response": spread,
