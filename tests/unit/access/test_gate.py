@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naiad.access.routes import GRPC_ROUTES, HTTP_ROUTES, Endpoint, grpc_table, http_table, openai_table
+from naiad.access.routes import (
+    GRPC_ROUTES,
+    HTTP_ROUTES,
+    METRICS_ROUTES,
+    Endpoint,
+    grpc_table,
+    http_table,
+    openai_table,
+)
 from naiad.access.scopes import WITHOUT_KEY, permissions_of
 from naiad.engine import API_GROUPS, AccessGate, KeyRing, RouteTable
 from naiad.errors import InvalidArgument
@@ -17,7 +26,8 @@ from naiad.grpc.methods import control_methods
 from naiad.http.control import HttpControl
 from naiad.http.routes import find_route
 from naiad.openai.api import OpenAiApi
-from naiad.settings import HttpSettings
+from naiad.settings import HttpSettings, ServerSettings
+from naiad.ui.dashboard import Dashboard
 
 KEYS = {"infer": "a-key-to-ask-models", "read": "a-key-to-look", "admin": "a-key-for-all"}
 
@@ -38,6 +48,10 @@ def test_every_route_has_a_group_and_a_handler() -> None:
     assert {row.endpoint for row in HTTP_ROUTES} == set(Endpoint)
     assert {row.group for row in HTTP_ROUTES} <= set(API_GROUPS) - {"unknown"}
     assert {group for group, _ in GRPC_ROUTES.values()} <= set(API_GROUPS) - {"unknown"}
+    assert {group for group, _ in METRICS_ROUTES.values()} <= set(API_GROUPS) - {"unknown"}
+    nothing: Any = None
+    dashboard = Dashboard(nothing, nothing, nothing, nothing, nothing, ServerSettings(), nothing)
+    assert {"/metrics", *dashboard._handlers} == set(METRICS_ROUTES)
     control: object = object()
 
     async def handlers() -> set[Endpoint]:

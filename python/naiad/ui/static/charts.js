@@ -37,8 +37,13 @@ export function batchBars(wanted) {
   };
 }
 
-// The models that have most of something in the time that is shown; one line for each, and one for the rest.
-export function byModel(options, rank, value) {
+// Who has most to do: the same for all charts, so that a model has the same colour in each.
+function rank(total) {
+  return total.success + total.failed + 10 * total.pending;
+}
+
+// The models that have most to do in the time that is shown; one line for each, and one for the rest.
+function byModel(options, value) {
   let names = [];
   const chart = new LineChart(options);
   return {
@@ -61,11 +66,11 @@ export function byModel(options, rank, value) {
 }
 
 export function throughputByModel() {
-  return byModel({ title: "Throughput", show: format.rate, note: "requests a second" }, (total) => total.success, (total) => perSecond(total, "success"));
+  return byModel({ title: "Throughput", show: format.rate, note: "requests a second" }, (total) => perSecond(total, "success"));
 }
 
 export function queueByModel() {
-  return byModel({ title: "Queue depth", show: format.number, top: 4, note: "requests that wait or run" }, (total) => total.queue_s + total.pending, (total) => total.pending);
+  return byModel({ title: "Queue depth", show: format.number, top: 4, note: "requests that wait or run" }, (total) => total.pending);
 }
 
 function hitRatio(total) {
