@@ -1,6 +1,6 @@
 """What the way through Ray Serve costs: the same model on a server, and on one replica behind a proxy.
 
-python bench/e2e/ray_hop.py [--turns 3] [--out bench/results/NAME.md]
+python bench/e2e/ray_hop.py [--turns 3] [--only TEXT] [--out bench/results/NAME.md]
 
 Starts `naiad serve` and a Ray cluster of one node on free ports, with an identity model in C++ that costs one
 copy; `naiad bench` asks both in turns. CPU is that of the server, and of proxy and replica: those that a
@@ -162,6 +162,7 @@ def table(rows: Sequence[tuple[str, list[list[Sample]]]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--only", default="", help='Cases with this in their name: "http, 64 B".')
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     rows: list[tuple[str, list[list[Sample]]]] = []
@@ -171,11 +172,13 @@ def main() -> None:
         (repository / "identity" / "config.pbtxt").write_text(CONFIG)
         sides = [start_server(repository, stack), start_ray(repository, stack)]
         for protocol, floats, concurrency in CASES:
+            name = f"{protocol}, {_bytes(4 * floats)}, {concurrency} in flight"
+            if asked.only not in name:
+                continue
             found: list[list[Sample]] = [[], []]
             for turn in range(asked.turns):
                 for number in (0, 1) if turn % 2 == 0 else (1, 0):
                     found[number].append(measure(sides[number], protocol, floats, concurrency))
-            name = f"{protocol}, {_bytes(4 * floats)}, {concurrency} in flight"
             rows.append((name, found))
             print(name, [[round(one.p50_us) for one in side] for side in found], file=sys.stderr)
     text = f"{_facts()}\n\n{table(rows)}\n"

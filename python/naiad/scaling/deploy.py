@@ -64,6 +64,7 @@ def deploy(options: DeployOptions, ingress: Ingress, *, wait: bool = True) -> No
     _check_ingress(ingress)
     serve.start(
         proxy_location=ingress.location,
+        logging_config={"enable_access_log": False},
         http_options=HTTPOptions(host=ingress.address, port=ingress.http_port),
         grpc_options=gRPCOptions(
             port=ingress.grpc_port,

@@ -119,6 +119,8 @@ def deployment_arguments(options: DeployOptions) -> dict[str, Any]:
         "max_ongoing_requests": options.max_ongoing_requests,
         "max_queued_requests": options.max_queued_requests,
         "health_check_period_s": 10,
+        # A line for each request is costly.
+        "logging_config": {"enable_access_log": False},
         "graceful_shutdown_wait_loop_s": 2,
         "graceful_shutdown_timeout_s": 60,
         "request_router_config": {
