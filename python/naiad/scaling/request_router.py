@@ -6,8 +6,10 @@ Serve's proxies run this. Clients need not say in a field what the path or the m
 
 from __future__ import annotations
 
+import hashlib
 import pickletools
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
@@ -35,10 +37,32 @@ class QueueRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]
             if not self._own_node_first:
                 context = pending_request.routing_context
                 context.tried_same_node = context.tried_same_az = True
+            if self._on_demand and pending_request.metadata.multiplexed_model_id:
+                return self._by_model(candidate_replicas, pending_request)
         chosen: list[list[RunningReplica]] = await super().choose_replicas(
             candidate_replicas, pending_request
         )
         return chosen
+
+    def _by_model(
+        self, replicas: Sequence[RunningReplica], request: PendingRequest
+    ) -> list[list[RunningReplica]]:
+        """Two of those that have the model. Where none is known to, the one of those with the fewest models
+        that every router takes: those of HTTP and gRPC, and of other proxies, do not hear of each other at
+        once, and the model is not to be loaded by each of them somewhere else.
+        """
+        model = request.metadata.multiplexed_model_id
+        allowed = self.apply_multiplex_routing(pending_request=request)
+        fitting = [replica for replica in replicas if replica.replica_id in allowed]
+        having = [replica for replica in fitting if model in replica.multiplexed_model_ids]
+        if having:
+            return [random.sample(having, min(2, len(having)))]
+        return [[max(fitting, key=lambda replica: weight(model, str(replica.replica_id)))]] if fitting else []
+
+
+def weight(model: str, replica: str) -> bytes:
+    """The replica with the largest one is a model's first choice."""
+    return hashlib.blake2b(f"{model}\n{replica}".encode(), digest_size=8).digest()
 
 
 def model_of(request: PendingRequest) -> str:
