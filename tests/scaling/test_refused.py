@@ -51,5 +51,8 @@ def test_serve_runs_with_other_ports(deployments: Deployments, tmp_path: Path) -
         done = deployments.run("deploy", str(tmp_path), f"--http-port={free_port()}")
         assert done.returncode == 1
         assert f"--http-port={deployments.http_port} on this cluster" in done.stderr
+        done = deployments.deploy(tmp_path, "--name=other")
+        assert done.returncode == 1
+        assert "application 'naiad' has the proxies of this cluster" in done.stderr
     done = deployments.run("shutdown", "--name=nobody")
     assert done.returncode == 1 and "there is no application 'nobody'" in done.stderr

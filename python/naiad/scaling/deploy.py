@@ -61,7 +61,7 @@ def deploy(options: DeployOptions, ingress: Ingress, *, wait: bool = True) -> No
     from ray.serve.config import HTTPOptions, gRPCOptions
 
     _check_resources(options)
-    _check_ingress(ingress)
+    _check_ingress(ingress, options.application)
     serve.start(
         proxy_location=ingress.location,
         logging_config={"enable_access_log": False},
@@ -153,8 +153,10 @@ def _details() -> dict[str, Any] | None:
     return details
 
 
-def _check_ingress(ingress: Ingress) -> None:
-    """Serve takes no new ports and methods while it runs, and would say so in a log line only."""
+def _check_ingress(ingress: Ingress, application: str) -> None:
+    """Serve takes no new ports and methods while it runs, and would say so in a log line only. Clients that
+    name no application reach the only one there is.
+    """
     details = _details()
     if details is None:
         return
@@ -170,6 +172,9 @@ def _check_ingress(ingress: Ingress) -> None:
             )
     if not set(SERVICERS) <= set(grpc["grpc_servicer_functions"]):
         raise AlreadyExists("Ray Serve runs on this cluster without the gRPC methods of naiad")
+    others = [name for name in details["applications"] if name != application]
+    if others:
+        raise AlreadyExists(f"application '{others[0]}' has the proxies of this cluster")
 
 
 def _check_resources(options: DeployOptions) -> None:

@@ -63,7 +63,7 @@ def test_where_serve_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deploy, "_details", lambda: None)
     with pytest.raises(NotFound, match="Ray Serve does not run"):
         deploy.status()
-    deploy._check_ingress(Ingress())
+    deploy._check_ingress(Ingress(), "naiad")
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,14 @@ def test_where_serve_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_ports_that_serve_has_stay(details: dict[str, Any], ingress: Ingress, said: str) -> None:
-    deploy._check_ingress(Ingress())
+    deploy._check_ingress(Ingress(), "naiad")
     with pytest.raises(AlreadyExists, match=said):
-        deploy._check_ingress(ingress)
+        deploy._check_ingress(ingress, "naiad")
+
+
+def test_one_application_has_the_proxies(details: dict[str, Any]) -> None:
+    with pytest.raises(AlreadyExists, match="application 'naiad' has the proxies of this cluster"):
+        deploy._check_ingress(Ingress(), "other")
 
 
 def test_the_reason_is_that_of_the_replica(monkeypatch: pytest.MonkeyPatch) -> None:
