@@ -285,7 +285,7 @@ _STEPS: dict[type[NaiadError], str] = {
     Unsupported: INSTALL,
     Unavailable: "`ray start --head` starts a cluster; `naiad ray status` shows what runs, and `ray logs` "
     "what it said",
-    AlreadyExists: "use its ports and its name, or end Serve with all applications: `naiad ray shutdown --all`",
+    AlreadyExists: "use its ports and name, or end Serve with all applications: `naiad ray shutdown --all`",
     NotFound: "`naiad ray deploy DIR` starts an application; `naiad ray status` shows what is there",
     InvalidArgument: "`naiad ray deploy --help` shows what there is",
 }
