@@ -64,12 +64,13 @@ using GivenRestrictions = std::map<std::string, std::pair<std::string, std::stri
 
 std::shared_ptr<AccessGate> make_gate(const RouteTable& routes, const GivenRestrictions& given,
                                       const std::string& what, std::shared_ptr<KeyRing> keys,
-                                      std::uint64_t without_key) {
+                                      std::shared_ptr<GuessLimit> guesses, std::uint64_t without_key) {
   AccessGate::Restrictions restrictions;
   for (const auto& [group, field] : given) {
     restrictions[static_cast<std::size_t>(group_from(group))] = {field.first, field.second};
   }
-  return std::make_shared<AccessGate>(routes, std::move(restrictions), what, std::move(keys), without_key);
+  return std::make_shared<AccessGate>(routes, std::move(restrictions), what, std::move(keys),
+                                      std::move(guesses), without_key);
 }
 
 const char* name_of(AccessGate::Refusal refusal) {
@@ -84,16 +85,20 @@ const char* name_of(AccessGate::Refusal refusal) {
       return "unknown key";
     case AccessGate::Refusal::kForbidden:
       return "forbidden";
+    case AccessGate::Refusal::kGuessing:
+      return "guessing";
+    case AccessGate::Refusal::kUnchecked:
+      return "unchecked";
   }
   return "";
 }
 
 py::tuple check(const AccessGate& gate, const std::string& method, const std::string& path,
-                const std::vector<std::pair<std::string, std::string>>& given) {
+                const std::vector<std::pair<std::string, std::string>>& given, const std::string& client) {
   std::vector<Http1Field> fields;
   for (const auto& [name, value] : given) fields.push_back({name, value});
-  const AccessGate::Verdict verdict = gate.check(gate.asked(path, method), fields);
-  return py::make_tuple(name_of(verdict.refusal), verdict.key_name, verdict.message);
+  const AccessGate::Verdict verdict = gate.check(gate.asked(path, method), fields, client_network(client));
+  return py::make_tuple(name_of(verdict.refusal), verdict.key_name, verdict.message, verdict.retry_after_s);
 }
 
 }  // namespace
@@ -111,10 +116,16 @@ void register_access(py::module_& module) {
   py::class_<KeyRing, std::shared_ptr<KeyRing>>(module, "KeyRing")
       .def(py::init<>())
       .def("replace", &replace_keys, py::arg("keys"));
+  py::class_<GuessLimit, std::shared_ptr<GuessLimit>>(module, "GuessLimit")
+      .def(py::init([](std::uint32_t max_guesses) {
+             if (max_guesses == 0) throw Error(Code::kInvalidArgument, "max_guesses should be 1 or more");
+             return std::make_shared<GuessLimit>(std::make_shared<SteadyClock>(), max_guesses);
+           }),
+           py::arg("max_guesses"));
   py::class_<AccessGate, std::shared_ptr<AccessGate>>(module, "AccessGate")
       .def(py::init(&make_gate), py::arg("routes"), py::kw_only(), py::arg("restrictions"), py::arg("what"),
-           py::arg("keys"), py::arg("without_key"))
-      .def("check", &check, py::arg("method"), py::arg("path"), py::arg("fields"));
+           py::arg("keys"), py::arg("guesses"), py::arg("without_key"))
+      .def("check", &check, py::arg("method"), py::arg("path"), py::arg("fields"), py::arg("client"));
 }
 
 }  // namespace naiad

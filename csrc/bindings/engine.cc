@@ -2,7 +2,6 @@
 
 #include <pybind11/stl.h>
 
-#include <array>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "bindings/core.h"
 #include "bindings/errors.h"
 #include "bindings/gathering_sink.h"
+#include "bindings/statistics.h"
 #include "engine/store_queue.h"
 
 namespace naiad {
@@ -35,99 +35,6 @@ class ModelObject {
  private:
   std::shared_ptr<Model> model_;
 };
-
-py::tuple pair(const Tally& tally) {
-  return py::make_tuple(tally.count, tally.total_ns);
-}
-
-py::dict statistics_dict(const StatisticsValues& values) {
-  static constexpr const char* kReasons[kNumFailureReasons] = {"REJECTED", "CANCELED", "BACKEND", "OTHER"};
-  py::dict failures;
-  for (std::size_t i = 0; i < kNumFailureReasons; ++i) failures[kReasons[i]] = values.failures[i];
-  py::list batches;
-  for (const auto& [size, batch] : values.batches) {
-    batches.append(py::make_tuple(size, pair(batch.compute_input), pair(batch.compute_infer),
-                                  pair(batch.compute_output)));
-  }
-  py::dict dict;
-  dict["inference_count"] = values.inference_count;
-  dict["execution_count"] = values.execution_count;
-  dict["last_inference_ms"] = values.last_inference_ms;
-  dict["success"] = pair(values.success);
-  dict["fail"] = pair(values.fail);
-  dict["queue"] = pair(values.queue);
-  dict["compute_input"] = pair(values.compute_input);
-  dict["compute_infer"] = pair(values.compute_infer);
-  dict["compute_output"] = pair(values.compute_output);
-  dict["cache_hit"] = pair(values.cache_hit);
-  dict["cache_miss"] = pair(values.cache_miss);
-  dict["failures"] = failures;
-  dict["batches"] = batches;
-  py::dict responses;
-  for (const auto& [place, tallies] : values.responses) {
-    py::dict each;
-    each["compute_infer"] = pair(tallies.compute_infer);
-    each["compute_output"] = pair(tallies.compute_output);
-    each["success"] = pair(tallies.success);
-    each["fail"] = pair(tallies.fail);
-    each["empty_response"] = pair(tallies.empty_response);
-    each["cancel"] = pair(tallies.cancel);
-    responses[py::int_(place)] = each;
-  }
-  dict["responses"] = responses;
-  return dict;
-}
-
-// Buckets that hold something, by their number.
-py::tuple spread(const Histogram& histogram) {
-  py::list buckets;
-  for (std::size_t i = 0; i < Histogram::kNumBuckets; ++i) {
-    if (histogram.count_of(i) != 0) buckets.append(py::make_tuple(i, histogram.count_of(i)));
-  }
-  return py::make_tuple(histogram.count(), histogram.sum(), buckets);
-}
-
-// Copies are made under the lock, Python's objects without it: making those may run anything.
-py::dict distributions_dict(const Model& model) {
-  static constexpr std::array<std::pair<const char*, Histogram Distributions::*>, 5> kHistograms = {
-      {{"request", &Distributions::request},
-       {"queue", &Distributions::queue},
-       {"compute", &Distributions::compute},
-       {"first_response", &Distributions::first_response},
-       {"batch_rows", &Distributions::batch_rows}}};
-  std::array<Histogram, kHistograms.size()> histograms;
-  BucketCounts first_ms;
-  model.measured().look([&](const Distributions& distributions) {
-    for (std::size_t i = 0; i < kHistograms.size(); ++i) {
-      histograms[i] = distributions.*kHistograms[i].second;
-    }
-    first_ms = distributions.first_response_ms;
-  });
-  py::dict dict;
-  for (std::size_t i = 0; i < kHistograms.size(); ++i) dict[kHistograms[i].first] = spread(histograms[i]);
-  dict["first_response_ms"] =
-      py::make_tuple(first_ms.count(), first_ms.sum(), first_ms.bounds(), first_ms.counts());
-  return dict;
-}
-
-py::object summaries_dict(const Model& model, const std::vector<double>& shares) {
-  static constexpr std::array<const char*, kNumSummaries> kNames = {
-      "request", "queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss"};
-  const std::uint64_t now_ns = SteadyClock().now_ns();
-  std::vector<SummaryValues> read;
-  model.measured().look([&](const Distributions& distributions) {
-    if (distributions.summaries == nullptr) return;
-    for (const RecentValues& values : *distributions.summaries) {
-      read.push_back({values.count(), values.sum(), values.quantiles(shares, now_ns)});
-    }
-  });
-  if (read.empty()) return py::none();
-  py::dict dict;
-  for (std::size_t i = 0; i < kNumSummaries; ++i) {
-    dict[kNames[i]] = py::make_tuple(read[i].count, read[i].sum, read[i].quantiles);
-  }
-  return dict;
-}
 
 // A resource in Python: its name and its device, as RateResource has it.
 using RateKey = std::pair<std::string, int>;

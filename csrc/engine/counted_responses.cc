@@ -31,12 +31,12 @@ void CountedResponses::responded(const Given& given) {
   statistics_->record([&](StatisticsValues& values, Distributions& distributions) {
     if (given.place < kMaxPlaces) count(values.responses[given.place], given);
     if (given.place == 0 && given.code == Code::kOk && !given.is_part) {
-      distributions.add_first_response(in_all_ns);
+      distributions.add_first_response(in_all_ns, given.trace);
     }
     if (!given.is_last || given.is_part) return;
     if (given.code == Code::kOk) {
       values.success.add(1, in_all_ns);
-      distributions.add_request(in_all_ns, now_ns);
+      distributions.add_request(in_all_ns, now_ns, given.trace);
       return;
     }
     values.fail.add(1, in_all_ns);

@@ -1,5 +1,7 @@
 #include "engine/distributions.h"
 
+#include "engine/wall_clock.h"
+
 namespace naiad {
 
 void RecentValues::observe(double value, std::uint64_t now_ns, std::uint64_t times) {
@@ -21,6 +23,11 @@ std::vector<double> RecentValues::quantiles(const std::vector<double>& shares, s
   values.reserve(shares.size());
   for (const double share : shares) values.push_back(recent.quantile(share));
   return values;
+}
+
+void Distributions::exemplify(Measured which, double value, const Trace& trace) {
+  if (exemplars == nullptr) exemplars = std::make_unique<Exemplars>();
+  exemplars->note(which, {trace.id(), value, wall_clock_ms()});
 }
 
 }  // namespace naiad

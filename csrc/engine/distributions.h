@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/histogram.h"
+#include "engine/exemplars.h"
 
 namespace naiad {
 
@@ -64,23 +65,33 @@ struct Distributions {
   Histogram batch_rows;
   BucketCounts first_response_ms;  // Triton's, in buckets that the model's configuration may choose
   std::unique_ptr<std::array<RecentValues, kNumSummaries>> summaries;  // null: none are kept
+  std::unique_ptr<Exemplars> exemplars;                                // null: nothing was traced
 
-  void add_request(std::uint64_t spent_ns, std::uint64_t now_ns) {
+  // `trace`: of the request that is noted; null: it is not traced.
+  void add_request(std::uint64_t spent_ns, std::uint64_t now_ns, const Trace* trace) {
     request.observe_ns(spent_ns);
     summarize(Summary::kRequest, spent_ns, now_ns);
+    if (trace != nullptr) exemplify_ns(Measured::kRequest, spent_ns, *trace);
   }
   // A successful request whose first response was its last.
-  void add_answer(std::uint64_t spent_ns, std::uint64_t now_ns) {
-    add_request(spent_ns, now_ns);
-    add_first_response(spent_ns);
+  void add_answer(std::uint64_t spent_ns, std::uint64_t now_ns, const Trace* trace) {
+    add_request(spent_ns, now_ns, trace);
+    add_first_response(spent_ns, trace);
   }
-  void add_first_response(std::uint64_t spent_ns) {
+  void add_first_response(std::uint64_t spent_ns, const Trace* trace) {
     first_response.observe_ns(spent_ns);
     first_response_ms.observe(static_cast<double>(spent_ns) * 1e-6);
+    if (trace != nullptr) exemplify_ns(Measured::kFirstResponse, spent_ns, *trace);
   }
-  void add_queue(std::uint64_t spent_ns, std::uint64_t now_ns) {
+  void add_queue(std::uint64_t spent_ns, std::uint64_t now_ns, const Trace* trace) {
     queue.observe_ns(spent_ns);
     summarize(Summary::kQueue, spent_ns, now_ns);
+    if (trace != nullptr) exemplify_ns(Measured::kQueue, spent_ns, *trace);
+  }
+  // That request stands for its bucket from now on.
+  void exemplify(Measured which, double value, const Trace& trace);
+  void exemplify_ns(Measured which, std::uint64_t spent_ns, const Trace& trace) {
+    exemplify(which, static_cast<double>(spent_ns) * 1e-9, trace);
   }
   void summarize(Summary which, std::uint64_t spent_ns, std::uint64_t now_ns, std::uint64_t times = 1) {
     if (summaries == nullptr) return;

@@ -325,6 +325,7 @@ void EnsembleRun::end(Lock& lock) {
   auto released = std::exchange(unreleased_, {});
   outcome_.status = response.status;
   std::unique_ptr<Request> request = std::move(request_);
+  outcome_.trace = request->trace.get();
   scope_.client = nullptr;
   lock.unlock();
   for (const auto& [window, size_bytes] : released) window->taken(size_bytes);

@@ -36,6 +36,7 @@ class EnsembleRun final : public CompletionSink, public std::enable_shared_from_
     std::uint32_t num_rows = 1;
     std::uint64_t queue_ns = 0;  // of all steps together
     std::uint64_t compute_ns = 0;
+    const Trace* trace = nullptr;  // of the request; null: it is not traced
   };
   using Ended = std::function<void(const Outcome&)>;
 

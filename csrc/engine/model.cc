@@ -177,8 +177,8 @@ void Model::answer_from_cache(std::unique_ptr<Request> request, Response respons
     values.success.add(1, spent_ns);
     values.queue.add(1, 0);
     values.cache_hit.add(1, end_ns - looked_since_ns);
-    distributions.add_answer(spent_ns, end_ns);
-    distributions.add_queue(0, end_ns);
+    distributions.add_answer(spent_ns, end_ns, request->trace.get());
+    distributions.add_queue(0, end_ns, request->trace.get());
     distributions.summarize(Summary::kCacheHit, end_ns - looked_since_ns, end_ns);
   });
   CompletionSink* const sink = request->sink;
@@ -220,7 +220,10 @@ void Model::complete(std::unique_ptr<Request> request, Response response) noexce
     const std::uint64_t start_ns = clock_.now_ns();
     cache_->insert(request->cache_key, response);
     const std::uint64_t spent_ns = clock_.now_ns() - start_ns;
-    statistics_->record([&](StatisticsValues& values) { values.cache_miss.total_ns += spent_ns; });
+    statistics_->record([&](StatisticsValues& values) {
+      values.cache_miss.total_ns += spent_ns;
+      values.cache_insertion.add(1, spent_ns);
+    });
   }
   CompletionSink* const sink = request->sink;
   sink->complete(std::move(request), std::move(response));
@@ -297,6 +300,7 @@ void Model::ran(const Execution& execution) {
   statistics_->record([&](StatisticsValues& values, Distributions& distributions) {
     std::uint64_t num_ok = 0;
     std::uint32_t num_rows_ok = 0;
+    const Trace* traced = nullptr;
     for (std::size_t k = 0; k < execution.num_requests(); ++k) {
       const Execution::Counted request = execution.counted(k);
       if (request.is_filler) continue;
@@ -308,16 +312,18 @@ void Model::ran(const Execution& execution) {
         ++values.failures[static_cast<std::size_t>(reason_of(status.code()))];
         continue;
       }
+      const Trace* const trace = execution.trace(k);
+      if (trace != nullptr) traced = trace;
       ++num_ok;
       num_rows_ok += request.num_rows;
       // A kept one is counted as a success or failure when it has its last response.
       const bool is_answered = !execution.kept(k) && !execution.response(k).reschedule;
       if (is_answered && !request.is_part) {
         values.success.add(1, spent_ns);
-        distributions.add_answer(spent_ns, end_ns);
+        distributions.add_answer(spent_ns, end_ns, trace);
       }
       values.queue.add(1, marks.start_ns - request.queued_ns);
-      distributions.add_queue(marks.start_ns - request.queued_ns, end_ns);
+      distributions.add_queue(marks.start_ns - request.queued_ns, end_ns, trace);
     }
     if (num_ok == 0) return;
     values.last_inference_ms = now_ms;
@@ -326,7 +332,7 @@ void Model::ran(const Execution& execution) {
     const ComputeTimes times = {.input_ns = marks.inputs_ready_ns - marks.start_ns,
                                 .infer_ns = marks.outputs_ready_ns - marks.inputs_ready_ns,
                                 .output_ns = marks.end_ns - marks.outputs_ready_ns};
-    add_execution(values, distributions, execution.num_rows(), num_ok, times, end_ns);
+    add_execution(values, distributions, execution.num_rows(), num_ok, times, end_ns, traced);
   });
 }
 

@@ -152,20 +152,19 @@ void SplitRun::end(Lock& lock) {
     response.status = failure_;
   }
   responses_.clear();
-  count(response.status, request->timestamps.received_ns);
+  count(response.status, *request);
   CompletionSink* const sink = request->sink;
   sink->complete(std::move(request), std::move(response));
   lock.lock();
 }
 
-void SplitRun::count(const Status& status, std::uint64_t received_ns) {
+void SplitRun::count(const Status& status, const Request& request) {
   const std::uint64_t now_ns = clock_.now_ns();
-  const std::uint64_t spent_ns = now_ns - received_ns;
+  const std::uint64_t spent_ns = now_ns - request.timestamps.received_ns;
   statistics_->record([&](StatisticsValues& values, Distributions& distributions) {
     if (status.ok()) {
       values.success.add(1, spent_ns);
-      distributions.add_request(spent_ns, now_ns);
-      distributions.add_first_response(spent_ns);
+      distributions.add_answer(spent_ns, now_ns, request.trace.get());
       return;
     }
     values.fail.add(1, spent_ns);

@@ -49,7 +49,7 @@ class SplitRun final : public CompletionSink, public std::enable_shared_from_thi
   void arrive(Lock& lock, std::size_t count);
   void end(Lock& lock);
   void fail(Status status, FailureReason reason);
-  void count(const Status& status, std::uint64_t received_ns);
+  void count(const Status& status, const Request& request);
 
   TensorPool& pool_;
   const std::shared_ptr<TensorPool> pool_share_;

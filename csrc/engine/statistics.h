@@ -55,8 +55,9 @@ struct StatisticsValues {
   Tally compute_input;
   Tally compute_infer;
   Tally compute_output;
-  Tally cache_hit;   // lookups that found an answer
-  Tally cache_miss;  // those that did not, and the answers that were kept then
+  Tally cache_hit;        // lookups that found an answer
+  Tally cache_miss;       // those that did not, and the answers that were kept then
+  Tally cache_insertion;  // of those, the keeping alone
   std::array<std::uint64_t, kNumFailureReasons> failures{};
   std::map<std::uint32_t, BatchTallies> batches;
   std::map<std::size_t, ResponseTallies> responses;  // of requests that were kept
@@ -69,9 +70,10 @@ struct ComputeTimes {
   std::uint64_t output_ns = 0;
 };
 
-// Notes one execution of `num_rows` rows, which answered `num_requests` requests.
+// Notes one execution of `num_rows` rows, which answered `num_requests` requests. `trace`: of one of them.
 inline void add_execution(StatisticsValues& values, Distributions& distributions, std::uint32_t num_rows,
-                          std::uint64_t num_requests, const ComputeTimes& times, std::uint64_t now_ns) {
+                          std::uint64_t num_requests, const ComputeTimes& times, std::uint64_t now_ns,
+                          const Trace* trace) {
   values.compute_input.add(num_requests, times.input_ns);
   values.compute_infer.add(num_requests, times.infer_ns);
   values.compute_output.add(num_requests, times.output_ns);
@@ -80,6 +82,10 @@ inline void add_execution(StatisticsValues& values, Distributions& distributions
   distributions.summarize(Summary::kComputeInput, times.input_ns, now_ns, num_requests);
   distributions.summarize(Summary::kComputeInfer, times.infer_ns, now_ns, num_requests);
   distributions.summarize(Summary::kComputeOutput, times.output_ns, now_ns, num_requests);
+  if (trace != nullptr) {
+    distributions.exemplify_ns(Measured::kCompute, times.infer_ns, *trace);
+    distributions.exemplify(Measured::kBatchRows, num_rows, *trace);
+  }
   BatchTallies& batch = values.batches[num_rows];
   batch.compute_input.add(1, times.input_ns);
   batch.compute_infer.add(1, times.infer_ns);

@@ -122,7 +122,8 @@ void ResponseSender::give(Response response, bool is_last) {
   const std::uint64_t now_ns = clock_.now_ns();
   if (observer_) {
     observer_->responded({request_->num_responses, now_ns - mark_ns_, response.status.code(),
-                          response.is_empty, is_last, request_->timestamps.received_ns, request_->is_part});
+                          response.is_empty, is_last, request_->timestamps.received_ns, request_->is_part,
+                          request_->trace.get()});
   }
   ++request_->num_responses;
   mark_ns_ = now_ns;

@@ -27,6 +27,7 @@ class ResponseObserver {
     bool is_last = false;
     std::uint64_t received_ns = 0;  // when the request came
     bool is_part = false;           // of a batch that was split, which is what counts as a request
+    const Trace* trace = nullptr;   // of the request; null: it is not traced
   };
   // Any thread.
   virtual void responded(const Given& given) = 0;

@@ -24,12 +24,14 @@ std::string_view bearer_key(std::string_view value) {
 }  // namespace
 
 AccessGate::AccessGate(RouteTable routes, Restrictions restrictions, std::string_view what,
-                       std::shared_ptr<const KeyRing> keys, std::uint64_t without_key)
+                       std::shared_ptr<const KeyRing> keys, std::shared_ptr<GuessLimit> guesses,
+                       std::uint64_t without_key)
     : routes_(std::move(routes)),
       restrictions_(std::move(restrictions)),
       restricted_(std::ranges::any_of(restrictions_, [](const auto& each) { return each.has_value(); })),
       what_(what),
       keys_(std::move(keys)),
+      guesses_(std::move(guesses)),
       without_key_(without_key) {}
 
 bool AccessGate::reads(std::string_view field) const {
@@ -39,7 +41,8 @@ bool AccessGate::reads(std::string_view field) const {
          });
 }
 
-AccessGate::Verdict AccessGate::check(const Asked& asked, std::span<const Http1Field> fields) const {
+AccessGate::Verdict AccessGate::check(const Asked& asked, std::span<const Http1Field> fields,
+                                      ClientNetwork client) const {
   Verdict verdict;
   const auto& restriction = restrictions_[static_cast<std::size_t>(asked.group)];
   if (restriction && !is_unlocked(*restriction, fields)) {
@@ -47,7 +50,7 @@ AccessGate::Verdict AccessGate::check(const Asked& asked, std::span<const Http1F
     verdict.message = "This " + what_ + " is restricted, expecting header '" + restriction->field + "'";
     return verdict;
   }
-  if (keys_ != nullptr) check_key(asked, fields, verdict);
+  if (keys_ != nullptr) check_key(asked, fields, client, verdict);
   return verdict;
 }
 
@@ -62,7 +65,8 @@ bool AccessGate::is_unlocked(const Restriction& restriction, std::span<const Htt
   return found;
 }
 
-void AccessGate::check_key(const Asked& asked, std::span<const Http1Field> fields, Verdict& verdict) const {
+void AccessGate::check_key(const Asked& asked, std::span<const Http1Field> fields, ClientNetwork client,
+                           Verdict& verdict) const {
   std::string_view key;
   std::size_t num_shown = 0;
   for (const Http1Field& field : fields) {
@@ -70,11 +74,16 @@ void AccessGate::check_key(const Asked& asked, std::span<const Http1Field> field
     ++num_shown;
     key = bearer_key(field.value);
   }
+  const bool is_open = (without_key_ & asked.bit()) != 0;
   std::optional<KeyRing::Found> found;
-  if (num_shown == 1 && !key.empty()) found = keys_->find(key);
+  if (num_shown == 1 && !key.empty()) {
+    const std::optional<ApiKey::Digest> digest = keys_->digest_of(key);
+    if (digest) found = keys_->find(*digest);
+    // The answer to what needs no key tells nothing of one.
+    if (!is_open && !may_try(digest, found.has_value(), client, verdict)) return;
+  }
   if (found) verdict.key_name = std::move(found->name);
-  const std::uint64_t permissions = without_key_ | (found ? found->permissions : 0);
-  if ((permissions & asked.bit()) != 0) return;
+  if (is_open || (found && (found->permissions & asked.bit()) != 0)) return;
   if (num_shown == 0) {
     verdict.refusal = Refusal::kNoKey;
     verdict.message = "An API key is needed, expecting header 'Authorization: Bearer <key>'";
@@ -87,6 +96,23 @@ void AccessGate::check_key(const Asked& asked, std::span<const Http1Field> field
     verdict.message = "The API key '" + verdict.key_name + "' is not allowed " +
                       (changes ? "to change '" : "'") + std::string(name_of(asked.group)) + "'";
   }
+}
+
+bool AccessGate::may_try(const std::optional<ApiKey::Digest>& digest, bool is_good, ClientNetwork client,
+                         Verdict& verdict) const {
+  if (!digest) {
+    verdict.refusal = Refusal::kUnchecked;
+    verdict.message = "The API key could not be checked";
+    return false;
+  }
+  if (guesses_ == nullptr) return true;
+  verdict.retry_after_s =
+      is_good ? guesses_->good_key(client, *digest) : guesses_->wrong_key(client, *digest);
+  if (verdict.retry_after_s == 0) return true;
+  verdict.refusal = Refusal::kGuessing;
+  verdict.message = "Too many wrong API keys have come from this address, try again in " +
+                    std::to_string(verdict.retry_after_s) + " s";
+  return false;
 }
 
 }  // namespace naiad

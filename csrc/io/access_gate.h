@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "io/client_network.h"
+#include "io/guess_limit.h"
 #include "io/key_ring.h"
 #include "protocol/http1.h"
 #include "protocol/route_table.h"
@@ -34,20 +36,25 @@ class AccessGate {
     kNoKey,       // a key is needed and none was shown
     kUnknownKey,
     kForbidden,  // the key does not open this
+    kGuessing,   // the client has shown too many wrong keys
+    kUnchecked,  // whether the key is good could not be found out
   };
   struct Verdict {
     Refusal refusal = Refusal::kNone;
-    std::string key_name;  // "" without a key
-    std::string message;   // for the client
+    std::string key_name;             // "" without a key
+    std::string message;              // for the client
+    std::uint32_t retry_after_s = 0;  // of kGuessing
     bool allowed() const { return refusal == Refusal::kNone; }
   };
 
   // Everybody may ask everything.
   AccessGate() = default;
-  // `keys` null: none is needed; otherwise who shows none may do what the bits of `without_key` say. The
-  // words of a refused restriction call what is restricted `what` ("API", "protocol").
+  // `keys` null: none is needed; otherwise who shows none may do what the bits of `without_key` say, and
+  // `guesses`, which may be null, bounds how many may be tried. The words of a refused restriction call what
+  // is restricted `what` ("API", "protocol").
   AccessGate(RouteTable routes, Restrictions restrictions, std::string_view what,
-             std::shared_ptr<const KeyRing> keys, std::uint64_t without_key);
+             std::shared_ptr<const KeyRing> keys, std::shared_ptr<GuessLimit> guesses,
+             std::uint64_t without_key);
 
   // What a request of the control plane asks for.
   Asked asked(std::string_view path, std::string_view method) const { return routes_.asked(path, method); }
@@ -56,17 +63,23 @@ class AccessGate {
   bool needs_keys() const { return keys_ != nullptr; }
   // Whether check() looks at this field: then it holds a secret, which no model may see.
   bool reads(std::string_view field) const;
-  Verdict check(const Asked& asked, std::span<const Http1Field> fields) const;
+  // `client`: who asks.
+  Verdict check(const Asked& asked, std::span<const Http1Field> fields, ClientNetwork client) const;
 
  private:
   bool is_unlocked(const Restriction& restriction, std::span<const Http1Field> fields) const;
-  void check_key(const Asked& asked, std::span<const Http1Field> fields, Verdict& verdict) const;
+  void check_key(const Asked& asked, std::span<const Http1Field> fields, ClientNetwork client,
+                 Verdict& verdict) const;
+  // Whether a key that was shown is looked at; otherwise `verdict` is a refusal.
+  bool may_try(const std::optional<ApiKey::Digest>& digest, bool is_good, ClientNetwork client,
+               Verdict& verdict) const;
 
   RouteTable routes_;
   Restrictions restrictions_;
   bool restricted_ = false;
   std::string what_;
   std::shared_ptr<const KeyRing> keys_;
+  std::shared_ptr<GuessLimit> guesses_;
   std::uint64_t without_key_ = 0;
 };
 

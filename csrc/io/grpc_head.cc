@@ -30,11 +30,11 @@ void GrpcHead::add(std::string_view name, std::string_view value) {
   metadata_.emplace_back(name, value);
 }
 
-AccessGate::Verdict GrpcHead::check() {
+AccessGate::Verdict GrpcHead::check(ClientNetwork client) {
   if (!gate_.is_closed()) return {};
   std::vector<Http1Field> fields;
   for (const auto& [name, value] : secrets_) fields.push_back({name, value});
-  AccessGate::Verdict verdict = gate_.check(asked(), fields);
+  AccessGate::Verdict verdict = gate_.check(asked(), fields, client);
   key_name_ = verdict.key_name;
   return verdict;
 }

@@ -44,7 +44,7 @@ class GrpcHead {
   // What the call asks for.
   Asked asked() const { return is_inference() ? kAskedToInfer : gate_.asked(path_, "POST"); }
   // Whether who calls may; notes the name of the key.
-  AccessGate::Verdict check();
+  AccessGate::Verdict check(ClientNetwork client);
   const std::string& key_name() const { return key_name_; }
 
   bool is_inference() const { return is_model_infer() || is_model_stream_infer(); }

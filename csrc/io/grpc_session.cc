@@ -50,9 +50,12 @@ class RefusedRequest final : public H2Stream {
 GrpcStatus status_of(AccessGate::Refusal refusal) {
   switch (refusal) {
     case AccessGate::Refusal::kRestricted:
+    case AccessGate::Refusal::kUnchecked:
       return GrpcStatus::kUnavailable;
     case AccessGate::Refusal::kForbidden:
       return GrpcStatus::kPermissionDenied;
+    case AccessGate::Refusal::kGuessing:
+      return GrpcStatus::kResourceExhausted;
     default:
       return GrpcStatus::kUnauthenticated;
   }
@@ -98,7 +101,8 @@ class GrpcSession final : public Session, Stream::User, InFlight::Taker, H2Conne
   std::uint64_t keep_alive(std::uint64_t now_ns);
 
   SessionContext& context_;
-  const std::string peer_;  // for the access log alone
+  const std::string peer_;      // for the access log alone
+  const ClientNetwork client_;  // for the gate alone
   H2Connection h2_;
   GrpcConnection connection_;
   std::optional<GrpcHead> head_;  // of the request that is being read
@@ -122,6 +126,7 @@ class GrpcSession final : public Session, Stream::User, InFlight::Taker, H2Conne
 GrpcSession::GrpcSession(SessionContext& context, std::unique_ptr<Transport> transport)
     : context_(context),
       peer_(context.options.access_log ? peer_address(transport->fd()) : ""),
+      client_(context.options.grpc.gate.needs_keys() ? client_network(transport->fd()) : 0),
       h2_(*this, context.options.http2),
       connection_{context, h2_, *this, peer_},
       timer_(context.loop, [this] { look(); }),
@@ -177,7 +182,7 @@ std::unique_ptr<H2Stream> GrpcSession::on_request() {
   }
   if (!head.is_post()) return std::make_unique<RefusedRequest>(h2_, "405", GrpcStatus::kOk, "");
   if (!head.is_grpc()) return std::make_unique<RefusedRequest>(h2_, "415", GrpcStatus::kOk, "");
-  if (AccessGate::Verdict verdict = head.check(); !verdict.allowed()) {
+  if (AccessGate::Verdict verdict = head.check(client_); !verdict.allowed()) {
     return refused(status_of(verdict.refusal), std::move(verdict.message));
   }
   if (head.is_model_infer()) return std::make_unique<ModelInferCall>(connection_, head);

@@ -35,7 +35,11 @@ void append_pieces(std::string& text, const WireMessage& message) {
 Outgoing make_error_answer(int status, std::string_view message, const AnswerFraming& framing,
                            std::optional<Http1Field> hint) {
   std::string body;
-  append_error_body(body, message);
+  if (framing.openai_errors) {
+    append_openai_error_body(body, status, message);
+  } else {
+    append_error_body(body, message);
+  }
   std::array<Http1Field, 2> fields{Http1Field{"Content-Type", kJson}, {}};
   // What is full now is soon not so: clients that know the field come again by themselves.
   if (status == 503 && !hint) hint = {"Retry-After", "1"};

@@ -18,9 +18,11 @@ struct AnswerFraming {
   bool keep_alive = true;
   int minor_version = 1;
   bool head_request = false;
+  bool openai_errors = false;  // in the form that OpenAI's clients read
 };
 
-// {"error": message} under `status`; `hint` is one more field, Retry-After of a 503 without one. Any thread.
+// {"error": message}, in the form of the request's API, under `status`; `hint` is one more field, Retry-After
+// of a 503 without one. Any thread.
 Outgoing make_error_answer(int status, std::string_view message, const AnswerFraming& framing,
                            std::optional<Http1Field> hint = {});
 

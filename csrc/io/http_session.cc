@@ -43,6 +43,7 @@ HttpSession::HttpSession(SessionContext& context, std::unique_ptr<Transport> tra
       proxy_(context.loop, context.bridge, context.pool, *this),
       timer_(context.loop, [this] { on_due(); }),
       peer_(context.options.access_log ? peer_address(transport->fd()) : ""),
+      client_(context.options.http.gate.needs_keys() ? client_network(transport->fd()) : 0),
       stream_(std::make_unique<Stream>(context.loop, std::move(transport), context.pool,
                                        static_cast<Stream::User&>(*this))) {
   stream_->start();
@@ -157,7 +158,9 @@ void HttpSession::begin() {
   head_owner_ = stream_->input_owner();
   stream_->consume(head_.size_bytes);
   body_.announce(head_);
-  exchange_.framing = {head_.keep_alive && !leaving(), head_.minor_version, head_.method == "HEAD"};
+  exchange_.framing = {.keep_alive = head_.keep_alive && !leaving(),
+                       .minor_version = head_.minor_version,
+                       .head_request = head_.method == "HEAD"};
   exchange_.expects_continue = head_.expect_continue && !body_.whole();
   exchange_.route = find_v2_route(head_.target);
   exchange_.infer = head_.method == "POST" && exchange_.route.endpoint != V2Route::Endpoint::kControl;

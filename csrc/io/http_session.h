@@ -129,6 +129,7 @@ class HttpSession final : public Session,
   Exchange exchange_;
   std::optional<GenerateAnswer> generated_;
   std::string peer_;                // for the access log alone
+  ClientNetwork client_ = 0;        // for the gate alone
   std::uint64_t begun_ns_ = 0;      // when the present request's head had come
   std::shared_ptr<Trace> trace_;    // of the present request; null: it is not traced
   std::shared_ptr<Trace> sending_;  // of the one whose answer is on its way out

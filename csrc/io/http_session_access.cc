@@ -1,3 +1,4 @@
+#include <string>
 #include <utility>
 
 #include "io/access_line.h"
@@ -8,9 +9,10 @@ namespace naiad {
 bool HttpSession::admit() {
   const AccessGate& gate = context_.options.http.gate;
   exchange_.asked = exchange_.infer ? kAskedToInfer : gate.asked(head_.target, head_.method);
+  exchange_.framing.openai_errors = exchange_.asked.group == ApiGroup::kOpenAi;
   exchange_.key_name.clear();
   if (!gate.is_closed()) return true;
-  AccessGate::Verdict verdict = gate.check(exchange_.asked, head_.fields);
+  AccessGate::Verdict verdict = gate.check(exchange_.asked, head_.fields, client_);
   exchange_.key_name = std::move(verdict.key_name);
   switch (verdict.refusal) {
     case AccessGate::Refusal::kNone:
@@ -25,6 +27,14 @@ bool HttpSession::admit() {
     case AccessGate::Refusal::kRestricted:
     case AccessGate::Refusal::kForbidden:
       refuse(403, verdict.message);
+      return false;
+    case AccessGate::Refusal::kGuessing: {
+      const std::string seconds = std::to_string(verdict.retry_after_s);
+      refuse(429, verdict.message, Http1Field{"Retry-After", seconds});
+      return false;
+    }
+    case AccessGate::Refusal::kUnchecked:
+      refuse(503, verdict.message);
       return false;
   }
   return false;

@@ -15,4 +15,7 @@ int http_status_of(Code code);
 // Any thread.
 void append_error_body(std::string& text, std::string_view message);
 
+// The same as OpenAI's clients read it: {"error":{"message","type","param":null,"code"}}. Any thread.
+void append_openai_error_body(std::string& text, int status, std::string_view message);
+
 }  // namespace naiad

@@ -93,7 +93,10 @@ Trace::Trace(Key /*key*/, std::shared_ptr<Shared> shared, std::uint64_t parent_i
     : shared_(std::move(shared)) {
   span_.id = shared_->sink.next_trace_id();
   span_.parent_id = parent_id;
-  if (shared_->record.has_context) span_.span_id = shared_->sink.random();
+  const TraceRecord& record = shared_->record;
+  if (record.has_context) span_.span_id = shared_->sink.random();
+  id_ = record.has_context ? TraceId{record.root.trace_id_high, record.root.trace_id_low, true}
+                           : TraceId{.low = span_.id};
 }
 
 std::shared_ptr<Trace> Trace::make(std::shared_ptr<Shared> shared, std::uint64_t parent_id) {

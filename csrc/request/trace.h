@@ -71,6 +71,16 @@ bool read_traceparent(std::string_view text, TraceContext& context);
 // Writes it. Any thread.
 std::string write_traceparent(const TraceContext& context);
 
+// By which those who read traces find one: that of its trace context, or else the number of the request's own
+// trace alone.
+struct TraceId {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  bool has_context = false;
+
+  friend bool operator==(const TraceId&, const TraceId&) = default;
+};
+
 // What was noted of one request.
 struct TraceSpan {
   std::uint64_t id = 0;
@@ -133,6 +143,7 @@ class Trace final : public CompletionSink, public std::enable_shared_from_this<T
   // It was refused after all.
   void leave(Request& request);
 
+  TraceId id() const { return id_; }
   void mark(TraceMark mark, std::uint64_t at_ns);
   void mark_now(TraceMark mark);
 
@@ -144,6 +155,7 @@ class Trace final : public CompletionSink, public std::enable_shared_from_this<T
   void note_outputs(const Request& request, const Response& response);
 
   const std::shared_ptr<Shared> shared_;
+  TraceId id_;
   std::mutex mutex_;
   TraceSpan span_;
   bool entered_ = false;

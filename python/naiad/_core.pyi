@@ -385,7 +385,7 @@ class Model:
         """Cumulative counters; durations in nanoseconds:
         {"inference_count", "execution_count", "last_inference_ms",
          "success"|"fail"|"queue"|"compute_input"|"compute_infer"|"compute_output"|"cache_hit"|
-             "cache_miss": (count, ns),
+             "cache_miss"|"cache_insertion": (count, ns), the last one a part of "cache_miss",
          "failures": {"REJECTED"|"CANCELED"|"BACKEND"|"OTHER": count},
          "batches": [(batch_size, (count, ns) compute_input, (count, ns) compute_infer,
                       (count, ns) compute_output)],
@@ -395,7 +395,9 @@ class Model:
     def distributions(self) -> dict[str, Any]:
         """{"request"|"queue"|"compute"|"first_response" (seconds)|"batch_rows":
             (count, sum, [(number of the bucket, count)], those that are not empty),
-        "first_response_ms": (count, sum, bounds, counts, of which the last one is above all bounds)}
+        "first_response_ms": (count, sum, bounds, counts, of which the last one is above all bounds),
+        "exemplars": {one of the first five: [(doubling, eight buckets to each, trace, value, milliseconds
+            since the epoch), the last traced request in each that has one]}, {} when nothing was traced}
         """
     def summaries(self, shares: Sequence[float]) -> dict[str, tuple[int, float, list[float]]] | None:
         """{"request"|"queue"|"compute_input"|"compute_infer"|"compute_output"|"cache_hit"|"cache_miss":
@@ -700,6 +702,12 @@ class KeyRing:
         """A name, the SHA-256 of the key and its permissions of each; others are good no more."""
 
 @final
+class GuessLimit:
+    """How many different wrong keys each client may show. Any thread."""
+    def __init__(self, max_guesses: int) -> None:
+        """`max_guesses`: in a minute. Raises InvalidArgument when it is 0."""
+
+@final
 class AccessGate:
     """Who may ask what over one protocol. Any thread."""
     def __init__(
@@ -709,15 +717,22 @@ class AccessGate:
         restrictions: Mapping[str, tuple[str, str]],
         what: str,
         keys: KeyRing | None,
+        guesses: GuessLimit | None,
         without_key: int,
     ) -> None:
         """`restrictions`: a header field and its value that requests of a group have to carry, and `what`
-        they are called ("API"). `keys` None: none is needed; `without_key`: permissions of who shows none."""
+        they are called ("API"). `keys` None: none is needed; `guesses` None: any number of wrong ones may
+        be tried; `without_key`: permissions of who shows none."""
     def check(
-        self, method: str, path: str, fields: Sequence[tuple[str, str]]
-    ) -> tuple[Literal["", "restricted", "no key", "unknown key", "forbidden"], str, str]:
-        """Why a request is refused ("": it is not), the name of its key ("" without one), and the words for
-        the client."""
+        self, method: str, path: str, fields: Sequence[tuple[str, str]], client: str
+    ) -> tuple[
+        Literal["", "restricted", "no key", "unknown key", "forbidden", "guessing", "unchecked"],
+        str,
+        str,
+        int,
+    ]:
+        """Why a request from that address is refused ("": it is not), the name of its key ("" without one),
+        the words for the client, and, "guessing", in how many seconds it may come again."""
 
 @final
 class Tls:

@@ -77,6 +77,8 @@ class AccessSettings:
     keys_file: Path | None = None
     keys_text: str = field(default="", repr=False)
     """Keys beside those of the file, in the same form: from the environment."""
+    max_wrong_keys: int = 20
+    """Different wrong keys that a client's address may show in a minute; 0: any number."""
 
     @property
     def needs_keys(self) -> bool:

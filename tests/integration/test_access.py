@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import openai
 import pytest
 
 from naiad.access.routes import GRPC_ROUTES, HTTP_ROUTES, METRICS_ROUTES, OPENAI_ROUTES
@@ -293,6 +294,54 @@ def test_the_port_of_openai_obeys(start_server: Start, repository: Path, keys_fi
         assert client.status("GET", "/v1/models", SECRETS["read"]) == 200
         assert client.status("GET", "/v1/models", SECRETS["logging"]) == 403
         assert client.status("POST", "/v1/chat/completions", SECRETS["read"]) == 403
+
+
+@pytest.mark.parametrize("port", ["HTTP port", "port of its own"])
+def test_openais_clients_understand_refusals(
+    start_server: Start, repository: Path, keys_file: Path, port: str, request: pytest.FixtureRequest
+) -> None:
+    server = start_server(
+        repository, f"--api-keys-file={keys_file}", "--openai-port=0", "--max-wrong-keys=1",
+        "--http-max-input-size=1024",
+    )  # fmt: skip
+    address = server.http
+    if port != "HTTP port":
+        (line,) = (line for line in server.lines if "Started OpenAI Service" in line)
+        address = line.rpartition(" ")[2].strip().rstrip('"')
+
+    clients = contextlib.ExitStack()
+    request.addfinalizer(clients.close)
+
+    def asking(secret: str) -> openai.OpenAI:
+        url = f"http://{address}/v1"
+        return clients.enter_context(openai.OpenAI(base_url=url, api_key=secret, max_retries=0))
+
+    def error(refused: pytest.ExceptionInfo[openai.APIStatusError]) -> tuple[int, str | None, str | None]:
+        assert isinstance(refused.value.body, dict)
+        assert refused.value.body.keys() == {"message", "type", "param", "code"}
+        return refused.value.status_code, refused.value.type, refused.value.code
+
+    with pytest.raises(openai.PermissionDeniedError, match="is not allowed") as forbidden:
+        asking(SECRETS["logging"]).models.list()
+    assert error(forbidden) == (403, "request_forbidden", None)
+    with pytest.raises(openai.BadRequestError, match="exceeds the maximum") as large:
+        asking(SECRETS["infer"]).completions.create(model="m", prompt="x" * 2000)
+    assert error(large) == (400, "invalid_request_error", None)
+    with pytest.raises(openai.AuthenticationError, match="The API key is not valid") as unknown:
+        asking("nobody-has-this-key").models.list()
+    assert error(unknown) == (401, "invalid_request_error", "invalid_api_key")
+    with pytest.raises(openai.RateLimitError, match="Too many wrong API keys") as limited:
+        asking("nobody-has-this-one-either").models.list()
+    assert error(limited) == (429, "rate_limit_error", "rate_limit_exceeded")
+    assert 0 < int(limited.value.response.headers["retry-after"]) <= 60
+    # One limit for all ports; none for what needs no key, and for a key that was good before.
+    third = bearer("nor-has-anybody-this-one")
+    assert server.call("GET", "/v2", headers=third)[0] == 429
+    assert server.call("GET", "/v2/health/live", headers=third)[0] == 200
+    with grpc.insecure_channel(server.grpc) as channel:
+        path = "/inference.GRPCInferenceService/ServerMetadata"
+        assert grpc_code(channel, path, "a-fourth-one") == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert server.call("GET", "/v2", headers=bearer(SECRETS["infer"]))[0] == 200
 
 
 def test_keys_are_rotated(start_server: Start, repository: Path, tmp_path: Path) -> None:

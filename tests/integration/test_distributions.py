@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import json
 import re
+import time
 from pathlib import Path
 
+import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from .conftest import IDENTITY, ServerProcess, Start, infer_request, write_model
+from .conftest import IDENTITY, ServerProcess, Start, infer_request, until, write_model
 from .test_decoupled import REPEAT, REPEAT_MODEL
 from .test_metrics import sample, scrape
 
@@ -19,6 +23,26 @@ model_metrics { metric_control {
   histogram_options { buckets: [ 0.001, 10000, 20000 ] }
 } }
 response_cache { enable: true }
+"""
+
+# Runs as long as its request is not let go.
+HELD = IDENTITY.replace('"identity"', '"python"')
+HELD_MODEL = """
+import os
+import time
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.directory = args["model_repository"]
+
+    def execute(self, requests):
+        open(self.directory + "/running", "w").close()
+        while not os.path.exists(self.directory + "/released"):
+            time.sleep(0.002)
+        arrays = [pb_utils.get_input_tensor_by_name(request, "INPUT0").as_numpy() for request in requests]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("OUTPUT0", array)]) for array in arrays]
 """
 
 HISTOGRAMS = (
@@ -145,6 +169,54 @@ def test_answers_are_counted_by_status(measured: ServerProcess) -> None:
         ]
         was = int(counts[0][1]) if counts[0] else 0
         assert counts[1] is not None and int(counts[1][1]) == was + 1, labels
+
+
+def test_grpc_calls_are_counted_by_status(measured: ServerProcess) -> None:
+    def counts() -> dict[tuple[str, str], float]:
+        return {
+            (each.labels["group"], each.labels["code"]): each.value
+            for family in text_string_to_metric_families(scrape(measured))
+            for each in family.samples
+            if each.name.removesuffix("_total") == "naiad_grpc_calls"
+        }
+
+    before = counts()
+    with grpc.insecure_channel(measured.grpc) as channel:
+        for method in ("ServerLive", "ModelInfer", "Nothing"):
+            call = channel.unary_unary(f"/inference.GRPCInferenceService/{method}")
+            with contextlib.suppress(grpc.RpcError):
+                call(b"", timeout=30)
+    after = counts()
+    for key in (("health", "OK"), ("inference", "NOT_FOUND"), ("unknown", "UNIMPLEMENTED")):
+        assert after[key] == before.get(key, 0) + 1, key
+
+
+def test_what_is_under_way(start_server: Start, tmp_path: Path) -> None:
+    write_model(tmp_path, "held", HELD, HELD_MODEL)
+    server = start_server(tmp_path)
+    model = tmp_path / "held"
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(3) as clients:
+        request = infer_request(1.0)
+        first = clients.submit(server.json, "POST", "/v2/models/held/infer", request)
+        until((model / "running").exists, "the model runs")
+        ran = time.monotonic()
+        others = [clients.submit(server.json, "POST", "/v2/models/held/infer", request) for _ in range(2)]
+        until(lambda: sample(scrape(server), "naiad_in_flight_requests") == 3, "all have come")
+        until(lambda: sample(scrape(server), "nv_inference_pending_request_count", model="held") == 2)
+        assert sample(scrape(server), "naiad_in_flight_bytes") > 0
+        released = time.monotonic()
+        (model / "released").touch()
+        assert {each.result()[0] for each in (first, *others)} == {200}
+    text = scrape(server)
+    assert sample(text, "naiad_in_flight_requests") == 0
+    assert sample(text, "nv_inference_pending_request_count", model="held") == 0
+    # From before the model was seen to run until after it was let go.
+    busy = sample(text, "naiad_instance_busy_seconds", model="held")
+    assert released - ran <= busy <= time.monotonic() - began
+    # Both waited longer than that, and then ran together.
+    assert sample(text, "naiad_batch_size_count", model="held") == 2
+    assert sample(text, "naiad_batch_size_sum", model="held") == 3
 
 
 def test_by_default_there_are_neither(server: ServerProcess) -> None:

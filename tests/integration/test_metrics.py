@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import re
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from .conftest import ServerProcess, infer_request
@@ -86,3 +88,32 @@ def test_the_machine(server: ServerProcess) -> None:
     text = scrape(server)
     assert 0 <= sample(text, "nv_cpu_utilization") <= 1
     assert 0 < sample(text, "nv_cpu_memory_used_bytes") < sample(text, "nv_cpu_memory_total_bytes")
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/openmetrics-text", "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+        ("application/openmetrics-text;version=9", "text/plain; version=0.0.4; charset=utf-8"),
+        ("application/openmetrics-text;version=x;;=", "text/plain; version=0.0.4; charset=utf-8"),
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+    ],
+)
+def test_the_format_that_is_asked_for(server: ServerProcess, accept: str, kind: str) -> None:
+    connection = http.client.HTTPConnection(server.metrics, timeout=30)
+    connection.request("GET", "/metrics", headers={"Accept": accept})
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    assert (response.status, response.getheader("Content-Type")) == (200, kind)
+    if text.endswith("# EOF\n"):
+        # It refuses what the specification does not allow.
+        names = {family.name for family in openmetrics_families(text)}
+    else:
+        names = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    assert text.endswith("# EOF\n") == kind.startswith("application")
+    assert names > set(NAMES)

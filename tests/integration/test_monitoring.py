@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 import socket
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ServerProcess, infer_request, until
+from .conftest import ServerProcess, Start, infer_request, until
 from .test_metrics import scrape
 
 DIRECTORY = Path(__file__).parents[2] / "docs/monitoring"
@@ -61,6 +63,12 @@ def test_the_files_are_what_prometheus_reads() -> None:
 
 @pytest.fixture
 def prometheus(server: ServerProcess, tmp_path: Path) -> Iterator[str]:
+    with running_prometheus(server, tmp_path) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def running_prometheus(server: ServerProcess, tmp_path: Path, *flags: str) -> Iterator[str]:
     """Debian's Prometheus, which scrapes the server every second; its address."""
     executable = tool("prometheus")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -72,12 +80,14 @@ def prometheus(server: ServerProcess, tmp_path: Path) -> Iterator[str]:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             [executable, "--config.file=prometheus.yml", f"--web.listen-address={address}",
-             f"--storage.tsdb.path={tmp_path / 'data'}"],
+             f"--storage.tsdb.path={tmp_path / 'data'}", *flags],
             cwd=tmp_path, stdout=log, stderr=log,
         )  # fmt: skip
-    yield address
-    process.terminate()
-    process.wait(30)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def ask(address: str, path: str, **query: str) -> Any:
@@ -113,3 +123,33 @@ def test_prometheus_scrapes_and_evaluates(prometheus: str, server: ServerProcess
     )
     (target,) = ask(prometheus, "targets")["activeTargets"]
     assert (target["health"], target["lastError"]) == ("up", "")
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def test_prometheus_takes_exemplars(start_server: Start, repository: Path, tmp_path: Path) -> None:
+    tracing = ("mode=opentelemetry", "level=TIMESTAMPS", "opentelemetry,url=http://127.0.0.1:9/v1/traces")
+    traced = start_server(repository, *(f"--trace-config={each}" for each in tracing))
+    headers = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+    body = json.dumps(infer_request(1.0))
+    assert traced.call("POST", "/v2/models/identity/infer", body, headers=headers)[0] == 200
+
+    def exemplars(prometheus: str, metric: str) -> list[dict[str, Any]]:
+        found = ask(prometheus, "query_exemplars", query=metric, start="0", end=f"{time.time() + 60:.0f}")
+        return [each for series in found for each in series["exemplars"]]
+
+    with running_prometheus(traced, tmp_path, "--enable-feature=exemplar-storage") as prometheus:
+        until(lambda: answers(prometheus), "prometheus scrapes the server")
+        for name in ("request_duration_seconds", "queue_duration_seconds", "compute_duration_seconds",
+                     "first_response_seconds", "batch_size"):  # fmt: skip
+            until(
+                lambda name=name: exemplars(prometheus, f"naiad_{name}_bucket") != [], f"exemplars of {name}"
+            )
+            (exemplar,) = exemplars(prometheus, f"naiad_{name}_bucket")
+            assert exemplar["labels"] == {"trace_id": TRACE}
+        # Counters keep the names that dashboards ask for.
+        (success,) = ask(prometheus, "query", query='nv_inference_request_success{model="identity"}')[
+            "result"
+        ]
+        assert success["value"][1] == "1"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import urllib.request
 from functools import partial
 from typing import Any
 
 import grpc
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from .sides import Pair, Side
 
@@ -17,9 +19,8 @@ RESTRICTED = "restricted APIs"
 METRICS = "metrics"
 _SERVICE = "/inference.GRPCInferenceService"
 REQUEST = json.dumps({"inputs": [{"name": "TAG", "datatype": "INT32", "shape": [1, 1], "data": [1]}]})
-# What the one server has and the other one does not, of names that begin with nv_.
+# Of names that begin with nv_.
 _NOT_IN_2_51 = {"nv_inference_first_response_histogram_ms", "nv_model_load_duration_secs"}
-_NOT_OURS = {"nv_cache_lookup_duration", "nv_cache_insertion_duration"}
 
 
 def status(side: Side, method: str, path: str, headers: dict[str, str], body: str | None = None) -> Any:
@@ -95,25 +96,36 @@ def test_restricted_grpc(guarded_pair: Pair) -> None:
         guarded_pair.agree(RESTRICTED, what, partial(code, method=method, metadata=metadata), expected)
 
 
-def families(side: Side) -> dict[str, tuple[str, frozenset[tuple[str, ...]]]]:
-    """Of each family of Triton's: its type, and the names of samples with those of their labels."""
+_PER_MODEL_OF_THE_CACHE = re.compile("nv_cache_.*_per_model")
+
+
+def families(side: Side) -> dict[str, tuple[str, str, frozenset[tuple[str, ...]]]]:
+    """Of each family of Triton's: its type and words, and the names of samples with those of their labels."""
     with urllib.request.urlopen(f"http://{side.metrics}/metrics", timeout=60) as answer:
         text = answer.read().decode().replace(" Nan\n", " NaN\n")
     return {
         family.name: (
             family.type,
-            frozenset((sample.name, *sorted(sample.labels)) for sample in family.samples),
+            family.documentation,
+            frozenset(
+                (sample.name, *sorted(sample.labels), *_models_of(sample)) for sample in family.samples
+            ),
         )
         for family in text_string_to_metric_families(text)
         if family.name.startswith("nv_") and family.samples
     }
 
 
-def test_metrics_have_the_same_names_and_labels(guarded_pair: Pair) -> None:
+def _models_of(sample: Sample) -> tuple[str, ...]:
+    """Only some have those of the cache: which ones."""
+    return (sample.labels["model"],) if _PER_MODEL_OF_THE_CACHE.match(sample.name) else ()
+
+
+def test_metrics_have_the_same_names_words_and_labels(guarded_pair: Pair) -> None:
     for side in (guarded_pair.naiad, guarded_pair.triton):
         assert status(side, "POST", "/v2/models/plain/infer", {"infer-key": "value"}, REQUEST)[0] == 200
     ours, theirs = families(guarded_pair.naiad), families(guarded_pair.triton)
-    assert theirs.keys() - ours.keys() - _NOT_OURS == set()
+    assert theirs.keys() - ours.keys() == set()
     assert ours.keys() - theirs.keys() - _NOT_IN_2_51 == set()
     for name in ours.keys() & theirs.keys():
         assert ours[name] == theirs[name], name

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from naiad.access.keys import Keys
 from naiad.access.routes import grpc_table, http_table, metrics_table, openai_table
 from naiad.access.scopes import WITHOUT_KEY
-from naiad.engine import AccessGate, RouteTable
+from naiad.engine import AccessGate, GuessLimit, RouteTable
 from naiad.settings import ServerSettings
 
 _GRPC_PREFIX = "triton-grpc-protocol-"
@@ -21,6 +21,8 @@ class Gates:
         """Raises InvalidArgument when the keys cannot be used."""
         access = settings.access
         self.keys = Keys(access.keys_file, access.keys_text) if access.needs_keys else None
+        # One for all ports: a client that guesses may ask any of them.
+        self._guesses = GuessLimit(access.max_wrong_keys) if access.max_wrong_keys else None
         self.http = self._gate(http_table(), settings.http.restricted, "API")
         self.grpc = self._gate(
             grpc_table(),
@@ -41,5 +43,6 @@ class Gates:
             restrictions=restricted,
             what=what,
             keys=None if self.keys is None else self.keys.ring,
+            guesses=self._guesses,
             without_key=WITHOUT_KEY,
         )

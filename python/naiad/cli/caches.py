@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
-
-import typer
+from functools import partial
+from typing import Any
 
 from naiad.cli.triton_flags import BOOLEAN_WORDS, TRUE_WORDS
+from naiad.cli.values import refuse
 from naiad.settings import RedisSettings
 
+_refuse = partial(refuse, flag="--cache-config")
 _ENVIRONMENT = {"TRITONCACHE_REDIS_USERNAME": "user", "TRITONCACHE_REDIS_PASSWORD": "password"}
 """Triton's variables: what stands on a command line can be read by others."""
 
@@ -75,7 +76,3 @@ def _number(key: str, value: str, what: str = "") -> int:
     if not value.isdecimal() or not value.isascii() or len(value) > 18:
         _refuse(f"{key} should be a number{' ' if what else ''}{what}, got '{value}'")
     return int(value)
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise typer.BadParameter(reason, param_hint="--cache-config")

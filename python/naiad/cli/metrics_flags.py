@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
-import typer
+from naiad.cli.values import refuse, switch
 
-from naiad.cli.values import switch
-
+_refuse = partial(refuse, flag="--metrics-config")
 _SWITCHES = ("counter_latencies", "summary_latencies", "histogram_latencies", "dashboard")
 
 
@@ -46,7 +46,3 @@ def _share(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and 0 <= value <= 1 else None
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise typer.BadParameter(reason, param_hint="--metrics-config")

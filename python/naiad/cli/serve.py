@@ -31,6 +31,7 @@ from naiad.cli.values import (
 from naiad.cli.values import backend_config as parse_backend_config
 from naiad.settings import (
     LOOPBACK,
+    AccessSettings,
     CoreSettings,
     GrpcSettings,
     HttpSettings,
@@ -85,8 +86,7 @@ def serve(
         Switch, _switch("--strict-readiness", _MODELS, "Ready only when every model is ready.")
     ] = _ON,
     disable_auto_complete_config: Annotated[
-        Switch,
-        _switch("--disable-auto-complete-config", _MODELS, "Take configurations as they are written."),
+        Switch, _switch("--disable-auto-complete-config", _MODELS, "Take configurations as they are written.")
     ] = _OFF,
     model_load_thread_count: model_flags.LoadThreads = 4,
     model_load_retry_count: model_flags.LoadRetries = 0,
@@ -127,8 +127,7 @@ def serve(
         Switch, _switch("--unbounded-queues", _MODELS, "No bound for queues whose model sets none.")
     ] = _OFF,
     backend_directory: Annotated[
-        str,
-        _flag("--backend-directory", _MODELS, "Where backends lie: a folder with code for each."),
+        str, _flag("--backend-directory", _MODELS, "Where backends lie: a folder with code for each.")
     ] = "/opt/tritonserver/backends",
     backend_config: Annotated[
         list[str] | None,
@@ -149,8 +148,7 @@ def serve(
     ] = "",
     http_use_ssl: Annotated[Switch, _switch("--http-use-ssl", _HTTP, "Serve over TLS.")] = _OFF,
     http_use_ssl_mutual: Annotated[
-        Switch,
-        _switch("--http-use-ssl-mutual", _HTTP, "Serve over TLS; clients have to show a certificate."),
+        Switch, _switch("--http-use-ssl-mutual", _HTTP, "Serve over TLS; clients have to show a certificate.")
     ] = _OFF,
     http_server_cert: Annotated[
         str, _file("--http-server-cert", _HTTP, "PEM: the certificate and those up to its root.")
@@ -191,8 +189,7 @@ def serve(
     ] = "",
     grpc_use_ssl: Annotated[Switch, _switch("--grpc-use-ssl", _GRPC, "Serve over TLS.")] = _OFF,
     grpc_use_ssl_mutual: Annotated[
-        Switch,
-        _switch("--grpc-use-ssl-mutual", _GRPC, "Serve over TLS; clients have to show a certificate."),
+        Switch, _switch("--grpc-use-ssl-mutual", _GRPC, "Serve over TLS; clients have to show a certificate.")
     ] = _OFF,
     grpc_server_cert: Annotated[
         str, _file("--grpc-server-cert", _GRPC, "PEM: the certificate and those up to its root.")
@@ -208,11 +205,11 @@ def serve(
     api_keys_file: Annotated[
         str, _file("--api-keys-file", _IO, "Keys that clients have to show, and what each opens.")
     ] = "",
+    max_wrong_keys: Annotated[
+        int, _flag("--max-wrong-keys", _IO, "Wrong keys from one address a minute; 0: any number.", min=0)
+    ] = AccessSettings().max_wrong_keys,
     io_threads: Annotated[
-        int,
-        _flag(
-            "--io-threads", _IO, "Threads that serve HTTP and gRPC; 0: by the number of processors.", min=0
-        ),
+        int, _flag("--io-threads", _IO, "Threads of HTTP and gRPC; 0: by the number of processors.", min=0)
     ] = _IO_DEFAULTS.threads,
     io_spin_microseconds: Annotated[
         int,
@@ -385,7 +382,7 @@ def serve(
             access=log_access.on,
             file=Path(log_file) if log_file else None,
         ),
-        access=access_settings(api_keys_file, os.environ),
+        access=access_settings(api_keys_file, max_wrong_keys, os.environ),
         trace=trace_settings(trace_config or ()),
         scheduling=SchedulingSettings(
             cache_bytes=cache_bytes,

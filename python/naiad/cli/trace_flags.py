@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
-import typer
-
+from naiad.cli.values import refuse
 from naiad.settings import TraceSettings
 
-_FLAG = "--trace-config"
+_refuse = partial(refuse, flag="--trace-config")
 _ON_WORDS = ("true", "on", "min", "max", "timestamps")
 _OFF_WORDS = ("false", "off")
 _BATCH = {
@@ -136,7 +136,3 @@ def _number(setting: str, value: str, low: int, high: int) -> int:
     if number is None or not low <= number <= high:
         _refuse(f"{setting} should be a number from {low} to {high}, got '{value[:64]}'")
     return number
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise typer.BadParameter(reason, param_hint=_FLAG)

@@ -20,6 +20,11 @@ from naiad.settings import (
 )
 
 
+def refuse(reason: str, flag: str) -> NoReturn:
+    """Ends the command: the value of that flag is of no use."""
+    raise typer.BadParameter(reason, param_hint=flag)
+
+
 @dataclass(frozen=True, slots=True)
 class Switch:
     """A flag that takes true or false. (Of a plain bool typer makes a flag without a value.)"""
@@ -107,7 +112,7 @@ def host_policies(entries: Sequence[str]) -> dict[str, HostPolicy]:
 
 
 def _refuse_policy(entry: str, expected: str) -> NoReturn:
-    raise typer.BadParameter(f"'{entry}' should be {expected}", param_hint="--host-policy")
+    refuse(f"'{entry}' should be {expected}", "--host-policy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ class TlsFlags:
         return f"--{self.protocol}-{part}"
 
     def _refuse(self, reason: str, part: str) -> NoReturn:
-        raise typer.BadParameter(reason, param_hint=self._name(part))
+        refuse(reason, self._name(part))
 
 
 def openai_settings(
@@ -153,7 +158,7 @@ def openai_settings(
     """``--openai-address`` and ``--openai-port``. The port is plain: with TLS for HTTP it is refused."""
     if port is None:
         if address is not None:
-            raise typer.BadParameter("needs --openai-port", param_hint="--openai-address")
+            refuse("needs --openai-port", "--openai-address")
         return OpenAiSettings()
     if http_tls.use.on or http_tls.mutual.on:
         raise typer.BadParameter(

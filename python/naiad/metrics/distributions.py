@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from naiad.engine import histogram_bounds
 from naiad.handlers.control import ServedVersion
@@ -54,8 +55,16 @@ _SUMMARIES = (
         "Cumulative inference compute output duration in microseconds (does not include cached requests)",
         "compute_output",
     ),
-    ("nv_cache_hit_summary_per_model", "Summary of cache hit duration in microseconds", "cache_hit"),
-    ("nv_cache_miss_summary_per_model", "Summary of cache miss duration in microseconds", "cache_miss"),
+    (
+        "nv_cache_hit_summary_per_model",
+        "Summary of cache hit counts/durations per model, in microseconds.",
+        "cache_hit",
+    ),
+    (
+        "nv_cache_miss_summary_per_model",
+        "Summary of cache miss counts/durations per model, in microseconds.",
+        "cache_miss",
+    ),
 )
 _OF_THE_CACHE = ("cache_hit", "cache_miss")
 
@@ -77,7 +86,8 @@ class DistributionCollector(Collector):
         for name, words, key, exponents in _HISTOGRAMS:
             family = histogram(name, words)
             for labels, distributions in spread:
-                _add_histogram(family, labels, distributions[key], exponents)
+                examples = distributions["exemplars"].get(key, ())
+                _add_histogram(family, labels, distributions[key], exponents, examples)
             yield family
         if self._settings.histogram_latencies:
             yield _first_responses(spread)
@@ -109,19 +119,33 @@ def _add_histogram(
     labels: Labels,
     spread: tuple[int, float, list[tuple[int, int]]],
     exponents: tuple[int, int],
+    examples: Sequence[tuple[int, str, float, int]],
 ) -> None:
     count, total, buckets = spread
     at = 0
     below = 0
+    lower = -math.inf
     for exponent in range(exponents[0], exponents[1] + 1):
         bound = math.ldexp(1.0, exponent)
         while at < len(buckets) and _BOUNDS[buckets[at][0]] <= bound:
             below += buckets[at][1]
             at += 1
-        family.add_sample(f"{family.name}_bucket", labels | {"le": repr(bound)}, below)
-    family.add_sample(f"{family.name}_bucket", labels | {"le": "+Inf"}, count)
+        example = _example(examples, lower, bound)
+        family.add_sample(f"{family.name}_bucket", labels | {"le": repr(bound)}, below, None, example)
+        lower = bound
+    example = _example(examples, lower, math.inf)
+    family.add_sample(f"{family.name}_bucket", labels | {"le": "+Inf"}, count, None, example)
     family.add_sample(f"{family.name}_count", labels, count)
     family.add_sample(f"{family.name}_sum", labels, total)
+
+
+def _example(examples: Sequence[tuple[int, str, float, int]], lower: float, upper: float) -> Exemplar | None:
+    """The last traced request that is counted in the bucket from ``lower`` to ``upper``."""
+    here = [each for each in examples if lower < _BOUNDS[min(8 * each[0], len(_BOUNDS) - 1)] <= upper]
+    if not here:
+        return None
+    _, trace, value, at_ms = max(here, key=lambda each: each[3])
+    return Exemplar({"trace_id": trace}, value, at_ms / 1000)
 
 
 def _first_responses(spread: Sequence[tuple[Labels, dict[str, Any]]]) -> Metric:

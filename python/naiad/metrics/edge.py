@@ -7,16 +7,17 @@ from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
 
 from naiad.access.refusal import refusal
 from naiad.access.routes import METRICS_ROUTES
 from naiad.engine import AccessGate
 from naiad.listening import ListeningPort
-from naiad.metrics.families import exposition
+from naiad.metrics.families import exposition, openmetrics
 from naiad.settings import MetricsSettings
 
 _METRICS = "/metrics"
-_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 MAX_CONNECTIONS = 100
 """The next one is closed at once."""
 
@@ -54,7 +55,7 @@ class MetricsEdge(ListeningPort):
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         # For each path, also those that do not exist.
         if self._gate is not None and (refused := refusal(self._gate, request)) is not None:
-            return refused
+            return web.json_response({"error": refused.words}, status=refused.status, headers=refused.headers)
         path = request.raw_path.partition("?")[0]
         if self._dashboard is not None and self._dashboard.serves(path):
             return await self._dashboard.answer(request)
@@ -65,5 +66,17 @@ class MetricsEdge(ListeningPort):
             allowed = ", ".join(methods)
             return web.Response(status=405, text="405: Method Not Allowed", headers={"Allow": allowed})
         # NVML may take milliseconds, which the event loop does not have.
-        text = await asyncio.to_thread(lambda: exposition(self._registry.collect()))
-        return web.Response(body=text, headers={"Content-Type": _CONTENT_TYPE})
+        has_exemplars = _asks_for_openmetrics(request)
+        write, kind = (openmetrics, OPENMETRICS) if has_exemplars else (exposition, _PLAIN)
+        text = await asyncio.to_thread(lambda: write(self._registry.collect()))
+        return web.Response(body=text, headers={"Content-Type": kind, "Vary": "Accept"})
+
+
+def _asks_for_openmetrics(request: web.BaseRequest) -> bool:
+    # prometheus_client's own reading of the field fails at versions that are no numbers.
+    for accepted in ",".join(request.headers.getall("Accept", ())).lower().split(","):
+        kind, *parameters = (part.strip() for part in accepted.split(";"))
+        versions = [each for each in parameters if each.startswith("version=")]
+        if kind == "application/openmetrics-text" and versions in ([], ["version=1.0.0"]):
+            return True
+    return False

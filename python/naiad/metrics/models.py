@@ -55,7 +55,7 @@ _CACHE_COUNTERS = (
     ),
     (
         "nv_cache_miss_duration_per_model",
-        "Total cache miss duration per model, in microseconds",
+        "Total cache miss (insert+lookup) duration per model, in microseconds",
         "cache_miss",
         1,
     ),
@@ -108,7 +108,7 @@ class ModelCollector(Collector):
             add(pending, labels, version.model.pending)
             if version.model.queue_delay_us is not None:
                 add(delay, labels, version.model.queue_delay_us)
-            for family, statistic, place in cached:
+            for family, statistic, place in cached if version.config.proto.response_cache.enable else ():
                 add(family, labels, counted[statistic][place] // (1000 if place else 1))
             add(load, labels, version.load_duration_s)
         yield from (success, failure, count, execs)

@@ -24,7 +24,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from naiad.errors import InvalidArgument, NaiadError, Stopping
-from naiad.http.answers import JSON, json_answer
+from naiad.http.answers import json_answer
 from naiad.http.body import plain_body, read_body
 from naiad.http.coding import request_coding
 from naiad.openai.catalogue import Catalogue
@@ -33,7 +33,7 @@ from naiad.openai.chat_prompt import ChatPrompts
 from naiad.openai.completions import Completions
 from naiad.openai.embeddings import Embeddings
 from naiad.openai.engine_requests import ModelRequests
-from naiad.openai.errors import ApiError, api_error
+from naiad.openai.errors import ApiError, api_error, error_answer
 from naiad.openai.events import Events, answer_events
 from naiad.openai.fields import Json
 from naiad.openai.rerank import Reranking
@@ -95,16 +95,16 @@ class OpenAiApi:
         try:
             return await self._answer(request)
         except (ApiError, NaiadError) as error:
-            return _refusal(api_error(error))
+            return error_answer(api_error(error))
         except web.RequestPayloadError:
-            refusal = _refusal(ApiError(400, "malformed request body"))
+            refusal = error_answer(ApiError(400, "malformed request body"))
             refusal.force_close()
             return refusal
         except ConnectionError:
             raise
         except Exception:
             _log.exception("unexpected error while answering %s", request.method)
-            return _refusal(ApiError(500, "internal error"))
+            return error_answer(ApiError(500, "internal error"))
         finally:
             self.num_in_flight -= 1
 
@@ -147,9 +147,3 @@ def _no_number(word: str) -> float:
 def _check_method(request: web.BaseRequest, method: str) -> None:
     if request.method != method:
         raise ApiError(405, f"Not allowed: {request.method}; use {method}", code="method_not_allowed")
-
-
-def _refusal(error: ApiError) -> web.Response:
-    headers = {"Allow": "GET, POST"} if error.status == 405 else None
-    body = json.dumps(error.to_json(), separators=(",", ":")).encode()
-    return web.Response(status=error.status, body=body, content_type=JSON, headers=headers)

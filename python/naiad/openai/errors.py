@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
+from aiohttp import web
+
 from naiad.errors import NaiadError
+from naiad.http.answers import JSON
 from naiad.http.errors import status_of
 
 # The core's words when a queue is full: the one case of UNAVAILABLE where the client asks too much.
 _QUEUE_FULL = "Exceeds maximum queue size"
 
+# As csrc/protocol/http_status.cc, which answers what is refused before it comes here, has them.
 _TYPES = {
     400: "invalid_request_error",
+    401: "invalid_request_error",
+    403: "request_forbidden",
     404: "invalid_request_error",
     405: "invalid_request_error",
+    408: "timeout_error",
     429: "rate_limit_error",
     501: "invalid_request_error",
     503: "service_unavailable_error",
@@ -60,3 +69,11 @@ def api_error(error: NaiadError | ApiError) -> ApiError:
     if error.code == "UNAVAILABLE" and _QUEUE_FULL in error.message:
         return ApiError(429, error.message, code="rate_limit_exceeded")
     return ApiError(status, error.message, code=error.code.lower() if status >= 500 else None)
+
+
+def error_answer(error: ApiError, headers: Mapping[str, str] | None = None) -> web.Response:
+    """The answer to a request that failed."""
+    if error.status == 405:
+        headers = {"Allow": "GET, POST"}
+    body = json.dumps(error.to_json(), separators=(",", ":")).encode()
+    return web.Response(status=error.status, body=body, content_type=JSON, headers=headers)

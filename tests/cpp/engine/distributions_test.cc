@@ -30,12 +30,12 @@ TEST_CASE("quantiles are of the last minute, count and sum of all time") {
 
 TEST_CASE("summaries are kept where they are asked for") {
   Distributions distributions;
-  distributions.add_request(1'000'000, 0);
+  distributions.add_request(1'000'000, 0, nullptr);
   CHECK(distributions.request.count() == 1);
   CHECK(distributions.request.sum() == doctest::Approx(0.001));
   distributions.summaries = std::make_unique<std::array<RecentValues, kNumSummaries>>();
-  distributions.add_request(1'000'000, 0);
-  distributions.add_queue(500'000, 0);
+  distributions.add_request(1'000'000, 0, nullptr);
+  distributions.add_queue(500'000, 0, nullptr);
   CHECK((*distributions.summaries)[static_cast<std::size_t>(Summary::kRequest)].sum() == 1000);
   CHECK((*distributions.summaries)[static_cast<std::size_t>(Summary::kQueue)].sum() == 500);
 }

@@ -20,28 +20,29 @@ std::shared_ptr<KeyRing> ring_with(const std::string& secret, std::uint64_t perm
   return ring;
 }
 
-AccessGate gate_with(std::shared_ptr<KeyRing> ring) {
+AccessGate gate_with(std::shared_ptr<KeyRing> ring, std::shared_ptr<GuessLimit> guesses = nullptr) {
   return AccessGate(RouteTable({{"/v2/health/live", ApiGroup::kHealth, {{"GET", false}}}}), {}, "API",
-                    std::move(ring), Asked{ApiGroup::kHealth, false}.bit());
+                    std::move(ring), std::move(guesses), Asked{ApiGroup::kHealth, false}.bit());
 }
 
 }  // namespace
 
 TEST_CASE("a key is found by its digest, and no more once it is replaced") {
   const auto ring = ring_with("secret", 5);
-  REQUIRE(ring->find("secret"));
-  CHECK(ring->find("secret")->name == "tester");
-  CHECK(ring->find("secret")->permissions == 5);
-  for (const std::string_view other : {"", "secre", "secret ", "Secret"}) CHECK_FALSE(ring->find(other));
+  const auto find = [&](std::string_view key) { return ring->find(ring->digest_of(key).value()); };
+  REQUIRE(find("secret"));
+  CHECK(find("secret")->name == "tester");
+  CHECK(find("secret")->permissions == 5);
+  for (const std::string_view other : {"", "secre", "secret ", "Secret"}) CHECK_FALSE(find(other));
   ring->replace({});
-  CHECK_FALSE(ring->find("secret"));
+  CHECK_FALSE(find("secret"));
 }
 
 TEST_CASE("an open gate reads nothing and refuses nothing") {
   const AccessGate gate;
   CHECK_FALSE(gate.is_closed());
   CHECK_FALSE(gate.reads("authorization"));
-  CHECK(gate.check(kAskedToInfer, {}).allowed());
+  CHECK(gate.check(kAskedToInfer, {}, 0).allowed());
 }
 
 TEST_CASE("inference over HTTP is refused before its body is read") {
@@ -62,6 +63,72 @@ TEST_CASE("inference over HTTP is refused before its body is read") {
   REQUIRE(counts.size() == 2);
   CHECK((counts[0].group == ApiGroup::kInference && counts[0].status == 400 && counts[0].count == 1));
   CHECK((counts[1].group == ApiGroup::kInference && counts[1].status == 401 && counts[1].count == 2));
+}
+
+TEST_CASE("who guesses keys is told when to come again") {
+  DataPlaneOptions options;
+  const auto guesses = std::make_shared<GuessLimit>(std::make_shared<FakeClock>(), 2);
+  const auto ring = ring_with("secret", kAskedToInfer.bit());
+  options.http.gate = gate_with(ring, guesses);
+  SessionHouse house(options);
+  HttpClient client = house.connect();
+  const auto show = [&](const std::string& key) {
+    return client.ask(
+        "POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nAuthorization: Bearer " + key +
+        "\r\n\r\n{}");
+  };
+  CHECK(show("wrong-1").status == 401);
+  CHECK(show("wrong-2").status == 401);
+  const HttpAnswer answer = show("wrong-3");
+  CHECK(answer.status == 429);
+  CHECK(answer.fields.at("retry-after") == "30");
+  CHECK(show("secret").status == 429);
+  CHECK(show("wrong-1").status == 401);
+  CHECK(client.ask("GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n").status != 429);
+
+  options.grpc.gate = gate_with(ring, guesses);
+  GrpcHouse grpc(options);
+  GrpcClient caller(grpc.connect());
+  const std::int32_t id =
+      caller.ask(kModelInfer, infer_message({1, 2}), {{"authorization", "Bearer wrong-4"}});
+  REQUIRE(caller.pump_closed(id));
+  CHECK(caller.call(id).status() == 8);
+}
+
+TEST_CASE("a key that can't be checked opens nothing, and the connection lives on") {
+  DataPlaneOptions options;
+  const auto ring =
+      std::make_shared<KeyRing>([](std::string_view) { return std::optional<ApiKey::Digest>(); });
+  options.http.gate = gate_with(ring);
+  SessionHouse house(options);
+  HttpClient client = house.connect();
+  const std::string text =
+      "POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nAuthorization: Bearer k\r\n\r\n{}";
+  CHECK(client.ask(text).status == 503);
+  CHECK(client.ask(text).status == 503);
+  options.grpc.gate = gate_with(ring);
+  GrpcHouse grpc(options);
+  GrpcClient caller(grpc.connect());
+  const std::int32_t id = caller.ask(kModelInfer, infer_message({1, 2}), {{"authorization", "Bearer k"}});
+  REQUIRE(caller.pump_closed(id));
+  CHECK(caller.call(id).status() == 14);
+}
+
+TEST_CASE("what is refused on OpenAI's paths is so in OpenAI's form") {
+  DataPlaneOptions options;
+  options.http.gate = AccessGate(RouteTable({{"/v1/{*}", ApiGroup::kOpenAi, {{"POST", true}}}}), {}, "API",
+                                 ring_with("secret", 0), nullptr, 0);
+  SessionHouse house(options);
+  HttpClient client = house.connect();
+  const std::string head = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n";
+  HttpAnswer answer = client.ask(head + "\r\n{}");
+  CHECK(answer.status == 401);
+  CHECK(answer.body.find(R"({"error":{"message":")") == 0);
+  answer = client.ask(head + "Authorization: Bearer secret\r\n\r\n{}");
+  CHECK(answer.status == 403);
+  CHECK(answer.body.find(R"("type":"request_forbidden")") != std::string::npos);
+  answer = client.ask("POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}");
+  CHECK(answer.body.find(R"({"error":"An API key)") == 0);
 }
 
 TEST_CASE("a gRPC call is refused from its head") {

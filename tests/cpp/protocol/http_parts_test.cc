@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "protocol/header_number.h"
@@ -109,6 +110,33 @@ TEST_CASE("an error body is JSON whatever the message holds") {
   CHECK(body("a\"b\\c\n") == R"({"error":"a\"b\\c\n"})");
   CHECK(body("\xC3\xA4\xFF!\xE2\x82") == "{\"error\":\"\u00E4\uFFFD!\uFFFD\"}");
   CHECK(body("") == R"({"error":""})");
+}
+
+TEST_CASE("OpenAI's clients read errors in their own form") {
+  const auto body = [](int status, std::string_view message) {
+    std::string text;
+    append_openai_error_body(text, status, message);
+    return text;
+  };
+  CHECK(body(401, "no \"key\"\xFF") ==
+        "{\"error\":{\"message\":\"no \\\"key\\\"\uFFFD\",\"type\":\"invalid_request_error\","
+        "\"param\":null,\"code\":\"invalid_api_key\"}}");
+  const std::tuple<int, std::string_view, std::string_view> rows[] = {
+      {400, "invalid_request_error", "null"},
+      {403, "request_forbidden", "null"},
+      {408, "timeout_error", "null"},
+      {413, "invalid_request_error", "null"},
+      {429, "rate_limit_error", "\"rate_limit_exceeded\""},
+      {501, "invalid_request_error", "null"},
+      {502, "server_error", "null"},
+      {503, "service_unavailable_error", "\"unavailable\""},
+      {504, "timeout_error", "null"},
+  };
+  for (const auto& [status, type, code] : rows) {
+    const std::string text = body(status, "m");
+    CHECK(text == "{\"error\":{\"message\":\"m\",\"type\":\"" + std::string(type) +
+                      "\",\"param\":null,\"code\":" + std::string(code) + "}}");
+  }
 }
 
 TEST_CASE("broken UTF-8 is repaired as Python does it") {

@@ -20,7 +20,7 @@ from naiad.access.routes import (
     openai_table,
 )
 from naiad.access.scopes import WITHOUT_KEY, permissions_of
-from naiad.engine import API_GROUPS, AccessGate, KeyRing, RouteTable
+from naiad.engine import API_GROUPS, AccessGate, GuessLimit, KeyRing, RouteTable
 from naiad.errors import InvalidArgument
 from naiad.grpc.methods import control_methods
 from naiad.http.control import HttpControl
@@ -30,6 +30,7 @@ from naiad.settings import HttpSettings, ServerSettings
 from naiad.ui.dashboard import Dashboard
 
 KEYS = {"infer": "a-key-to-ask-models", "read": "a-key-to-look", "admin": "a-key-for-all"}
+CLIENT = "192.0.2.1"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,9 @@ def gate() -> AccessGate:
             for scope, key in KEYS.items()
         ]
     )
-    return AccessGate(http_table(), restrictions={}, what="API", keys=ring, without_key=WITHOUT_KEY)
+    return AccessGate(
+        http_table(), restrictions={}, what="API", keys=ring, guesses=None, without_key=WITHOUT_KEY
+    )
 
 
 def test_every_route_has_a_group_and_a_handler() -> None:
@@ -88,7 +91,7 @@ def test_every_route_has_a_group_and_a_handler() -> None:
     ],
 )
 def test_keys(gate: AccessGate, fields: list[tuple[str, str]], refusal: str, words: str) -> None:
-    got, _, message = gate.check("POST", "/v2/logging", fields)
+    got, _, message, _ = gate.check("POST", "/v2/logging", fields, CLIENT)
     assert got == refusal
     assert message.startswith(words)
     assert not any(key in message for key in KEYS.values())
@@ -96,8 +99,8 @@ def test_keys(gate: AccessGate, fields: list[tuple[str, str]], refusal: str, wor
 
 def test_what_does_not_exist_is_refused_too(gate: AccessGate) -> None:
     for path in ("/", "/v2/", "/v2/health/live/", "//v2/health/live", "/V2/health/live", "/v2/./health/live"):
-        assert gate.check("GET", path, [])[0] == "no key", path
-    assert gate.check("GET", "/nowhere", [("Authorization", f"Bearer {KEYS['infer']}")])[0] == ""
+        assert gate.check("GET", path, [], CLIENT)[0] == "no key", path
+    assert gate.check("GET", "/nowhere", [("Authorization", f"Bearer {KEYS['infer']}")], CLIENT)[0] == ""
 
 
 def test_restrictions() -> None:
@@ -106,16 +109,17 @@ def test_restrictions() -> None:
         restrictions={"logging": ("triton-grpc-protocol-k", "v=1"), "health": ("h", "w")},
         what="protocol",
         keys=None,
+        guesses=None,
         without_key=0,
     )
     log = "/inference.GRPCInferenceService/LogSettings"
     words = "This protocol is restricted, expecting header 'triton-grpc-protocol-k'"
     for fields in ([], [("triton-grpc-protocol-k", "v")], [("triton-grpc-protocol-k", "V=1")], [("k", "v=1")],
                    [("h", "w")], [("triton-grpc-protocol-k", "v=1")] * 2):  # fmt: skip
-        assert gate.check("POST", log, fields) == ("restricted", "", words)
-    assert gate.check("POST", log, [("triton-grpc-protocol-k", "v=1")]) == ("", "", "")
-    assert gate.check("POST", "/inference.GRPCInferenceService/TraceSetting", [])[0] == ""
-    assert gate.check("POST", "/grpc.health.v1.Health/Watch", [])[0] == "restricted"
+        assert gate.check("POST", log, fields, CLIENT) == ("restricted", "", words, 0)
+    assert gate.check("POST", log, [("triton-grpc-protocol-k", "v=1")], CLIENT) == ("", "", "", 0)
+    assert gate.check("POST", "/inference.GRPCInferenceService/TraceSetting", [], CLIENT)[0] == ""
+    assert gate.check("POST", "/grpc.health.v1.Health/Watch", [], CLIENT)[0] == "restricted"
 
 
 def test_openai_is_of_its_group() -> None:
@@ -130,6 +134,34 @@ def test_openai_is_of_its_group() -> None:
         assert api.serves(path)
         assert table.find(path) is not None, path
         assert find_route(path) is None, path
+
+
+def test_who_guesses_has_to_wait() -> None:
+    ring = KeyRing()
+    ring.replace([("ops", hashlib.sha256(b"a-good-key").digest(), permissions_of(["admin"]))])
+    guesses = GuessLimit(2)
+    gates = [
+        AccessGate(table(), restrictions={}, what="API", keys=ring, guesses=guesses, without_key=WITHOUT_KEY)
+        for table in (http_table, grpc_table)
+    ]
+
+    def show(key: str, client: str, gate: AccessGate = gates[0]) -> tuple[str, bool]:
+        reason, _, words, seconds = gate.check("GET", "/v2", [("Authorization", f"Bearer {key}")], client)
+        assert key not in words
+        return reason, 0 < seconds <= 30
+
+    assert show("a-good-key", CLIENT) == ("", False)
+    assert show("wrong-1", CLIENT) == ("unknown key", False)
+    # Of all ports together.
+    assert show("wrong-2", CLIENT, gates[1]) == ("unknown key", False)
+    assert show("wrong-3", CLIENT) == ("guessing", True)
+    assert show("wrong-3", f"::ffff:{CLIENT}") == ("guessing", True)
+    assert show("a-good-key", CLIENT) == ("", False)
+    assert show("wrong-3", "192.0.2.2") == ("unknown key", False)
+    # Without a key all is as it was.
+    assert gates[0].check("GET", "/v2/health/live", [], CLIENT)[0] == ""
+    with pytest.raises(InvalidArgument, match="should be 1 or more"):
+        GuessLimit(0)
 
 
 def test_bad_tables() -> None:
@@ -151,6 +183,6 @@ _SEGMENTS = st.sampled_from(
 def test_only_health_is_open(gate: AccessGate, segments: list[str], method: str) -> None:
     path = "/" + "/".join(segments)
     route = find_route(path)
-    refusal, _, _ = gate.check(method, path, [])
+    refusal, *_ = gate.check(method, path, [], CLIENT)
     health = {Endpoint.LIVE, Endpoint.READY, Endpoint.MODEL_READY}
     assert (refusal == "") == (route is not None and route.endpoint in health)

@@ -118,11 +118,14 @@ def test_scopes() -> None:
 
 def gate_of(keys: Keys) -> AccessGate:
     routes = RouteTable([("/metrics", "metrics", [("GET", False)])])
-    return AccessGate(routes, restrictions={}, what="API", keys=keys.ring, without_key=WITHOUT_KEY)
+    return AccessGate(
+        routes, restrictions={}, what="API", keys=keys.ring, guesses=None, without_key=WITHOUT_KEY
+    )
 
 
 def ask(keys: Keys, secret: str) -> tuple[str, str]:
-    refusal, name, _ = gate_of(keys).check("GET", "/metrics", [("Authorization", f"Bearer {secret}")])
+    fields = [("Authorization", f"Bearer {secret}")]
+    refusal, name, *_ = gate_of(keys).check("GET", "/metrics", fields, "192.0.2.1")
     return refusal, name
 
 

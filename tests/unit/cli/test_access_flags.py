@@ -70,11 +70,12 @@ def test_what_is_written_is_read(groups: set[str], name: str, value: str) -> Non
 
 def test_keys_are_taken_out_of_the_environment() -> None:
     environment = {"NAIAD_API_KEYS": "a read a-key-of-the-tests", "HOME": "/"}
-    settings = access_settings("/keys", environment)
+    settings = access_settings("/keys", 7, environment)
     assert (settings.keys_file, settings.keys_text) == (Path("/keys"), "a read a-key-of-the-tests")
     assert environment == {"HOME": "/"}
     assert "a-key-of-the-tests" not in repr(settings)
-    assert access_settings("", {}).needs_keys is False
+    assert settings.max_wrong_keys == 7
+    assert access_settings("", 0, {}).needs_keys is False
 
 
 def test_metrics_config() -> None:

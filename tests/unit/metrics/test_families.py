@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from naiad import protos
 from naiad.config import ModelConfig
+from naiad.metrics.cache import CacheCollector
 from naiad.metrics.connections import ConnectionCollector
 from naiad.metrics.families import add, counter, exposition, gauge
 from naiad.metrics.machine import CpuCollector, PoolCollector
@@ -24,6 +25,7 @@ COUNTED: dict[str, Any] = {
     "compute_output": (5, 999),
     "cache_hit": (3, 4_000),
     "cache_miss": (6, 5_000),
+    "cache_insertion": (6, 3_000),
     "failures": {"BACKEND": 2},
 }
 
@@ -39,6 +41,12 @@ class FakeModel:
 def tagged(**tags: str) -> ModelConfig:
     message = protos.ModelConfig(name="m")
     message.metric_tags.update(tags)
+    return ModelConfig.of(message)
+
+
+def caching() -> ModelConfig:
+    message = protos.ModelConfig(name="m")
+    message.response_cache.enable = True
     return ModelConfig.of(message)
 
 
@@ -68,7 +76,7 @@ def test_names_are_written_as_they_are_and_labels_escaped() -> None:
 
 
 def test_the_models() -> None:
-    text = exposition(ModelCollector(lambda: [Served()]).collect()).decode()
+    text = exposition(ModelCollector(lambda: [Served(config=caching())]).collect()).decode()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert lines == [
         'nv_inference_request_success{model="m",version="1"} 5',
@@ -92,6 +100,28 @@ def test_the_models() -> None:
         'naiad_queue_delay_microseconds{model="m",version="1"} 12.5',
     ]
     assert len(list(text_string_to_metric_families(text))) == 16
+
+
+def test_only_models_that_keep_answers_have_those_figures() -> None:
+    text = exposition(ModelCollector(lambda: [Served()]).collect()).decode()
+    assert "nv_inference_count{" in text
+    assert "nv_cache_num_hits_per_model{" not in text
+
+
+def test_the_cache() -> None:
+    collector = CacheCollector(lambda: (1000, 250, 3, 7), lambda: [Served(), Served()])
+    lines = exposition(collector.collect()).decode().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        "nv_cache_util 0.25",
+        "nv_cache_num_entries 3",
+        "nv_cache_num_hits 6",
+        "nv_cache_num_misses 12",
+        "nv_cache_num_lookups 18",
+        "nv_cache_num_evictions 7",
+        "nv_cache_lookup_duration 12",
+        "nv_cache_insertion_duration 6",
+    ]
+    assert list(CacheCollector(lambda: None, list).collect()) == []
 
 
 def test_latencies_can_be_left_out() -> None:
