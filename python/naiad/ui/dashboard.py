@@ -162,9 +162,10 @@ class Dashboard:
         return self._pages.answer(request, names[0]) or error_answer(404, "Not Found")
 
     async def _access(self, request: web.BaseRequest, names: list[str]) -> web.StreamResponse:
-        fields = list(request.headers.items())
+        fields, client = list(request.headers.items()), request.remote or ""
         rights = {
-            name: not self._gate.check(method, path, fields)[0] and not (self._view_only and method == "POST")
+            name: not self._gate.check(method, path, fields, client)[0]
+            and not (self._view_only and method == "POST")
             for name, (method, path) in _RIGHTS.items()
         }
         return json_answer(rights | {"needs_key": self._settings.access.needs_keys})
@@ -196,7 +197,8 @@ class Dashboard:
 
     def _changed(self, request: web.BaseRequest, model: str) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
-        _, key, _ = self._gate.check(request.method, path, list(request.headers.items()))
+        fields = list(request.headers.items())
+        _, key, *_ = self._gate.check(request.method, path, fields, request.remote or "")
         log.info("%s %s by %s", request.method, path, f"API key '{key}'" if key else "the dashboard")
         return json_answer({"model": model})
 
