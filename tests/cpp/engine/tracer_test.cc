@@ -56,15 +56,14 @@ TEST_CASE("a trace is known by its context, or by its number where it has none")
   const FakeClock clock;
   Tracer tracer(clock);
   tracer.set("", setting(1));
-  const TraceId numbered = tracer.sample("m", {.parent = kParent})->id();
+  const TraceId numbered = tracer.sample("m", {kParent, ""})->id();
   CHECK_FALSE(numbered.has_context);
   CHECK(numbered.high == 0);
   CHECK(numbered.low != 0);
   TraceSetting with_context = setting(2);
   with_context.has_context = true;
   tracer.set("", with_context);
-  CHECK(tracer.sample("m", {.parent = kParent})->id() ==
-        TraceId{0x4bf92f3577b34da6, 0xa3ce929d0e0e4736, true});
+  CHECK(tracer.sample("m", {kParent, ""})->id() == TraceId{0x4bf92f3577b34da6, 0xa3ce929d0e0e4736, true});
   const std::shared_ptr<Trace> begun_here = tracer.sample("m", {});
   CHECK(begun_here->id().has_context);
   CHECK(begun_here->spawn()->id() == begun_here->id());
