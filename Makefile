@@ -16,6 +16,7 @@ export JOBS
 # Where the C++ tests find the ONNX Runtime library of .venv.
 ONNXRUNTIME = $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.1*)
 MICRO = $(patsubst bench/micro/%_bench.cc,%,$(wildcard bench/micro/*_bench.cc))
+space := $(subst ,, )
 CTEST = ctest --output-on-failure -j$(JOBS)
 
 .PHONY: help run dev check format test bench asan tsan fuzz gpu test-llm test-ray soak sbom audit wheel docs clean
@@ -86,7 +87,7 @@ asan tsan:
 	cmake --preset $@
 	cmake --build --preset $@ -j$(JOBS) --target $(if $(ROOMS),$(ROOMS:%=test_%),all)
 	NAIAD_TEST_ONNXRUNTIME=$(ONNXRUNTIME) $(CTEST) --test-dir build/$@ \
-	  $(if $(ROOMS),-R '^($(subst $(eval ) ,|,$(strip $(ROOMS))))$$')
+	  $(if $(ROOMS),-R '^($(subst $(space),|,$(strip $(ROOMS))))$$')
 
 ## make fuzz      every fuzz target for FUZZ_SECONDS (60) on top of its kept corpus
 fuzz:
@@ -123,6 +124,7 @@ soak: dev
 	NAIAD_DRAINS=100 $(BIN)/pytest -rP tests/integration/test_drains.py
 	NAIAD_CUTS=10000 $(BIN)/pytest tests/integration/test_cuts.py
 	NAIAD_KILLS=100 $(BIN)/pytest -rP tests/integration/test_isolation.py -k killed_again
+	NAIAD_KILLS=100 $(BIN)/pytest -rP tests/integration/test_faults.py -k killed
 	NAIAD_CYCLES=10000 $(BIN)/pytest -rP tests/integration/test_memory_returns.py
 
 ## make test-llm  real generations by vLLM for CPUs: makes an environment of 2.5 GB and a model of 270 MB in build/llm,
