@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -84,11 +84,12 @@ def is_steady(server: ServerProcess) -> bool:
 
 def workers(server: ServerProcess, instance: str = "") -> list[int]:
     """Their processes, by the name of their instance."""
-    return [
-        pid
-        for pid in children(server.process.pid)
-        if instance in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    ]
+    found: list[int] = []
+    for pid in children(server.process.pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if instance in Path(f"/proc/{pid}/cmdline").read_text():
+                found.append(pid)
+    return found
 
 
 @pytest.mark.timeout(120 if KILLS < 50 else 1200)
