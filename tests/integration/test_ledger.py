@@ -7,7 +7,9 @@ error, or given up by its client; and nothing of it is left in the server.
 from __future__ import annotations
 
 import os
+import socket
 import statistics
+import threading
 import time
 from itertools import combinations
 
@@ -16,6 +18,7 @@ import pytest
 
 from .conftest import ServerProcess, Start, until
 from .ledger.book import Ledger, Outcome
+from .ledger.http_asker import GoneError, HttpConnection, UnreadError, json_request
 from .ledger.models import write_ledger_models
 from .ledger.traffic import Traffic
 from .test_cuts import reading
@@ -90,6 +93,25 @@ def test_mixed_traffic(served: ServerProcess) -> None:
         grown = slope(samples)
         print(f"memory: {grown:.2f} bytes a request, {samples[0][1] >> 20} to {samples[-1][1] >> 20} MiB")
         assert grown <= MAX_SLOPE_BYTES
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_the_client_knows_what_was_read(monkeypatch: pytest.MonkeyPatch, is_read: bool) -> None:
+    """Of a request that was taken and never answered, and of one that met a closed connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = HttpConnection(f"127.0.0.1:{listener.getsockname()[1]}")
+        client.open()
+        server, _ = listener.accept()
+        # The close may come behind the client's look.
+        monkeypatch.setattr(HttpConnection, "_is_closed", lambda *_: False)
+        if is_read:
+            reader = threading.Thread(target=lambda: (server.recv(1 << 16), server.close()))
+            reader.start()
+        else:
+            server.close()
+        with pytest.raises(GoneError) as caught:
+            client.ask(json_request("identity", 1, [1]))
+        assert isinstance(caught.value, UnreadError) is not is_read
 
 
 def test_the_ledger_sees_what_goes_wrong() -> None:

@@ -16,6 +16,7 @@ from .verdict import Allowed
 
 PATIENCE_S = 60.0
 _RESET = struct.pack("ii", 1, 0)
+_TCP_CLOSE = 7
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Answer:
 
 class GoneError(Exception):
     """The connection ended without a whole answer."""
+
+
+class UnreadError(GoneError):
+    """... and was reset: the server had closed it before it read the request, and has not begun that.
+    HTTP/1.1 has no other word for this (RFC 9112, section 9.5)."""
 
 
 class HttpConnection:
@@ -66,17 +72,26 @@ class HttpConnection:
             self._socket = None
 
     def ask(self, request: bytes) -> Answer:
-        """Raises ConnectionRefusedError when it could not be sent, GoneError when no answer came."""
+        """Raises ConnectionRefusedError or UnreadError when it did not reach the server, GoneError when it
+        did and no answer came."""
         connection = self.open()
         try:
             connection.sendall(request)
             answer = read_answer(connection)
         except (OSError, GoneError) as error:
+            kind = UnreadError if _was_reset(connection, error) else GoneError
             self.close()
-            raise GoneError(f"{type(error).__name__}: {error}") from error
+            raise kind(f"{type(error).__name__}: {error}") from error
         if answer.fields.get("connection") == "close":
             self.close()
         return answer
+
+
+def _was_reset(connection: socket.socket, error: Exception) -> bool:
+    """A close alone leaves the socket waiting for its own (CLOSE_WAIT)."""
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return True
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
 
 
 def read_answer(connection: socket.socket, rest: bytes = b"") -> Answer:
@@ -189,7 +204,7 @@ class HttpAsker:
         was entered, too, and is one of the server's state."""
         try:
             answer = self._connection.ask(request)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, UnreadError):
             return self._unsent(number)
         except GoneError as error:
             failure = Failure("gone", str(error))
