@@ -102,9 +102,8 @@ def test_killed_workers(served: ServerProcess) -> None:
             os.kill(killed, draw.choice((signal.SIGKILL, signal.SIGABRT)))
             while lives(killed):
                 time.sleep(0.01)
-            until(lambda: len(workers(served, "worker_0")) == 2)
-            traffic.until(traffic.ledger.size + 20)
-    until(lambda: is_steady(served))
+            # One that is killed before it has served is started again with pauses.
+            until(lambda: is_steady(served))
     assert traffic.ledger.rights["worker"] > 0 and traffic.ledger.rights["identity"] > 0
 
 
