@@ -27,6 +27,7 @@ def test_vectors_of_minilm(start_server: Start, llm_home: Path, tmp_path: Path) 
         "task": "embed",
         "dtype": "float32",
         "enforce_eager": True,
+        "kv_cache_memory_bytes": 1 << 26,  # without it vLLM takes most of the machine's memory
     }
     (version / "model.json").write_text(json.dumps(arguments))
     (tmp_path / "vectors" / "config.pbtxt").write_text(CONFIG % (llm_home / "venv"))
