@@ -4,7 +4,7 @@ python bench/e2e/ray_hop.py [--turns 3] [--only TEXT] [--out bench/results/NAME.
 
 Starts `naiad serve` and a Ray cluster of one node on free ports, with an identity model in C++ that costs one
 copy; `naiad bench` asks both in turns. CPU is that of the server, and of proxy and replica: those that a
-request goes through. Needs the `ray` extra.
+request goes through, less what they take when nobody asks. Needs the `ray` extra.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -31,6 +32,7 @@ backend: "identity"
 input [ { name: "INPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
 output [ { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
 """
+_IDLE_S = 10.0
 CASES = [(p, n, c) for n in (16, 150_000) for p in ("http", "grpc") for c in (1, 8)]
 
 
@@ -42,6 +44,9 @@ class Side:
     grpc: str
     processes: Callable[[], list[psutil.Process]]
     """Those that its requests go through."""
+
+    idle: float = 0.0
+    """CPU that they take when nobody asks, in processors."""
 
     def url(self, protocol: str) -> str:
         return self.http if protocol == "http" else self.grpc
@@ -70,7 +75,7 @@ class Sample:
 
 
 def measure(side: Side, protocol: str, floats: int, concurrency: int) -> Sample:
-    cpu_s, requests = side.cpu_s(), side.requests()
+    cpu_s, requests, start_s = side.cpu_s(), side.requests(), time.monotonic()
     done = subprocess.run(
         [
             *NAIAD, "bench", "identity", "-i", protocol, "-u", side.url(protocol), "--json",
@@ -85,8 +90,14 @@ def measure(side: Side, protocol: str, floats: int, concurrency: int) -> Sample:
         level["latency_p50_us"],
         level["latency_p99_us"],
         level["requests_per_second"],
-        1e6 * (side.cpu_s() - cpu_s) / num_requests,
+        1e6 * (side.cpu_s() - cpu_s - side.idle * (time.monotonic() - start_s)) / num_requests,
     )
+
+
+def idle(side: Side) -> float:
+    cpu_s = side.cpu_s()
+    time.sleep(_IDLE_S)
+    return (side.cpu_s() - cpu_s) / _IDLE_S
 
 
 def free_port() -> int:
@@ -133,8 +144,6 @@ def start_ray(repository: Path, stack: ExitStack) -> Side:
 
 
 def _until_ready(port: int) -> None:
-    import time
-
     end = time.monotonic() + 120
     while time.monotonic() < end:
         try:
@@ -171,6 +180,8 @@ def main() -> None:
         (repository / "identity" / "1").mkdir(parents=True)
         (repository / "identity" / "config.pbtxt").write_text(CONFIG)
         sides = [start_server(repository, stack), start_ray(repository, stack)]
+        for side in sides:
+            side.idle = idle(side)
         for protocol, floats, concurrency in CASES:
             name = f"{protocol}, {_bytes(4 * floats)}, {concurrency} in flight"
             if asked.only not in name:
@@ -181,7 +192,8 @@ def main() -> None:
                     found[number].append(measure(sides[number], protocol, floats, concurrency))
             rows.append((name, found))
             print(name, [[round(one.p50_us) for one in side] for side in found], file=sys.stderr)
-    text = f"{_facts()}\n\n{table(rows)}\n"
+    idles = ", ".join(f"{side.idle:.3f}" for side in sides)
+    text = f"{_facts()}; idle, in processors: {idles}\n\n{table(rows)}\n"
     print(text)
     if asked.out:
         asked.out.write_text(text)
