@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from ..integration.conftest import ServerProcess, Start, start_server, write_model
@@ -169,6 +170,12 @@ def visit(browser: Browser) -> Iterator[object]:
         assert visitor.strangers == []
         # What the server refuses is told by the page; that it was refused is no fault of the page.
         assert [each for each in visitor.complaints if "Failed to load resource" not in each] == []
+
+
+def check_accessible(page: Page) -> None:
+    """Has axe look for what keeps people out."""
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
 
 
 def infer(server: ServerProcess, model: str, tensor: str, count: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from ..integration.conftest import ServerProcess, Start, write_model
-from .conftest import NUMBERS, Visitor
+from .conftest import NUMBERS, Visitor, check_accessible
 
 Visit = Callable[..., Visitor]
 SECRETS = {
@@ -111,3 +111,4 @@ def test_a_wrong_key_is_told(guarded: ServerProcess, visit: Visit) -> None:
     expect(page.get_by_role("heading", name="An API key is needed")).to_be_visible()
     page.get_by_role("button", name="Key", exact=True).click()
     expect(page.get_by_text("With this key you can do nothing here.")).to_be_visible()
+    check_accessible(page)

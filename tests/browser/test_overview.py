@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from ..integration.conftest import ServerProcess, Start
-from .conftest import Visitor, infer
+from .conftest import Visitor, check_accessible, infer
 
 Visit = Callable[..., Visitor]
 VIEWS = ["#/", "#/models/pipeline", "#/try", "#/try/pictures", "#/try/language"]
@@ -124,7 +123,6 @@ def test_screen_readers_and_narrow_screens(
     for view in VIEWS:
         page = visitor.open(view)
         settled(page, view)
-        results = Axe().run(page)
-        assert results.violations_count == 0, f"{view}: {results.generate_report()}"
+        check_accessible(page)
         width, screen = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert width <= screen, f"{view} is {width} pixels wide"

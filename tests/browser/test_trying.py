@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from ..integration.conftest import ServerProcess
-from .conftest import Visitor
+from .conftest import Visitor, check_accessible
 
 Visit = Callable[..., Visitor]
 
@@ -51,6 +51,7 @@ def test_an_image_goes_into_its_tensor(ui_server: ServerProcess, visit: Visit) -
     expect(best.nth(1)).to_have_text("0red1")
     expect(best.nth(2)).to_have_text("2blue0.4")
     expect(page.get_by_role("img", name="SEEN as an image")).to_be_visible()
+    check_accessible(page)
 
 
 def test_what_is_wrong_is_said(ui_server: ServerProcess, visit: Visit) -> None:
