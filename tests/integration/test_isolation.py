@@ -243,7 +243,9 @@ def test_a_model_whose_worker_does_not_load_is_not_served(
 ) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "how").write_text(how)
-    limit = 'parameters { key: "load_timeout_seconds" value { string_value: "2" } }'
+    # The others are not to be late on a busy machine.
+    seconds = 2 if "sleep" in how else 60
+    limit = f'parameters {{ key: "load_timeout_seconds" value {{ string_value: "{seconds}" }} }}'
     server = serve(more=limit, ready=False)
     assert not is_ready(server)
     assert server.call("GET", "/v2/models/other/ready")[0] == 200
