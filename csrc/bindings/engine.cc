@@ -107,21 +107,26 @@ std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, c
                                             const std::vector<std::string>& outputs, std::string request_id,
                                             const py::object& parameters, Responses responses) {
   std::shared_ptr<Model> target;
-  if (const Status status = core->engine.find(model, version, target); !status.ok()) throw Error(status);
-  const ModelSpec& spec = target->spec();
-  if (spec.decoupled && responses == Responses::kOne) {
-    throw Error(Code::kUnsupported,
-                "model '" + model +
-                    "' is decoupled, it may give any number of responses: " + "use stream() or astream()");
+  const Status found = core->engine.find(model, version, target);
+  if (!found.ok() && !core->engine.can_summon(model)) throw Error(found);
+  const ModelSpec* const spec = target ? &target->spec() : nullptr;
+  const std::string refusal =
+      "model '" + model + "' is decoupled, it may give any number of responses: use stream() or astream()";
+  if (spec != nullptr && spec->decoupled && responses == Responses::kOne) {
+    throw Error(Code::kUnsupported, refusal);
   }
   auto request = std::make_unique<Request>();
   request->model_name = request->text.emplace_back(model);
   request->model_version = request->text.emplace_back(version);
+  // Of a model that is yet to be loaded it is not known now.
+  if (spec == nullptr && responses == Responses::kOne) {
+    request->refusal_of_many = request->text.emplace_back(refusal);
+  }
   request->id = std::move(request_id);
   for (const auto& [key, value] : inputs) {
     const std::string_view name = request->text.emplace_back(key.cast<std::string>());
-    const auto index = spec.input_index(name);
-    const DataType expected = index ? spec.inputs[*index].dtype : DataType::kInvalid;
+    const auto index = spec == nullptr ? std::nullopt : spec->input_index(name);
+    const DataType expected = index ? spec->inputs[*index].dtype : DataType::kInvalid;
     const auto object = py::reinterpret_borrow<py::object>(value);
     request->given_inputs.push_back(
         {name, tensor_from_python(object, expected, core->engine.pool(), core->bin)});
@@ -130,7 +135,7 @@ std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, c
     request->wanted_outputs.push_back({request->text.emplace_back(output), 0, {}});
   }
   set_parameters(*request, parameters);
-  if (target.use_count() == 1) {
+  if (target && target.use_count() == 1) {
     const py::gil_scoped_release release;
     target.reset();
   }
@@ -164,6 +169,8 @@ void register_engine(py::module_& module) {
   py::class_<ModelObject>(module, "Model")
       .def_property_readonly("name", [](const ModelObject& self) { return self.model()->spec().name; })
       .def_property_readonly("version", [](const ModelObject& self) { return self.model()->spec().version; })
+      .def_property_readonly("in_flight",
+                             [](const ModelObject& self) { return self.model()->num_in_flight(); })
       .def_property_readonly("pending", [](const ModelObject& self) { return self.model()->num_waiting(); })
       .def_property_readonly("healthy",
                              [](const ModelObject& self) {

@@ -35,6 +35,7 @@ void register_control_call(pybind11::module_& module);
 void register_access(pybind11::module_& module);
 void register_data_plane(pybind11::module_& module);
 void register_tracing(pybind11::module_& module);
+void register_summons(pybind11::module_& module);
 void register_onnxruntime(pybind11::module_& module);
 
 }  // namespace naiad

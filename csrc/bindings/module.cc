@@ -46,6 +46,7 @@ PYBIND11_MODULE(_core, module) {
   register_access(module);
   register_data_plane(module);
   register_tracing(module);
+  register_summons(module);
   register_onnxruntime(module);
   module.def("build_facts", &build_facts);
   module.def("gpu_count", &gpu_count);

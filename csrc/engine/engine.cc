@@ -45,7 +45,9 @@ Engine::Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns, 
       cache_(cache_bytes == 0 && store == nullptr
                  ? nullptr
                  : std::make_unique<ResponseCache>(cache_bytes, std::move(store))),
-      limiter_(rate_limits ? std::make_unique<RateLimiter>(std::move(*rate_limits)) : nullptr) {}
+      limiter_(rate_limits ? std::make_unique<RateLimiter>(std::move(*rate_limits)) : nullptr),
+      summons_([this](std::unique_ptr<Request>& request) { return submit_received(request); }, clock_),
+      sweeper_([this] { return summons_.sweep(); }) {}
 
 Engine::~Engine() {
   close();
@@ -73,6 +75,7 @@ std::shared_ptr<Model> Engine::start_ensemble(ModelSpec spec, EnsemblePlan plan)
 
 void Engine::publish(const std::string& name, std::vector<std::shared_ptr<Model>> models,
                      std::optional<VersionRoutes> routes) {
+  const bool is_there = !models.empty();
   Versions versions;
   for (auto& model : models) {
     const std::int64_t version = model->spec().version;
@@ -96,6 +99,8 @@ void Engine::publish(const std::string& name, std::vector<std::shared_ptr<Model>
       return std::ranges::any_of(now, [&](const auto& each) { return each.second == old.second; });
     });
   }
+  // At once: requests of a sequence may come behind those that are parked.
+  if (is_there) summons_.arrived(name);
   wait_unpinned(versions);
 }
 
@@ -127,6 +132,7 @@ void Engine::trim() {
 }
 
 void Engine::close() {
+  summons_.close();
   std::vector<std::shared_ptr<Model>> running;
   {
     const std::unique_lock lock(mutex_);
@@ -140,13 +146,21 @@ void Engine::close() {
 Status Engine::submit(std::unique_ptr<Request>& request) {
   request->timestamps.received_ns = clock_.now_ns();
   if (elsewhere_) return elsewhere_(request);
+  return submit_received(request);
+}
+
+Status Engine::submit_received(std::unique_ptr<Request>& request) {
   Found found;
   std::shared_ptr<Model> shadow;
   std::unique_ptr<Request> copy;
   {
-    const std::shared_lock lock(mutex_);
+    std::shared_lock lock(mutex_);
     Status status = look_up(request->model_name, request->model_version, request.get(), found);
-    if (!status.ok()) return status;
+    if (!status.ok()) {
+      const bool is_there = found.published != nullptr && !found.published->versions.empty();
+      lock.unlock();
+      return is_there ? status : summon(request, status);
+    }
     // When publish() has returned, no request is still on its way to a model that is no longer published, so
     // that the model can be drained and stopped without refusing one. Not the lock itself: a step of an
     // ensemble is submitted within the submission of another request.
@@ -166,6 +180,29 @@ Status Engine::submit(std::unique_ptr<Request>& request) {
     shadow->unpin();
   }
   return status;
+}
+
+Status Engine::summon(std::unique_ptr<Request>& request, const Status& missing) {
+  Status status = summons_.park(request);
+  if (status.ok()) sweeper_.nudge();
+  return status.code() == Code::kNotFound ? missing : status;
+}
+
+Status Engine::await_model(std::unique_ptr<Request>& request) {
+  request->awaits_model_only = true;
+  request->timestamps.received_ns = clock_.now_ns();
+  const Status status = summons_.park(request);
+  if (status.ok()) sweeper_.nudge();
+  return status;
+}
+
+bool Engine::can_summon(std::string_view name) const {
+  {
+    const std::shared_lock lock(mutex_);
+    const auto entry = published_.find(name);
+    if (entry != published_.end() && !entry->second.versions.empty()) return false;
+  }
+  return summons_.allows(name);
 }
 
 std::shared_ptr<Model> Engine::pin_shadow(const Published& published, const Request& request,

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "engine/model.h"
 #include "engine/response_cache.h"
+#include "engine/summons.h"
 #include "engine/sweeper.h"
 #include "engine/tracer.h"
 #include "engine/version_routes.h"
@@ -70,9 +71,18 @@ class Engine {
   // Null where answers are not kept.
   const ResponseCache* cache() const { return cache_.get(); }
 
-  // Finds the model that the request names, checks the request and queues it; on failure the request stays
-  // with the caller. Sets timestamps.received_ns. Any thread; never blocks.
+  // Finds the model that the request names, checks the request and queues it; parks it where that model is to
+  // be loaded first (see Summons). On failure the request stays with the caller. Sets timestamps.received_ns.
+  // Any thread; never blocks.
   Status submit(std::unique_ptr<Request>& request);
+
+  // For who needs to know the model before its request can be made: has a model that is not there loaded,
+  // if it may be summoned. The request comes home when it is there, or with the reason why not; on failure it
+  // stays with the caller. Any thread; never blocks.
+  Status await_model(std::unique_ptr<Request>& request);
+  // Whether no version of this model is there, but await_model() would have it loaded. Any thread.
+  bool can_summon(std::string_view name) const;
+  Summons& summons() { return summons_; }
 
   // Marks a request that the instance `caller` is about to wait for, before it is submitted; 0: somebody for
   // whom nobody waits. kUnavailable when its answer could never come: see CallGraph. Any thread.
@@ -99,6 +109,10 @@ class Engine {
 
   // Waits until nobody who looked them up before is about to submit to them.
   static void wait_unpinned(const Versions& gone);
+  // submit(), of a request that was received before.
+  Status submit_received(std::unique_ptr<Request>& request);
+  // For one whose model is not there, and why.
+  Status summon(std::unique_ptr<Request>& request, const Status& missing);
   // The models whose instances a request runs on, by way of ensembles too.
   void add_targets(std::string_view name, std::string_view version,
                    std::vector<CallGraph::Target>& targets) const;
@@ -121,6 +135,7 @@ class Engine {
   std::map<std::string, Published, std::less<>> published_;
   DiscardingSink discarding_;  // outlives the models
   std::vector<std::shared_ptr<Model>> running_;
+  Summons summons_;  // where nothing may be summoned it is never asked but for models that are not there
   Sweeper sweeper_;  // last: its thread ends before the models do
 };
 

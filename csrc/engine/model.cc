@@ -62,6 +62,12 @@ Status named(const Request& request, const Status& status) {
   return {status.code(), "[request id: " + id + "] " + status.message()};
 }
 
+// Has an owner of its own, whose count is that of the requests.
+std::shared_ptr<const ModelSpec> lend(const std::shared_ptr<const ModelSpec>& spec) {
+  const auto owner = std::make_shared<const std::shared_ptr<const ModelSpec>>(spec);
+  return {owner, spec.get()};
+}
+
 std::shared_ptr<Statistics> statistics_of(const ModelSpec& spec) {
   return std::make_shared<Statistics>(spec.first_response_buckets_ms, spec.summaries);
 }
@@ -71,6 +77,7 @@ std::shared_ptr<Statistics> statistics_of(const ModelSpec& spec) {
 Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<InstancePlan>& instances,
              TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns, ModelNeighbours shared)
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
+      lent_(lend(spec_)),
       clock_(clock),
       pool_(&pool),
       statistics_(statistics_of(*spec_)),
@@ -97,6 +104,7 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
 Model::Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, const Clock& clock,
              ResponseCache* cache)
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
+      lent_(lend(spec_)),
       clock_(clock),
       pool_(nullptr),
       statistics_(statistics_of(*spec_)),
@@ -112,7 +120,7 @@ Model::~Model() {
 }
 
 Status Model::submit(std::unique_ptr<Request>& request) {
-  Status status = admit(spec_, *request);
+  Status status = admit(lent_, *request);
   if (status.ok()) {
     if (request->trace) request->trace->enter(*request);
     if (cache_ != nullptr && try_answer_from_cache(request)) return status;

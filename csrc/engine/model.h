@@ -84,6 +84,9 @@ class Model final : private InstanceObserver, private CompletionSink {
 
   // Any thread.
   std::size_t num_waiting() const { return scheduler_->num_waiting(); }
+  // Requests that were admitted and are not done with: a look that may be old. Nothing is in flight once it
+  // has said 0 after publish() took the model away.
+  std::size_t num_in_flight() const { return static_cast<std::size_t>(lent_.use_count() - 1); }
   std::optional<std::uint64_t> found_delay_ns() const { return scheduler_->found_delay_ns(); }
   // Whether any of its instances would run a batch now. Any thread.
   bool is_healthy() override;
@@ -129,6 +132,7 @@ class Model final : private InstanceObserver, private CompletionSink {
   Status queue(std::unique_ptr<Request>& request);
 
   const std::shared_ptr<const ModelSpec> spec_;
+  const std::shared_ptr<const ModelSpec> lent_;  // the same, shared by its requests alone
   const Clock& clock_;
   TensorPool* const pool_;  // null: an ensemble
   const std::shared_ptr<Statistics> statistics_;

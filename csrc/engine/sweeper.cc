@@ -1,6 +1,7 @@
 #include "engine/sweeper.h"
 
 #include <chrono>
+#include <utility>
 
 #include "base/thread.h"
 
@@ -14,7 +15,8 @@ constexpr int kIdleLooks = 100;
 
 }  // namespace
 
-Sweeper::Sweeper() : thread_(start_thread("naiad-sweep", [this] { run(); })) {}
+Sweeper::Sweeper(std::function<bool()> more)
+    : more_(std::move(more)), thread_(start_thread("naiad-sweep", [this] { run(); })) {}
 
 Sweeper::~Sweeper() {
   {
@@ -62,7 +64,7 @@ bool Sweeper::sweep() {
       if (auto model = each.lock()) models.push_back(std::move(model));
     }
   }
-  bool again = false;
+  bool again = more_ && more_();
   for (const auto& model : models) again = model->sweep() || again;
   return again;
 }

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -16,7 +17,8 @@ namespace naiad {
 // and sleeps otherwise.
 class Sweeper {
  public:
-  Sweeper();
+  // `more` is looked after too: called on each look, it says whether it is to be called again soon.
+  explicit Sweeper(std::function<bool()> more = {});
   // Blocks until the thread has ended.
   ~Sweeper();
   Sweeper(const Sweeper&) = delete;
@@ -32,7 +34,8 @@ class Sweeper {
   // Whether anything waits with a time.
   bool sweep();
 
-  std::mutex mutex_;  // guards all but awake_
+  const std::function<bool()> more_;
+  std::mutex mutex_;  // guards all below but awake_
   std::condition_variable nudged_;
   std::vector<std::weak_ptr<Model>> models_;
   bool ended_ = false;

@@ -232,8 +232,14 @@ Status HttpSession::submit() {
   auto request = std::make_unique<Request>();
   request->body = body_.owner();
   name_model(*request);
+  if (exchange_.generate && context_.engine.can_summon(request->model_name)) {
+    return await_model(std::move(request));
+  }
   if (context_.engine.tracer().on()) start_trace(*request);
   Status status = decode(*request);
+  if (status.code() == Code::kNotFound && context_.engine.can_summon(request->model_name)) {
+    return await_model(std::move(request));
+  }
   const HeaderForward& forward = context_.options.http.forward;
   if (status.ok() && forward.forwards_any()) {
     for (const Http1Field& field : head_.fields) {
@@ -242,13 +248,21 @@ Status HttpSession::submit() {
     }
   }
   if (!status.ok()) return status;
-  context_.in_flight.add(*request, *this, 0);
+  context_.in_flight.add(*request, *this, kInference);
   trace_ = request->trace;
   status = context_.engine.submit(request);
   if (!status.ok()) {
     context_.in_flight.remove(*request);
     trace_.reset();
   }
+  return status;
+}
+
+Status HttpSession::await_model(std::unique_ptr<Request> request) {
+  request->trace.reset();  // one begins when it is decoded
+  context_.in_flight.add(*request, *this, kAwaitsModel);
+  const Status status = context_.engine.await_model(request);
+  if (!status.ok()) context_.in_flight.remove(*request);
   return status;
 }
 
@@ -265,11 +279,12 @@ Status HttpSession::decode(Request& request) {
   Status status = read_inference_header_length(head_, body_.bytes().size(), header_length);
   if (!status.ok()) return status;
   request.refusal_of_many = kRefusalOfMany;
-  // Only the raw form is read by the model's description.
+  // Only the raw form is read by the model's description: the others may be for one that is yet to be loaded.
   status = find_model_of_path(context_.engine, request, model);
-  if (!status.ok()) return status;
-  return decode_v2_http(body_.bytes(), header_length, &model->spec(), context_.pool, context_.options.decode,
-                        request);
+  const bool is_raw = header_length == std::size_t{0};
+  if (!status.ok() && (is_raw || !context_.engine.can_summon(request.model_name))) return status;
+  return decode_v2_http(body_.bytes(), header_length, model ? &model->spec() : nullptr, context_.pool,
+                        context_.options.decode, request);
 }
 
 // The head lies in the same block as a body that was received behind it: then the request keeps both.

@@ -80,6 +80,8 @@ class HttpSession final : public Session,
   void infer();
   void submit_or_refuse();
   Status submit();
+  // Of a request that can be decoded only when its model is there: has it loaded, and waits for that.
+  Status await_model(std::unique_ptr<Request> request);
   Status decode(Request& request);
   void start_trace(Request& request);
   void answer(std::unique_ptr<Request> request, Response response);
@@ -107,6 +109,9 @@ class HttpSession final : public Session,
   std::uint64_t idle_ns() const;
   void on_due();
 
+  // The marks of requests that are in flight.
+  static constexpr std::uint64_t kInference = 0;
+  static constexpr std::uint64_t kAwaitsModel = 1;
   // Of answers that the client does not take, before its next request is looked at.
   static constexpr std::size_t kMaxUnsentBytes = 256 << 10;
 

@@ -14,10 +14,14 @@ constexpr std::size_t kMaxDeflatedHereBytes = 4 << 10;
 
 }  // namespace
 
-void HttpSession::on_answer(std::uint64_t, std::unique_ptr<Request> request, Response response) {
+void HttpSession::on_answer(std::uint64_t mark, std::unique_ptr<Request> request, Response response) {
   out_ = false;
   if (state_ == State::kEnded) return;
   exchange_.framing.keep_alive = exchange_.framing.keep_alive && !leaving();
+  if (mark == kAwaitsModel) {
+    response.status.ok() ? submit_or_refuse() : refuse(response.status);
+    return advance();
+  }
   if (trace_) trace_->mark_now(TraceMark::kInferResponseComplete);
   if (exchange_.generate) {
     if (leaving()) generated_->refuse_keep_alive();

@@ -36,6 +36,8 @@ void StreamInferCall::on_message(GrpcMessage message) {
 void StreamInferCall::on_answer(std::uint32_t number, std::unique_ptr<Request> request, Response response) {
   Turn& turn = turns_[number - first_number_];
   turn.answered = true;
+  // Its model may not have been there to be asked when the request was submitted.
+  turn.decoupled = turn.decoupled || (request->spec != nullptr && request->spec->decoupled);
   if (turn.trace) turn.trace->mark_now(TraceMark::kInferResponseComplete);
   const bool told = !response.is_empty || request->wants_empty_final;
   // One whose turn has not come yet is sent later, when this request and its response are gone.
@@ -50,7 +52,7 @@ void StreamInferCall::on_response(std::uint32_t number, const Request& request, 
   Turn turn;
   turn.status = encode(request, response, false, false, turn.out);
   if (!turn.status.ok()) turn.id = request.id;
-  // It may have been found decoupled by this alone: a model is reloaded while requests are on their way.
+  // It may have been found decoupled by this alone: a model is loaded while requests are on their way.
   Turn& whole = turns_[number - first_number_];
   whole.decoupled = true;
   if (whole.trace) {

@@ -85,6 +85,9 @@ struct Request {
   bool is_filler = false;
   // A part of a batch that was split: the whole is what counts as a request.
   bool is_part = false;
+  // Nothing but its model's name: it comes home, without having been run, once requests can be submitted to
+  // the model. See Engine::await_model.
+  bool awaits_model_only = false;
 
   // Under which its answer is kept, of a model whose answers are.
   Digest128 cache_key;

@@ -376,6 +376,8 @@ class Model:
 
     name: str
     version: int
+    in_flight: int
+    """Requests that it took and is not done with, as of a moment ago."""
     pending: int
     healthy: bool
     """Whether any of its instances would run a batch now: no, while all their workers are started again."""
@@ -448,6 +450,27 @@ class StoreQueue:
         """Everything is a miss; take() gives None. Idempotent."""
     def counts(self) -> tuple[int, int]:
         """Look-ups that were misses without a look, and entries that were not kept."""
+
+@final
+class Summons:
+    """The models of an engine that are loaded with the first request for them: such requests are parked until
+    a thread of Python has loaded the model. Any thread."""
+    def __init__(self, engine: Engine) -> None: ...
+    def allow(self, names: set[str]) -> None:
+        """These may be summoned from now on; requests for others are refused as unknown."""
+    def takes(self, name: str) -> bool:
+        """Whether a request for it would be parked: false for a while after a failure."""
+    def take(self) -> str | None:
+        """A model that requests wait for, to be loaded and then answered; each is given once.
+        Blocks without the GIL; None once it is closed."""
+    def answer(self, name: str, failure: str | None = None) -> None:
+        """It is there: what waits for it goes there. With a `failure` it fails with that text, as do requests
+        of the next seconds. Lets go of the GIL."""
+    def close(self) -> None:
+        """What is parked fails; nothing is parked any more. Idempotent. Lets go of the GIL."""
+    @property
+    def num_parked(self) -> int:
+        """Requests that wait for models."""
 
 @final
 class VersionRoutes:
