@@ -214,11 +214,13 @@ class Model:
     @property
     def metadata(self) -> dict[str, Any]:
         """Name, versions, platform; inputs and outputs with name, datatype and shape (-1: any size)."""
+        self._server._bring(self.name)
         return self._server._control.model_metadata(self.name, self._version)
 
     @property
     def config(self) -> dict[str, Any]:
         """The whole configuration, with what was completed: the JSON of ``GET /v2/models/{name}/config``."""
+        self._server._bring(self.name)
         return self._server._control.model_config(self.name, self._version).to_json()
 
     def statistics(self) -> dict[str, Any]:
@@ -250,12 +252,15 @@ class Server:
         auto_complete: bool = True,
         backend_config: Mapping[str, Mapping[str, str]] | None = None,
         load_threads: int = 4,
+        memory_limit_bytes: int = 0,
         pool_bytes: int = 0,
         cache_bytes: int = 0,
     ) -> None:
         """Loads the models; blocks until they serve.
 
-        ``control_mode``: "none" loads all, "explicit" the ``load_models`` (``["*"]``: all).
+        ``control_mode``: "none" loads all, "explicit" the ``load_models`` (``["*"]``: all), "ondemand" these
+        and every other model with its first request. ``memory_limit_bytes``: of main memory, that models may
+        take together, headroom included; 0: as much as they want.
         ``exit_on_error``: raise InvalidArgument when a model cannot be loaded; if not, the others are served.
         ``backend_config``: backend name -> option -> value, those under "" are for all. ``pool_bytes``: bound
         of the memory for tensors; 0 takes a share of the machine's. ``cache_bytes``: bound of the answers
@@ -274,6 +279,7 @@ class Server:
                 auto_complete=auto_complete,
                 backend_config=dict(backend_config or {}),
                 load_threads=load_threads,
+                memory_limit_bytes=memory_limit_bytes,
             ),
             core=CoreSettings(pool_bytes=pool_bytes),
             scheduling=SchedulingSettings(cache_bytes=cache_bytes),
@@ -294,10 +300,17 @@ class Server:
             raise
 
     def model(self, name: str, version: int | str | None = None) -> Model:
-        """A model that is served; ``version`` None is the highest at each request. NotFound, NotReady."""
+        """A model that is served; ``version`` None is the highest at each request. One that is loaded on
+        demand is loaded now. NotFound, NotReady, Unavailable.
+        """
         wanted = "" if version is None else str(version)
+        self._bring(name)
         self._core.repository.find(name, wanted)
         return Model(self, name, wanted)
+
+    def _bring(self, name: str) -> None:
+        if self._control.must_bring(name):
+            self._control.bring(name)
 
     def models(self) -> list[Model]:
         """All that are served, by name."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from naiad.backends.registry import BackendRegistry
-from naiad.engine import Engine, SharedRegions, gpu_count
+from naiad.engine import Engine, SharedRegions, Summons, gpu_count
 from naiad.remote.repositories import RemoteRepositories
 from naiad.repository.folder_events import check_events, listen
+from naiad.repository.gpu_memory import gpu_memory
 from naiad.repository.model_repository import ModelRepository
 from naiad.repository.model_services import EngineServices
+from naiad.repository.on_demand import OnDemand
 from naiad.repository.watch import RepositoryWatch
 from naiad.settings import ServerSettings
 from naiad.stores.redis_store import RedisStore
@@ -38,11 +41,21 @@ class Core:
     """None: answers are kept in memory alone, if at all."""
     watch: RepositoryWatch | None
     """Of poll mode; None in others."""
+    on_demand: OnDemand | None
+    """Of on-demand mode; None in others."""
     remote: RemoteRepositories | None
     """None: all repositories are directories of this machine."""
 
+    @property
+    def num_parked(self) -> Callable[[], int] | None:
+        """Reads how many requests wait for their models to be loaded; None where none ever does."""
+        return None if self.on_demand is None else self.on_demand.num_parked
+
     def load_models(self) -> None:
         """Loads what is to be loaded at start. Blocks; raises as ``ModelRepository.load_all``."""
+        if self.on_demand is not None:
+            # Before: a model that is loaded may ask for others.
+            self.on_demand.start()
         passed_over = frozenset[str]() if self.watch is None else self.watch.begin()
         self.repository.load_all(passed_over)
 
@@ -55,6 +68,8 @@ class Core:
         """Unloads all models, and loads none any more. Blocks; idempotent."""
         if self.watch is not None:
             self.watch.stop()
+        if self.on_demand is not None:
+            self.on_demand.stop()
         self.repository.close()
 
     def close(self) -> None:
@@ -103,6 +118,7 @@ def build_core(settings: ServerSettings) -> Core:
         scheduling,
         refresh=(lambda name: None) if remote is None else remote.refresh,
         elsewhere=tuple if remote is None else remote.names,
+        gpus=gpu_memory(settings.repository.gpu_limits),
     )
     if remote is not None:
         remote.keep(repository.folders)
@@ -118,7 +134,15 @@ def build_core(settings: ServerSettings) -> Core:
             refresh=(lambda settled: None) if remote is None else remote.follow,
             listen=listen,
         )
-    return Core(settings, engine, repository, shared_regions, store, watch, remote)
+    on_demand = None
+    if settings.repository.control_mode == "ondemand":
+        on_demand = OnDemand(
+            Summons(engine),
+            repository,
+            load_threads=settings.repository.load_threads,
+            poll_s=settings.repository.poll_s,
+        )
+    return Core(settings, engine, repository, shared_regions, store, watch, on_demand, remote)
 
 
 def _with_copies(settings: ServerSettings, remote: RemoteRepositories) -> ServerSettings:

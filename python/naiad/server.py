@@ -49,6 +49,7 @@ from naiad.handlers.log_settings import LogControl
 from naiad.http.control import HttpControl
 from naiad.logs import log
 from naiad.metrics.edge import MetricsEdge
+from naiad.metrics.loads import LoadReadings
 from naiad.metrics.machine import gpu_collector
 from naiad.metrics.registry import Readings, server_registry
 from naiad.metrics.stores import StoreCollector
@@ -243,6 +244,7 @@ def _readings(built: Core, plane: core.DataPlane) -> Readings:
         cache=built.engine.cache_usage,
         connections=plane.usage,
         answered=plane.answered,
+        loads=LoadReadings(built.repository.entries, built.repository.budget.limit_bytes, built.num_parked),
         store=None
         if store is None
         else StoreCollector(store.failures, store.queue.counts, built.engine.spoiled_entries),

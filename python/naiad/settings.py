@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-ControlMode = Literal["none", "explicit", "poll"]
+ControlMode = Literal["none", "explicit", "poll", "ondemand"]
 LogFormat = Literal["default", "ISO8601", "json"]
 TraceMode = Literal["triton", "opentelemetry"]
 
@@ -36,7 +36,7 @@ class RepositorySettings:
     """Where the models of these are kept; None: a temporary directory."""
     control_mode: ControlMode = "none"
     load_models: tuple[str, ...] = ()
-    """Explicit mode only: the models loaded at start; ``("*",)`` means all."""
+    """Explicit and on-demand mode only: the models loaded at start; ``("*",)`` means all."""
     exit_on_error: bool = True
     strict_readiness: bool = True
     auto_complete: bool = True
@@ -50,7 +50,11 @@ class RepositorySettings:
     config_name: str = ""
     """configs/<this>.pbtxt of a model is taken in place of its config.pbtxt, where there is one."""
     poll_s: float = 15.0
-    """Poll mode: the time between two looks at the repositories."""
+    """Poll and on-demand mode: the time between two looks at the repositories."""
+    memory_limit_bytes: int = 0
+    """Of main memory, that models may take together with headroom; 0: as much as they want."""
+    gpu_limits: Mapping[int, float] = field(default_factory=dict)
+    """Number of a GPU -> the part of its memory that may be in use when a model is loaded."""
     linked_repository: Path | None = None
     """One of them, made of links to what the command line named: these may lead out of it."""
 

@@ -25,6 +25,7 @@ from rich.table import Table
 from naiad.audience import Index, Silent
 from naiad.cli.advice import next_step
 from naiad.logs import log
+from naiad.repository.index import LOADS_ON_DEMAND
 from naiad.repository.served import IndexEntry, LoadedVersion
 from naiad.settings import ServerSettings
 
@@ -126,7 +127,7 @@ class TerminalAudience:
             handler.removeFilter(_not_shown_here)
         self._console.print(models_table(index, served))
         for row in index:
-            if row.state == "UNAVAILABLE" and row.reason:
+            if row.state == "UNAVAILABLE" and row.reason not in ("", LOADS_ON_DEMAND):
                 show_error(self._console, f"model '{row.name}' can not be served: {row.reason}", "")
         for name, url in urls.items():
             print_line(self._console, f"[bold]{name:>9}[/]  {escape(url)}")
@@ -142,7 +143,7 @@ class TerminalAudience:
         self._console.print("[dim]Ctrl-C ends the server[/]")
 
     def failed(self, error: Exception) -> None:
-        rows = [row for row in self._seen if row.state == "UNAVAILABLE"]
+        rows = [row for row in self._seen if row.state == "UNAVAILABLE" and row.reason != LOADS_ON_DEMAND]
         step = next_step(error, self._settings)
         if not rows:
             show_error(self._console, str(error), step)
@@ -157,9 +158,9 @@ class TerminalAudience:
     def _count(self, rows: Sequence[IndexEntry]) -> tuple[int, list[str], int]:
         """How many models are to be loaded, the names of those that are being, and how many have ended."""
         states: dict[str, set[str]] = {}
-        for row in rows:
+        for row in (row for row in rows if row.reason != LOADS_ON_DEMAND):
             states.setdefault(row.name, set()).add(row.state)
-        if self._settings.repository.control_mode == "explicit":
+        if self._settings.repository.control_mode in ("explicit", "ondemand"):
             states = {name: those for name, those in states.items() if those != {""}}
         loading = [name for name, those in states.items() if "LOADING" in those]
         ended = [name for name, those in states.items() if "LOADING" not in those and those != {""}]

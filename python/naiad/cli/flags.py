@@ -16,6 +16,7 @@ class ControlMode(StrEnum):
     none = "none"
     explicit = "explicit"
     poll = "poll"
+    ondemand = "ondemand"
 
 
 class RateLimit(StrEnum):

@@ -14,7 +14,8 @@ ControlModeFlag = Annotated[
     flag(
         "--model-control-mode",
         _MODELS,
-        "none: all models at start; explicit: by request; poll: as they appear, change and go.",
+        "none: all models at start; explicit: by request; poll: as they appear, change and go; ondemand: "
+        "with their first inference request.",
     ),
 ]
 LoadModel = Annotated[
@@ -22,16 +23,44 @@ LoadModel = Annotated[
     flag(
         "--load-model",
         _MODELS,
-        "Model to load at start in explicit mode; * is all. Repeatable.",
+        "Model to load at start in explicit or ondemand mode, where it then stays; * is all. Repeatable.",
         metavar="NAME",
     ),
 ]
 PollSeconds = Annotated[
     int, flag("--repository-poll-secs", _MODELS, "Between two looks at the repositories.", min=1)
 ]
+MemoryLimit = Annotated[
+    str,
+    flag(
+        "--model-memory-limit",
+        _MODELS,
+        "Main memory for all models, 15 % headroom included: 16GB. What would take more is not loaded.",
+        metavar="SIZE",
+    ),
+]
+GpuLimits = Annotated[
+    list[str] | None,
+    flag(
+        "--model-load-gpu-limit",
+        _MODELS,
+        "Part of a GPU's memory that may be in use for a model to be loaded. Repeatable.",
+        metavar="DEVICE:FRACTION",
+    ),
+]
 RepositoryCache = Annotated[
     str,
     file_flag("--repository-cache-directory", _MODELS, "Keeps models from elsewhere; else a temporary one."),
+]
+ExitOnError = Annotated[
+    Switch, switch_flag("--exit-on-error", _MODELS, "Do not start when a model fails to load.")
+]
+StrictReadiness = Annotated[
+    Switch, switch_flag("--strict-readiness", _MODELS, "Ready only when every model is ready.")
+]
+NoAutoComplete = Annotated[
+    Switch,
+    switch_flag("--disable-auto-complete-config", _MODELS, "Take configurations as they are written."),
 ]
 LoadThreads = Annotated[
     int, flag("--model-load-thread-count", _MODELS, "Models that load at the same time.", min=1)

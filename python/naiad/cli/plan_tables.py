@@ -7,8 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from naiad.cli.console import plain_table, print_line
-from naiad.planning.model_size import HEADROOM
 from naiad.planning.right_size import GB, Choice, Plan
+from naiad.repository.memory_budget import HEADROOM
 
 
 def show(console: Console, made: Plan) -> None:

@@ -23,7 +23,9 @@ from naiad.cli.trace_flags import trace_settings
 from naiad.cli.values import (
     Switch,
     TlsFlags,
+    gpu_limits,
     host_policies,
+    memory_limit,
     openai_settings,
     rate_limit_resources,
     repositories,
@@ -79,15 +81,11 @@ def serve(
     load_model: model_flags.LoadModel = None,
     repository_poll_secs: model_flags.PollSeconds = 15,
     repository_cache: model_flags.RepositoryCache = "",
-    exit_on_error: Annotated[
-        Switch, _switch("--exit-on-error", _MODELS, "Do not start when a model fails to load.")
-    ] = _ON,
-    strict_readiness: Annotated[
-        Switch, _switch("--strict-readiness", _MODELS, "Ready only when every model is ready.")
-    ] = _ON,
-    disable_auto_complete_config: Annotated[
-        Switch, _switch("--disable-auto-complete-config", _MODELS, "Take configurations as they are written.")
-    ] = _OFF,
+    model_memory_limit: model_flags.MemoryLimit = "",
+    model_load_gpu_limit: model_flags.GpuLimits = None,
+    exit_on_error: model_flags.ExitOnError = _ON,
+    strict_readiness: model_flags.StrictReadiness = _ON,
+    disable_auto_complete_config: model_flags.NoAutoComplete = _OFF,
     model_load_thread_count: model_flags.LoadThreads = 4,
     model_load_retry_count: model_flags.LoadRetries = 0,
     allow_load_files: model_flags.LoadFiles = _ON,
@@ -305,8 +303,8 @@ def serve(
     Flags are Triton's; further flags of Triton that do not act in this version are refused by name.
     """
     del config  # naiad.cli.sources made flags of it
-    if load_model and model_control_mode is not ControlMode.explicit:
-        raise typer.BadParameter("needs --model-control-mode=explicit", param_hint="--load-model")
+    if load_model and model_control_mode not in (ControlMode.explicit, ControlMode.ondemand):
+        raise typer.BadParameter("needs --model-control-mode=explicit or ondemand", param_hint="--load-model")
     http_tls = TlsFlags(
         "http", http_use_ssl, http_use_ssl_mutual, http_server_cert, http_server_key, http_root_cert
     )
@@ -322,6 +320,8 @@ def serve(
             cache_directory=Path(repository_cache) if repository_cache else None,
             control_mode=model_control_mode.value,
             load_models=tuple(load_model or ()),
+            memory_limit_bytes=memory_limit(model_memory_limit),
+            gpu_limits=gpu_limits(model_load_gpu_limit or ()),
             exit_on_error=exit_on_error.on,
             strict_readiness=strict_readiness.on,
             auto_complete=not disable_auto_complete_config.on,

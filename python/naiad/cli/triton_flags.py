@@ -72,7 +72,6 @@ UNSUPPORTED: dict[str, tuple[str, ...]] = {
     "--cuda-virtual-address-size": (),
     "--min-supported-compute-capability": ("0.0", "6.0", "7.5"),
     "--buffer-manager-thread-count": ("0",),
-    "--model-load-gpu-limit": (),
     "--repoagent-directory": ("/opt/tritonserver/repoagents",),
 }
 """Flags of Triton that do not act in this version, each with the values that ask for nothing."""

@@ -10,6 +10,8 @@ from typing import NoReturn
 import typer
 
 from naiad.cli.triton_flags import FALSE_WORDS, TRUE_WORDS
+from naiad.errors import InvalidArgument
+from naiad.planning.model_size import bytes_of
 from naiad.settings import (
     ALL_TOGETHER,
     EVERY_DEVICE,
@@ -166,3 +168,34 @@ def openai_settings(
             param_hint="--openai-port",
         )
     return OpenAiSettings(http_address if address is None else address, port)
+
+
+def memory_limit(text: str) -> int:
+    """``16GB``, ``600 MiB``; "" is no limit."""
+    if not text:
+        return 0
+    try:
+        size = int(bytes_of(text))
+    except InvalidArgument as error:
+        raise typer.BadParameter(error.message, param_hint="--model-memory-limit") from None
+    if size <= 0:
+        raise typer.BadParameter("should be more than nothing", param_hint="--model-memory-limit")
+    return size
+
+
+def gpu_limits(entries: Sequence[str]) -> dict[int, float]:
+    """``device:fraction``, of each device once."""
+    limits: dict[int, float] = {}
+    for entry in entries:
+        device, _, text = entry.partition(":")
+        try:
+            fraction = float(text)
+        except ValueError:
+            fraction = -1.0
+        if not device.isdecimal() or not 0 <= fraction <= 1 or int(device) in limits:
+            raise typer.BadParameter(
+                f"'{entry}' should be <device>:<fraction>, a fraction from 0 to 1 for each GPU",
+                param_hint="--model-load-gpu-limit",
+            )
+        limits[int(device)] = fraction
+    return limits

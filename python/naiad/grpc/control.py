@@ -68,11 +68,17 @@ class ControlMethods:
         return self._control.server_metadata()
 
     async def _model_metadata(self, request: Any) -> Any:
+        await self._bring(request.name)
         return self._control.model_metadata(request.name, request.version)
 
     async def _model_config(self, request: Any) -> Any:
+        await self._bring(request.name)
         config = self._control.model_config(request.name, request.version)
         return protos.ModelConfigResponse(config=config.proto)
+
+    async def _bring(self, name: str) -> None:
+        if self._control.must_bring(name):
+            await asyncio.to_thread(self._control.bring, name)
 
     async def _model_statistics(self, request: Any) -> Any:
         return self._control.statistics(request.name, request.version)

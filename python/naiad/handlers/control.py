@@ -1,8 +1,8 @@
 """What the API does apart from inference: health, metadata, configuration, statistics, the repository.
 
 Answers are plain values in the JSON form of the HTTP API, whose names are also the field names of the gRPC
-messages. Methods that may take long (``load``, ``unload``, ``index``) block and belong on a thread of their
-own; the others do not wait. All may be called from any thread.
+messages. Methods that may take long (``load``, ``unload``, ``index``, ``bring``) block and belong on a thread
+of their own; the others do not wait. All may be called from any thread.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from naiad.config.types import ModelConfig, TensorConfig
 from naiad.engine import Model, SharedRegions
-from naiad.errors import InvalidArgument, NotFound, Unavailable, Unsupported
+from naiad.errors import Internal, InvalidArgument, NotFound, Unavailable, Unsupported
 from naiad.handlers.load_parameters import read_load_parameters
 from naiad.handlers.log_settings import LogControl
 from naiad.handlers.shared_memory import SharedMemory
@@ -99,6 +99,8 @@ class Repository(Protocol):
     def rollout(self, name: str) -> Json: ...
     def set_rollout(self, name: str, given: Mapping[str, Any]) -> None: ...
     def roll_back(self, name: str) -> None: ...
+    def must_summon(self, name: str) -> bool: ...
+    def summon(self, name: str) -> None: ...
 
 
 class ControlPlane:
@@ -141,6 +143,17 @@ class ControlPlane:
     def model_ready(self, name: str, version: str) -> bool:
         """Whether this version (any, if "") is served. Raises NotFound or InvalidArgument."""
         return self._repository.is_ready(name, version)
+
+    def must_bring(self, name: str) -> bool:
+        """Whether a model has to be loaded before what it is like can be told: then ``bring`` it."""
+        return self._repository.must_summon(name)
+
+    def bring(self, name: str) -> None:
+        """Loads it, if it is not there. Blocks. Raises Unavailable with the reason when that fails."""
+        try:
+            self._repository.summon(name)
+        except (InvalidArgument, Internal) as error:
+            raise Unavailable(error.message) from error
 
     def model_metadata(self, name: str, version: str) -> Json:
         """Name, versions, platform, inputs and outputs."""
@@ -250,7 +263,7 @@ class ControlPlane:
     def _check_explicit(self, repository_name: str) -> None:
         if repository_name:
             raise Unsupported(_NO_REPOSITORY_NAME)
-        if self._settings.repository.control_mode != "explicit":
+        if self._settings.repository.control_mode not in ("explicit", "ondemand"):
             raise Unavailable(_EXPLICIT_ONLY)
 
 

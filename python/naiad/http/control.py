@@ -143,6 +143,7 @@ class HttpControl:
         return empty_answer(503 if self._control.stopping else 400)
 
     async def _model(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        await self._bring(route)
         return json_answer(self._control.model_metadata(route.model, route.version))
 
     async def _model_ready(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
@@ -154,7 +155,12 @@ class HttpControl:
         return empty_answer() if ready else error_answer(400, "Model version not ready")
 
     async def _model_config(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
+        await self._bring(route)
         return json_answer(self._control.model_config(route.model, route.version).to_json())
+
+    async def _bring(self, route: Route) -> None:
+        if self._control.must_bring(route.model):
+            await asyncio.to_thread(self._control.bring, route.model)
 
     async def _statistics(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
         return json_answer(self._control.statistics(route.model, route.version))

@@ -13,6 +13,7 @@ from naiad.metrics.connections import AnswerCollector, ConnectionCollector
 from naiad.metrics.custom import CustomCollector, Reading
 from naiad.metrics.distributions import DistributionCollector
 from naiad.metrics.instances import InstanceCollector
+from naiad.metrics.loads import LoadCollector, LoadReadings
 from naiad.metrics.machine import CpuCollector, GpuCollector, PoolCollector
 from naiad.metrics.models import ModelCollector
 from naiad.metrics.stores import StoreCollector
@@ -31,6 +32,7 @@ class Readings:
     cache: Callable[[], tuple[int, int, int, int] | None]
     connections: Callable[[], Mapping[str, int]]
     answered: Callable[[], Mapping[str, Sequence[tuple[str, int, int]]]]
+    loads: LoadReadings = LoadReadings()
     store: StoreCollector | None = None
     """Of answers beyond this process."""
 
@@ -44,6 +46,7 @@ def server_registry(
     registry.register(ModelCollector(readings.loaded, latencies=settings.counter_latencies))
     registry.register(DistributionCollector(readings.loaded, settings))
     registry.register(InstanceCollector(readings.loaded))
+    registry.register(LoadCollector(readings.loads))
     registry.register(CacheCollector(readings.cache, readings.loaded))
     registry.register(CustomCollector(readings.families))
     registry.register(PoolCollector(readings.pool))

@@ -120,7 +120,9 @@ class OpenAiApi:
         _check_method(request, "POST")
         if self.stopping:
             raise api_error(Stopping("Server is stopping, it takes no new requests"))
-        told = await answer(await self._body(request))
+        fields = await self._body(request)
+        await self._catalogue.bring(fields.get("model"))
+        told = await answer(fields)
         if isinstance(told, dict):
             return json_answer(told)
         return await answer_events(request, told, done=path != _RESPONSES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -44,6 +45,15 @@ class Catalogue:
         """``started``: seconds since 1970, what models show as the time of their making."""
         self._repository = repository
         self._started = started
+
+    async def bring(self, name: object) -> None:
+        """Has a model loaded that is loaded on demand, if it is not there. Raises ApiError."""
+        if not isinstance(name, str) or not self._repository.must_summon(name):
+            return
+        try:
+            await asyncio.to_thread(self._repository.summon, name)
+        except NaiadError as error:
+            raise ApiError(503, error.message, param="model", code="model_not_ready") from error
 
     def named(self, fields: Fields) -> Entry:
         """The model that the field ``model`` names."""

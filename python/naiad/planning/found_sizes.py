@@ -12,11 +12,11 @@ from naiad.config import ModelConfig, complete_backend, is_inside, parse_pbtxt
 from naiad.errors import InvalidArgument, NaiadError
 from naiad.planning.language_model import engine_size, gguf_size
 from naiad.planning.model_size import ModelSize
+from naiad.repository.expected_size import WEIGHTS
 from naiad.repository.scan import CONFIG_FILENAME
 from naiad.staging.found import FoundModel, find_models, model_name
 from naiad.staging.unservable import Unservable
 
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".plan", ".engine", ".gguf")
 _ENGINE = "model.json"
 _DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
 """The model's own folder, in its model.json."""
@@ -76,9 +76,9 @@ def _goes_with(main: Path, other: Path) -> bool:
 
 def _by_files(name: str, backend: str, files: Any, instances: int) -> ModelSize:
     every = backend not in ("python", "")
-    counted = [path for path in files if path.is_file() and (every or path.suffix in _WEIGHTS)]
+    counted = [path for path in files if path.is_file() and (every or path.suffix in WEIGHTS)]
     counted += [
-        inner for path in files if path.is_dir() for inner in path.rglob("*") if inner.suffix in _WEIGHTS
+        inner for path in files if path.is_dir() for inner in path.rglob("*") if inner.suffix in WEIGHTS
     ]
     size = sum(path.stat().st_size for path in counted)
     if not size:

@@ -8,9 +8,6 @@ from typing import Literal
 
 from naiad.errors import InvalidArgument
 
-HEADROOM = 0.15
-"""Of all models together: buffers of batches, the framework's own memory, KV cache that is not counted."""
-
 Basis = Literal["measured", "weights", "stated", "unknown"]
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from naiad.planning.model_size import HEADROOM, ModelSize
+from naiad.planning.model_size import ModelSize
 from naiad.planning.prices import Gpu, Prices
+from naiad.repository.memory_budget import HEADROOM
 
 GB = 10**9
 Workload = Literal["realtime", "batch"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from naiad.repository.overrides import OverrideFolder
 from naiad.repository.rollout import Rollout, is_label
 from naiad.repository.scan import ModelDirectory
 from naiad.repository.served import IndexEntry, LoadedVersion, State
+from naiad.settings import CPU
+
+_holds_lock = threading.Lock()
 
 Rows = Mapping[int | None, tuple[State, str]]
 """Version -> state and reason; None when no version is to blame."""
@@ -48,11 +52,40 @@ class ModelEntry:
     """How the configuration that is served spreads requests over the versions."""
     rollouts: tuple[Rollout, ...] = ()
     """What clients have made of that, the last one holds; none: ``configured`` does."""
+    holds: int = 0
+    """How many loads of ensembles need it to stay."""
+    num_loads: int = 0
+    num_evictions: int = 0
 
     @property
     def rollout(self) -> Rollout:
         """How requests are spread over the versions now."""
         return self.rollouts[-1] if self.rollouts else self.configured
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is not unloaded for the sake of others: somebody asked for it."""
+        return self.wanted or self.holds > 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that its versions are not done with."""
+        return sum(loaded.model.in_flight for loaded in self.served)
+
+    def size_bytes(self, place: int = CPU) -> int:
+        """What its versions took of main memory, or of a GPU, when they were loaded."""
+        claims = [loaded.claim for loaded in self.served]
+        return sum(claim.sizes.get(place, 0) for claim in claims if claim is not None)
+
+    def used_at_s(self) -> float:
+        """When it was loaded or a request of it ran, whichever was later; of the wall clock."""
+        return max(
+            (
+                max(loaded.loaded_at_s, loaded.model.statistics()["last_inference_ms"] / 1000)
+                for loaded in self.served
+            ),
+            default=0.0,
+        )
 
     def find(self, version: str) -> LoadedVersion:
         """The version that is served, the highest when none is named; ``version`` is a number or a label.
@@ -86,6 +119,17 @@ class ModelEntry:
         if old is not None and old is not folder:
             old.remove()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """It is not unloaded for the sake of others meanwhile."""
+        with _holds_lock:
+            self.holds += 1
+        try:
+            yield
+        finally:
+            with _holds_lock:
+                self.holds -= 1
+
     def mark_loading(self, directory: ModelDirectory) -> None:
         """Shows that it loads for the first time."""
         if not self.served:
@@ -98,6 +142,18 @@ class ModelEntry:
             IndexEntry(self.name, "" if version is None else str(version), state, reason)
             for version, (state, reason) in rows
         ]
+
+
+def closing_order(entries: Sequence[ModelEntry]) -> list[ModelEntry]:
+    """What is a step of another one goes behind it."""
+    order: list[ModelEntry] = []
+    left = list(entries)
+    while left:
+        needed = {step for entry in left for step in entry.steps}
+        first = [entry for entry in left if entry.name not in needed] or left
+        order += first
+        left = [entry for entry in left if entry not in first]
+    return order
 
 
 def check_version(version: str) -> int | None:

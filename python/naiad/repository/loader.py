@@ -21,11 +21,13 @@ from naiad.config import (
 )
 from naiad.engine import Engine, Model, ModelSpec, WarmupSample
 from naiad.ensemble import compile_ensemble, step_models
-from naiad.errors import Unsupported
+from naiad.errors import Unavailable, Unsupported
 from naiad.protos import ModelConfig as ConfigMessage
+from naiad.repository.expected_size import size_by_files
 from naiad.repository.fingerprint import Fingerprint, content_digest, version_fingerprint
 from naiad.repository.labels import read_labels
-from naiad.repository.memory import resident_bytes
+from naiad.repository.measure import Measure
+from naiad.repository.memory_budget import MemoryBudget
 from naiad.repository.rollout import PARAMETERS, configured_rollout
 from naiad.repository.scan import ModelDirectory
 from naiad.repository.sequences import SequenceTensors, sequence_tensors
@@ -60,8 +62,12 @@ class ModelLoader:
         config_name: str = "",
         num_gpus: int = 0,
         scheduling: SchedulingSettings | None = None,
+        budget: MemoryBudget | None = None,
+        measure: Measure | None = None,
     ) -> None:
-        """``find``: a served model by name and version, for the steps of ensembles."""
+        """``find``: a served model by name and version, for the steps of ensembles. ``budget``: has the
+        claims of what is loaded, and refuses what has no room.
+        """
         self._engine = engine
         self._backends = backends
         self._find = find
@@ -69,6 +75,8 @@ class ModelLoader:
         self._config_name = config_name
         self._num_gpus = num_gpus
         self._scheduling = scheduling or SchedulingSettings()
+        self._budget = budget or MemoryBudget()
+        self._measure = measure or Measure()
         self._options = ServerOptions(
             gpu_backends=backends.on_gpu() if num_gpus else frozenset(),
             rate_limit=self._scheduling.rate_limit,
@@ -126,6 +134,7 @@ class ModelLoader:
         except LoadFailed:
             for loaded in started:
                 self._engine.stop(loaded.model, drain=False)
+                self._budget.release(loaded.claim)
             raise
         return [replace(made[version], versions=list(versions)) for version in versions]
 
@@ -137,7 +146,11 @@ class ModelLoader:
         try:
             factory = self._backends.get(loaded.config.backend).factory(loaded.config, files)
             specs = instance_specs(loaded.config, self._scheduling.host_policies)
-            self._engine.resize(loaded.model, factory, specs)
+            with self._measure.of(loaded.config) as taken:
+                before = taken.of_workers(loaded.model)
+                self._engine.resize(loaded.model, factory, specs)
+                if loaded.claim is not None:
+                    self._budget.grow(loaded.claim, taken.by(loaded.model, before))
         except Unsupported:
             return False
         except Exception as error:
@@ -196,21 +209,44 @@ class ModelLoader:
         config: ModelConfig,
         seen: frozenset[tuple[str, int, int]],
     ) -> LoadedVersion:
-        start_time_s = time.monotonic()
-        before_bytes = resident_bytes()
         try:
-            config, labels, content, model = self._start_model(directory, version, config)
+            claim = self._budget.admit(directory.name, version, seen, size_by_files(config, seen))
         except Exception as error:
             raise LoadFailed(version, error) from error
-        duration_s = time.monotonic() - start_time_s
+        start_time_s = time.monotonic()
+        try:
+            with self._measure.of(config) as taken:
+                config, labels, content, model = self._start_model(directory, version, config)
+                duration_s = time.monotonic() - start_time_s
+                took = taken.by(model)
+            try:
+                self._budget.settle(claim, took)
+            except Unavailable:
+                self._engine.stop(model, drain=False)
+                raise
+        except Exception as error:
+            self._budget.release(claim)
+            raise LoadFailed(version, error) from error
         _log.info(
             "loaded '%s' version %d in %.3f s; memory %+.1f MB",
             directory.name,
             version,
             duration_s,
-            (resident_bytes() - before_bytes) / 1e6,
+            claim.main_bytes / 1e6,
         )
-        return LoadedVersion(directory.name, version, config, model, duration_s, [], labels, content, seen)
+        return LoadedVersion(
+            directory.name,
+            version,
+            config,
+            model,
+            duration_s,
+            [],
+            labels,
+            content,
+            seen,
+            claim=claim,
+            loaded_at_s=time.time(),
+        )
 
     def _start_model(
         self, directory: ModelDirectory, version: int, config: ModelConfig

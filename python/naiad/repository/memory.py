@@ -1,4 +1,4 @@
-"""Memory of the server and its workers: how much it is, and how what is unused goes back to the system."""
+"""Memory of processes: how much it is, and how what is unused goes back to the system."""
 
 from __future__ import annotations
 
@@ -12,32 +12,21 @@ import psutil
 _DELAY_S = 0.5
 
 
-def resident_bytes() -> int:
-    """Of this process and of all that it has started. Any thread."""
-    whole = 0
-    own = _process(os.getpid())
-    # To find them means to look at every process of the machine.
-    started = own.children(recursive=True) if _has_children() else []
-    for process in (own, *started):
-        try:
-            whole += process.memory_info().rss
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue  # it has ended meanwhile
-    return whole
+def own_bytes(pid: int | None = None) -> int:
+    """What a process (None: this one) has in memory and does not share: without mapped files and the tensor
+    pool. 0 of one that has ended. Any thread.
+    """
+    try:
+        memory = (_process(os.getpid()) if pid is None else psutil.Process(pid)).memory_info()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+    return int(memory.rss - memory.shared)
 
 
 @cache
 def _process(pid: int) -> psutil.Process:
     """Made once: to make it is to read what the system sums up over all threads of the process."""
     return psutil.Process(pid)
-
-
-def _has_children() -> bool:
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # reaps nobody
-    except ChildProcessError:
-        return False
-    return True
 
 
 class Trimmer:

@@ -6,27 +6,31 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from naiad.backends.registry import BackendRegistry
 from naiad.engine import Engine, gpu_count
-from naiad.errors import Internal, InvalidArgument, NaiadError, NotFound, NotReady, Stopping
-from naiad.repository.entry import ModelEntry, check_version
+from naiad.errors import InvalidArgument, NaiadError, NotFound, NotReady, Stopping
+from naiad.repository.entry import ModelEntry, check_version, closing_order
+from naiad.repository.eviction import Evictor
+from naiad.repository.failures import Failures
 from naiad.repository.fingerprint import Fingerprint, fingerprint
+from naiad.repository.gpu_memory import GpuMemory
+from naiad.repository.index import has_version, index_rows, names_at_start, versions_by_name
 from naiad.repository.loader import LoadFailed, ModelLoader
+from naiad.repository.measure import Measure
+from naiad.repository.memory_budget import MemoryBudget
 from naiad.repository.overrides import OverrideFolder
 from naiad.repository.plan import Plan
 from naiad.repository.rollout import configured_rollout, rollout_from_json
 from naiad.repository.roots import Roots
-from naiad.repository.scan import ModelDirectory
 from naiad.repository.served import IndexEntry, LoadedVersion
 from naiad.repository.serving import Serving
 from naiad.settings import RepositorySettings, SchedulingSettings
 
 _log = logging.getLogger("naiad.repository")
-
-_ALL = "*"
 
 
 class ModelRepository:
@@ -42,9 +46,13 @@ class ModelRepository:
         num_gpus: int | None = None,
         refresh: Callable[[str | None], None] = lambda name: None,
         elsewhere: Callable[[], Collection[str]] = tuple,
+        gpus: GpuMemory | None = None,
     ) -> None:
-        """``num_gpus``: of the machine, counted when None. ``refresh``, ``elsewhere``: see ``Roots``."""
+        """``num_gpus``: of the machine, counted when None; ``gpus``: None where there is none. ``refresh``,
+        ``elsewhere``: see ``Roots``.
+        """
         self._settings = settings
+        self.budget = MemoryBudget(settings.memory_limit_bytes, settings.gpu_limits, gpus)
         self._loader = ModelLoader(
             engine,
             backends,
@@ -53,6 +61,8 @@ class ModelRepository:
             config_name=settings.config_name,
             num_gpus=gpu_count() if num_gpus is None else num_gpus,
             scheduling=scheduling,
+            budget=self.budget,
+            measure=Measure(gpus, exact=self.budget.is_limited, trim=engine.trim),
         )
         self._entries: dict[str, ModelEntry] = {}
         self._entries_lock = threading.Lock()
@@ -60,7 +70,11 @@ class ModelRepository:
         # must not wait for one another.
         self._ensembles_lock = threading.RLock()
         self._roots = Roots(settings, refresh, elsewhere)
-        self._serving = Serving(engine)
+        self._serving = Serving(engine, self.budget)
+        self._failures = Failures(self._serving, self._roots)
+        self._summonable: Mapping[str, tuple[int, ...]] = {}
+        if settings.control_mode == "ondemand":
+            self.budget.make_room = Evictor(self._serving, self.entries).make_room
         self._closed = False
 
     def load_all(self, passed_over: Collection[str] = ()) -> None:
@@ -70,10 +84,10 @@ class ModelRepository:
         Raises InvalidArgument at the end, naming the models that failed, when the settings say
         ``exit_on_error``. Raises NotFound for a repository that is not there.
         """
-        names, refused = self._names_at_start()
+        names, refused = names_at_start(self._settings, self._roots)
         names = [name for name in names if name not in passed_over]
         for name, error in refused.items():
-            self._refuse(self._entry(name), error)
+            self._failures.refuse(self._entry(name), error)
         failures = {name: str(error) for name, error in refused.items()}
         with ThreadPoolExecutor(max(1, self._settings.load_threads), thread_name_prefix="naiad-load") as pool:
             for name, failure in zip(names, pool.map(self._try_load, names), strict=True):
@@ -84,15 +98,20 @@ class ModelRepository:
             raise InvalidArgument(f"failed to load all models: {listed}")
 
     def load(
-        self, name: str, config_json: str | None = None, files: Mapping[str, bytes] | None = None
+        self,
+        name: str,
+        config_json: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+        *,
+        summoned: bool = False,
     ) -> None:
         """Loads the model, or loads it again if something changed; the old versions serve until the new ones
         do. A version whose files and configuration did not change goes on as it is.
 
         ``config_json`` takes the place of config.pbtxt for this once, and ``files``
         (``<version>/<path>`` -> content) of all that the repository has of the model, which then need not be
-        there. Blocks until it serves and until what the old versions were doing is done. Raises
-        InvalidArgument with the reason when it fails; the old versions serve on.
+        there. ``summoned``: a request wants it, nobody else. Blocks until it serves and until what the old
+        versions were doing is done. Raises InvalidArgument with the reason; the old versions serve on then.
         """
         self._check_open()
         folder: OverrideFolder | None = None
@@ -107,11 +126,27 @@ class ModelRepository:
             raise InvalidArgument(f"failed to load '{name}': {error}") from None
         entry = self._entry(name)
         try:
-            self._load_with_steps(entry, Plan(directory, config_json, folder))
+            self._load_with_steps(entry, Plan(directory, config_json, folder, summoned=summoned))
         finally:
             if folder is not None and entry.folder is not folder:
                 folder.remove()
         self._renew_dependents(name)
+
+    def summon(self, name: str) -> None:
+        """Loads a model that a request wants, if it does not serve already. Blocks; raises as ``load``."""
+        if not self._entry(name).served:
+            self.load(name, summoned=True)
+
+    def must_summon(self, name: str) -> bool:
+        """Whether it does not serve, and ``summon`` would load it."""
+        return name in self._summonable and not (name in self._entries and self._entries[name].served)
+
+    def summonable(self) -> Mapping[str, tuple[int, ...]]:
+        """The models of all repositories, by name, and their versions as far as these are known. Reads the
+        directories. From now on requests for them are taken to be for models that serve.
+        """
+        self._summonable = versions_by_name(self._roots)
+        return self._summonable
 
     def load_if_still(self, name: str, seen: Fingerprint) -> None:
         """``load``, if that is what the repository has, at the end too. Raises as ``load``."""
@@ -138,25 +173,29 @@ class ModelRepository:
         try:
             steps = self._loader.steps(plan.directory, plan.config_json)
         except LoadFailed as failure:
-            entry.wanted = True
-            raise self._load_failed(entry, failure) from None
+            entry.wanted = entry.wanted or not plan.summoned
+            raise self._failures.of_load(entry, failure) from None
         if not steps:
             self._load(entry, plan, ())
             return
-        with self._ensembles_lock:
-            self._load_steps(entry.name, steps, ())
+        with self._ensembles_lock, ExitStack() as held:
+            self._load_steps(entry.name, steps, (), held, plan.summoned)
             self._load(entry, plan, steps)
 
-    def _load_steps(self, name: str, steps: tuple[str, ...], above: tuple[str, ...]) -> None:
+    def _load_steps(
+        self, name: str, steps: tuple[str, ...], above: tuple[str, ...], held: ExitStack, summoned: bool
+    ) -> None:
         """Loads what an ensemble needs and is not served. What fails is told by the ensemble's own load."""
         for step in steps:
-            if step in (name, *above) or self._entry(step).served:
+            entry = self._entry(step)
+            held.enter_context(entry.held())
+            if step in (name, *above) or entry.served:
                 continue
             try:
-                plan = Plan(self._roots.find(step, fresh=True))
+                plan = Plan(self._roots.find(step, fresh=True), summoned=summoned)
                 inner = self._loader.steps(plan.directory, None)
-                self._load_steps(step, inner, (name, *above))
-                self._load(self._entry(step), plan, inner)
+                self._load_steps(step, inner, (name, *above), held, summoned)
+                self._load(entry, plan, inner)
             except (NaiadError, LoadFailed):
                 continue
 
@@ -167,16 +206,16 @@ class ModelRepository:
                 if not entry.served:
                     continue
                 try:
-                    directory = self._directory(entry)
+                    directory = entry.folder.directory() if entry.folder else self._roots.find(entry.name)
                     seen = fingerprint(directory.path, entry.config_json)
                     loaded = self._loader.load(directory, entry.config_json, seen)
                     self._serving.take_over(entry, tuple(loaded), entry.rollout)
                 except LoadFailed as failure:
                     self._serving.stop(entry)
-                    self._load_failed(entry, failure)
+                    self._failures.of_load(entry, failure)
                 except NaiadError as error:
                     self._serving.stop(entry)
-                    self._refuse(entry, error)
+                    self._failures.refuse(entry, error)
             self._renew_dependents(entry.name)
 
     def _dependents(self, name: str) -> list[ModelEntry]:
@@ -185,9 +224,9 @@ class ModelRepository:
     def _load(self, entry: ModelEntry, plan: Plan, steps: tuple[str, ...]) -> None:
         with entry.lock:
             self._check_open()
-            if entry.served and entry.fingerprint == plan.seen:
+            entry.wanted = entry.wanted or not plan.summoned
+            if entry.served and (plan.summoned or entry.fingerprint == plan.seen):
                 return
-            entry.wanted = True
             entry.mark_loading(plan.directory)
             try:
                 loaded = self._load_versions(entry, plan)
@@ -195,9 +234,10 @@ class ModelRepository:
                 changed = configured != entry.configured
                 self._serving.take_over(entry, loaded, configured if changed else entry.rollout)
             except LoadFailed as failure:
-                raise self._load_failed(entry, failure, *plan.own_roots) from None
+                raise self._failures.of_load(entry, failure, *plan.own_roots) from None
             if changed:
                 entry.configured, entry.rollouts = configured, ()
+            entry.num_loads += 1
             entry.fingerprint = plan.seen
             entry.steps = steps
             entry.config_json = plan.config_json
@@ -217,14 +257,8 @@ class ModelRepository:
                 if left == 0:
                     raise
                 left -= 1
-                reason = self._public(failure.error, *plan.own_roots)
+                reason = self._failures.public(failure.error, *plan.own_roots)
                 _log.warning("loading '%s' is tried again: %s", entry.name, reason)
-
-    def _directory(self, entry: ModelEntry) -> ModelDirectory:
-        """Where the model that is served lies. Raises NaiadError."""
-        if entry.folder is not None:
-            return entry.folder.directory()
-        return self._roots.find(entry.name)
 
     def unload(self, name: str, unload_dependents: bool = False) -> None:
         """Takes no more requests for the model, finishes those it has, and stops it. Blocks until then.
@@ -246,6 +280,8 @@ class ModelRepository:
             entry.wanted = False
             entry.tried = None
             self._serving.stop(entry)
+            if name in self._summonable:
+                entry.rows = {}  # as if it had never been loaded
         if unload_dependents:
             for step in steps:
                 self.unload(step, unload_dependents=True)
@@ -255,14 +291,9 @@ class ModelRepository:
         with self._entries_lock:
             self._closed = True
             entries = list(self._entries.values())
-        while entries:
-            # What is a step of another one goes behind it.
-            needed = {step for entry in entries for step in entry.steps}
-            first = [entry for entry in entries if entry.name not in needed] or entries
-            for entry in first:
-                with entry.lock:
-                    self._serving.stop(entry)
-            entries = [entry for entry in entries if entry not in first]
+        for entry in closing_order(entries):
+            with entry.lock:
+                self._serving.stop(entry)
         self._serving.close()
 
     def find(self, name: str, version: str = "") -> LoadedVersion:
@@ -308,6 +339,10 @@ class ModelRepository:
         """Whether requests for the model are served; not while all its workers are started again. Raises
         NotFound for a model or version that is not there.
         """
+        if self.must_summon(
+            name
+        ):  # Who waits for it to be ready before a first request must not do so for ever.
+            return has_version(self._summonable[name], version)
         try:
             return self.find(name, version).model.healthy
         except NotReady:
@@ -317,33 +352,24 @@ class ModelRepository:
         """Whether every model that was asked for and not unloaded since is served."""
         return all(entry.served for entry in list(self._entries.values()) if entry.wanted)
 
+    def entries(self) -> list[ModelEntry]:
+        """All models that were ever dealt with, by name."""
+        return sorted(self._entries.values(), key=lambda entry: entry.name)
+
     def loaded(self) -> list[LoadedVersion]:
         """All versions that are served, by name and version."""
-        entries = sorted(self._entries.values(), key=lambda entry: entry.name)
-        return [loaded for entry in entries for loaded in entry.served]
+        return [loaded for entry in self.entries() for loaded in entry.served]
 
     def index(self, ready_only: bool = False) -> list[IndexEntry]:
         """All models in the repositories, and their versions' states. Reads the directories."""
-        found = self._roots.scan()
-        entries = dict(self._entries)
-        served = {name for name, entry in entries.items() if entry.served}
-        rows: list[IndexEntry] = []
-        for name in sorted({*found.models, *found.refused, *served, *self._roots.elsewhere()}):
-            entry = entries.get(name)
-            if entry is not None and entry.rows:
-                rows.extend(entry.index())
-            elif name in found.refused:
-                rows.append(IndexEntry(name, "", "UNAVAILABLE", self._public(found.refused[name])))
-            else:
-                rows.append(IndexEntry(name, "", "", ""))
+        rows = index_rows(
+            self._roots.scan(),
+            self._roots.elsewhere(),
+            self._entries,
+            self._summonable,
+            self._failures.public,
+        )
         return [row for row in rows if row.state == "READY"] if ready_only else rows
-
-    def _names_at_start(self) -> tuple[list[str], dict[str, NaiadError]]:
-        if self._settings.control_mode != "explicit" or _ALL in self._settings.load_models:
-            # In poll mode its watch has brought them up to date.
-            found = self._roots.scan(fresh=self._settings.control_mode != "poll")
-            return list(found.models), dict(found.refused)
-        return list(dict.fromkeys(self._settings.load_models)), {}
 
     def _try_load(self, name: str) -> str | None:
         """Why the load failed, or None."""
@@ -352,7 +378,7 @@ class ModelRepository:
         except NaiadError as error:
             entry = self._entry(name)
             if not entry.rows:
-                self._refuse(entry, error)
+                self._failures.refuse(entry, error)
             return str(error)
         return None
 
@@ -364,30 +390,6 @@ class ModelRepository:
                 # Copied, so that who reads it without the lock never sees it change.
                 self._entries = {**self._entries, name: entry}
             return entry
-
-    def _load_failed(self, entry: ModelEntry, failure: LoadFailed, *roots: Path) -> NaiadError:
-        reason = self._public(failure.error, *roots)
-        if not isinstance(failure.error, NaiadError):
-            _log.error("loading '%s' failed", entry.name, exc_info=failure.error)
-            reason = f"{type(failure.error).__name__}: {reason}"
-        _log.error("failed to load '%s': %s", entry.name, reason)
-        if not entry.served:
-            self._serving.refuse(entry, failure.version, reason)
-        # Triton's words, which clients look for: those of a version, or of a load that never came to one.
-        text = f"failed to load '{entry.name}': {reason}"
-        if failure.version is not None:
-            at = f"version {failure.version} is at UNAVAILABLE state"
-            text = f"load failed for model '{entry.name}': {at}: {reason}"
-        return InvalidArgument(text) if isinstance(failure.error, NaiadError) else Internal(text)
-
-    def _refuse(self, entry: ModelEntry, error: NaiadError) -> None:
-        reason = self._public(error)
-        _log.error("failed to load '%s': %s", entry.name, reason)
-        entry.wanted = True
-        self._serving.refuse(entry, None, reason)
-
-    def _public(self, error: Exception, *roots: Path) -> str:
-        return self._roots.without_paths(str(error), *roots)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -44,7 +44,7 @@ class EngineServices(EngineCalls):
             return False
 
     def _check_control(self, what: str) -> None:
-        if self._control_mode != "explicit":
+        if self._control_mode not in ("explicit", "ondemand"):
             raise Unsupported(
                 f"explicit model {what} / un{what} is not allowed: start with --model-control-mode=explicit"
             )

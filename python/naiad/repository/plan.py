@@ -21,6 +21,8 @@ class Plan:
     folder: OverrideFolder | None = None
     expected: Fingerprint | None = None
     """What its files have to be like before it is loaded and when it is to be served; None: anything."""
+    summoned: bool = False
+    """A request wants it, and nobody else."""
     seen: Fingerprint = field(init=False)
     """What they are like now."""
 

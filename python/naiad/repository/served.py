@@ -7,6 +7,7 @@ from typing import Literal
 
 from naiad.config import ModelConfig
 from naiad.engine import Model
+from naiad.repository.memory_budget import Claim
 
 State = Literal["", "READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
 """Of a version; "" is a model that nobody asked to load."""
@@ -29,6 +30,15 @@ class LoadedVersion:
     """A digest of all that it is made of; only where answers are kept beyond this process."""
     files: frozenset[tuple[str, int, int]] = frozenset()
     """What tells whether its files have changed."""
+    claim: Claim | None = None
+    """What it takes of memory."""
+    loaded_at_s: float = 0.0
+    """Of the wall clock."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What it took of main memory when it was loaded."""
+        return 0 if self.claim is None else self.claim.main_bytes
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from naiad.errors import InvalidArgument, NaiadError
 from naiad.repository.entry import ModelEntry
 from naiad.repository.loader import LoadFailed
 from naiad.repository.memory import Trimmer
+from naiad.repository.memory_budget import MemoryBudget
 from naiad.repository.rollout import Rollout
 from naiad.repository.served import LoadedVersion, State
 
@@ -21,8 +22,9 @@ _ROLLOUTS_KEPT = 16
 class Serving:
     """Changes what the engine serves. Any thread that holds the lock of the entry."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, budget: MemoryBudget | None = None) -> None:
         self._engine = engine
+        self._budget = budget or MemoryBudget()
         self._trimmer = Trimmer(engine.trim)
 
     def take_over(self, entry: ModelEntry, loaded: tuple[LoadedVersion, ...], rollout: Rollout) -> None:
@@ -38,6 +40,7 @@ class Serving:
             self._end(new_ones, drain=False)
             raise LoadFailed(None, error) from error
         entry.served = loaded
+        self._budget.note_serving([version.claim for version in new_ones], True)
         served = {version.version for version in loaded}
         rows: dict[int | None, tuple[State, str]] = dict.fromkeys(served, ("READY", ""))
         gone = {version.version for version in old} - served
@@ -63,6 +66,7 @@ class Serving:
         if not old:
             return
         self._engine.publish(entry.name, [])
+        self._budget.note_serving([version.claim for version in old], False)
         entry.served = ()
         entry.fingerprint = None
         entry.steps = ()
@@ -73,6 +77,14 @@ class Serving:
         entry.keep_folder(None)
         entry.path = None
         _log.info("successfully unloaded '%s'", entry.name)
+
+    def pause(self, entry: ModelEntry) -> None:
+        """Has requests for it wait, if it may be summoned, until ``resume`` or until it is loaded again."""
+        self._engine.publish(entry.name, [])
+
+    def resume(self, entry: ModelEntry) -> None:
+        """It serves as before ``pause``, those that wait first."""
+        self._publish(entry.name, entry.served, entry.rollout)
 
     def refuse(self, entry: ModelEntry, version: int | None, reason: str) -> None:
         """Shows why nothing of it is served."""
@@ -113,6 +125,7 @@ class Serving:
     def _end(self, versions: Iterable[LoadedVersion], *, drain: bool = True) -> None:
         for version in versions:
             self._engine.stop(version.model, drain=drain)
+            self._budget.release(version.claim)
             self._trimmer.ask()
 
 

@@ -140,6 +140,18 @@ def test_host_policies(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSetti
     }
 
 
+def test_models_on_demand_within_limits(
+    monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]
+) -> None:
+    flags = ("--model-control-mode=ondemand", "--load-model=a", "--model-memory-limit=1.5GiB")
+    gpus = ("--model-load-gpu-limit=0:0.5", "--model-load-gpu-limit", "1:1")
+    assert run(monkeypatch, "--model-repository=/m", *flags, *gpus) == 0
+    settings = parsed[0].repository
+    assert (settings.control_mode, settings.load_models) == ("ondemand", ("a",))
+    assert settings.memory_limit_bytes == 3 << 29
+    assert settings.gpu_limits == {0: 0.5, 1: 1.0}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -152,6 +164,14 @@ def test_host_policies(monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSetti
         (
             ("--model-repository=/m", "--model-control-mode=poll", "--load-model=a"),
             "needs --model-control-mode=explicit",
+        ),
+        (("--model-repository=/m", "--model-memory-limit=lots"), "'lots' should be a number"),
+        (("--model-repository=/m", "--model-memory-limit=0GB"), "more than nothing"),
+        (("--model-repository=/m", "--model-load-gpu-limit=0.5"), "<device>:<fraction>"),
+        (("--model-repository=/m", "--model-load-gpu-limit=0:1.5"), "<device>:<fraction>"),
+        (
+            ("--model-repository=/m", "--model-load-gpu-limit=0:0.5", "--model-load-gpu-limit=0:0.6"),
+            "<device>:<fraction>",
         ),
         (("--model-repository=/m", "--load-model=x"), "explicit"),
         (("--model-repository=/m", "--allow-http=maybe"), "true or false"),

@@ -107,6 +107,12 @@ class FakeRepository:
     def is_ready(self, name: str, version: str = "") -> bool:
         return bool(self.find(name, version))
 
+    def must_summon(self, name: str) -> bool:
+        return name == "sleeping"
+
+    def summon(self, name: str) -> None:
+        raise InvalidArgument(f"load failed for model '{name}': no weights")
+
     def has_labels(self, name: str) -> bool:
         return name == "a"
 

@@ -76,6 +76,9 @@ class FakeRepository:
     def is_ready(self, name: str, version: str = "") -> bool:
         return self.ready
 
+    def must_summon(self, name: str) -> bool:
+        return False
+
     def loaded(self) -> list[Any]:
         return [Served(name, model) for name, model in self.models.items()]
 

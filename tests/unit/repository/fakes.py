@@ -25,6 +25,14 @@ class FakeModel:
     version: int
     origin: Any
     healthy: bool = True
+    in_flight: int = 0
+    last_inference_ms: int = 0
+
+    def statistics(self) -> dict[str, Any]:
+        return {"last_inference_ms": self.last_inference_ms}
+
+    def instance_use(self) -> list[tuple[str, int, int]]:
+        return []
 
 
 @dataclass

@@ -6,10 +6,7 @@ import subprocess
 import sys
 import threading
 
-import psutil
-import pytest
-
-from naiad.repository.memory import Trimmer, resident_bytes
+from naiad.repository.memory import Trimmer, own_bytes
 
 _SLEEPER = "import sys; block = bytearray(64 << 20); print('there', flush=True); sys.stdin.read()"
 
@@ -38,28 +35,19 @@ def test_nothing_is_trimmed_after_the_end() -> None:
     trimmer.close()
 
 
-def test_resident_memory_is_told() -> None:
-    before = resident_bytes()
+def test_own_memory_is_told() -> None:
+    before = own_bytes()
     block = bytearray(b"x" * (64 << 20))
-    assert resident_bytes() - before > 32 << 20
+    assert own_bytes() - before > 32 << 20
     del block
 
 
-def test_processes_that_were_started_count() -> None:
-    before = resident_bytes()
+def test_that_of_another_process_is_told_while_it_lives() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _SLEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as sleeper:
         assert sleeper.stdout is not None
         sleeper.stdout.readline()
-        assert resident_bytes() - before > 60 << 20
+        assert own_bytes(sleeper.pid) > 60 << 20
         sleeper.communicate()
-
-
-def test_without_any_no_process_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(*_: object) -> None:
-        raise ChildProcessError
-
-    monkeypatch.setattr("os.waitid", none)
-    monkeypatch.delattr(psutil.Process, "children")
-    assert resident_bytes() > 0
+    assert own_bytes(sleeper.pid) == 0

@@ -1,0 +1,64 @@
+"""The memory of this machine's GPUs, as NVML tells it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+import pynvml
+
+from naiad.errors import InvalidArgument
+
+_log = logging.getLogger("naiad.repository")
+
+
+class GpuMemory(Protocol):
+    """Of every GPU by its number. Any thread."""
+
+    def used_bytes(self, device: int) -> int:
+        """By all processes."""
+        ...
+
+    def total_bytes(self, device: int) -> int: ...
+
+
+class NvmlMemory:
+    """``GpuMemory`` of NVML. Raises pynvml.NVMLError where there is none."""
+
+    def __init__(self) -> None:
+        pynvml.nvmlInit()
+        self._devices = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+
+    def __len__(self) -> int:
+        return len(self._devices)
+
+    def used_bytes(self, device: int) -> int:
+        """By all processes."""
+        return int(pynvml.nvmlDeviceGetMemoryInfo(self._devices[device]).used)
+
+    def total_bytes(self, device: int) -> int:
+        """Of the device."""
+        return int(pynvml.nvmlDeviceGetMemoryInfo(self._devices[device]).total)
+
+
+def gpu_memory(limits: Mapping[int, float]) -> NvmlMemory | None:
+    """None where there is no GPU; if there are limits, the log says then that they have nothing to act on.
+    Raises InvalidArgument for a limit of a GPU that is not among those which are there.
+    """
+    try:
+        memory: NvmlMemory | None = NvmlMemory()
+    except pynvml.NVMLError as error:
+        memory, reason = None, str(error)
+    else:
+        reason = "NVML finds none"
+    if not memory:
+        if limits:
+            _log.warning("--model-load-gpu-limit has no effect, there is no GPU here: %s", reason)
+        return None
+    for device in limits:
+        if not 0 <= device < len(memory):
+            raise InvalidArgument(
+                f"--model-load-gpu-limit names GPU {device}, and there are {len(memory)}, counted from 0"
+            )
+    return memory
