@@ -110,17 +110,19 @@ std::unique_ptr<Request> make_local_request(const std::shared_ptr<Core>& core, c
   const Status found = core->engine.find(model, version, target);
   if (!found.ok() && !core->engine.can_summon(model)) throw Error(found);
   const ModelSpec* const spec = target ? &target->spec() : nullptr;
-  const std::string refusal =
-      "model '" + model + "' is decoupled, it may give any number of responses: use stream() or astream()";
+  const auto refusal = [&] {
+    return "model '" + model +
+           "' is decoupled, it may give any number of responses: use stream() or astream()";
+  };
   if (spec != nullptr && spec->decoupled && responses == Responses::kOne) {
-    throw Error(Code::kUnsupported, refusal);
+    throw Error(Code::kUnsupported, refusal());
   }
   auto request = std::make_unique<Request>();
   request->model_name = request->text.emplace_back(model);
   request->model_version = request->text.emplace_back(version);
   // Of a model that is yet to be loaded it is not known now.
   if (spec == nullptr && responses == Responses::kOne) {
-    request->refusal_of_many = request->text.emplace_back(refusal);
+    request->refusal_of_many = request->text.emplace_back(refusal());
   }
   request->id = std::move(request_id);
   for (const auto& [key, value] : inputs) {
