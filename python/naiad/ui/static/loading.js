@@ -5,7 +5,7 @@ import { announce, h, say } from "./dom.js";
 
 // Why models can't be loaded and unloaded here; "": they can.
 export function whyNot(store) {
-  if (store.fleet?.server.control_mode !== "explicit") return "The server was not started with --model-control-mode=explicit.";
+  if (!["explicit", "ondemand"].includes(store.fleet?.server.control_mode)) return "The server was not started with --model-control-mode=explicit.";
   if (!store.access.admin) return "This key may not load and unload models: that takes the scope admin.";
   return "";
 }
