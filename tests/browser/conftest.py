@@ -83,8 +83,10 @@ ensemble_scheduling { step [
 LABELS = ["red", "green", "blue", *(f"none {number}" for number in range(9))]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """While it lives Playwright's event loop runs in this thread, where no other can: not for longer than
+    a module of these tests."""
     path = os.environ.get("NAIAD_CHROMIUM") or shutil.which("chromium")
     if not path:
         pytest.skip("there is no chromium here (apt-get install chromium, or NAIAD_CHROMIUM=PATH)")

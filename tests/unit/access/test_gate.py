@@ -26,7 +26,7 @@ from naiad.grpc.methods import control_methods
 from naiad.http.control import HttpControl
 from naiad.http.routes import find_route
 from naiad.openai.api import OpenAiApi
-from naiad.settings import HttpSettings, ServerSettings
+from naiad.settings import HttpSettings, RepositorySettings, ServerSettings
 from naiad.ui.dashboard import Dashboard
 
 KEYS = {"infer": "a-key-to-ask-models", "read": "a-key-to-look", "admin": "a-key-for-all"}
@@ -53,7 +53,8 @@ def test_every_route_has_a_group_and_a_handler() -> None:
     assert {group for group, _ in GRPC_ROUTES.values()} <= set(API_GROUPS) - {"unknown"}
     assert {group for group, _ in METRICS_ROUTES.values()} <= set(API_GROUPS) - {"unknown"}
     nothing: Any = None
-    dashboard = Dashboard(nothing, nothing, nothing, nothing, nothing, ServerSettings(), nothing)
+    settings = ServerSettings(RepositorySettings(()))
+    dashboard = Dashboard(nothing, nothing, nothing, nothing, nothing, settings, nothing)
     assert {"/metrics", *dashboard._handlers} == set(METRICS_ROUTES)
     control: object = object()
 
