@@ -44,10 +44,10 @@ End end_of(GrpcHouse& house, const std::string& bytes) {
     if (count > 0) said.append(buffer, static_cast<std::size_t>(count));
   }
   close(fd);
-  const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(said[at]); };
+  const auto byte = [&](std::size_t at) -> std::size_t { return static_cast<std::uint8_t>(said[at]); };
   for (std::size_t at = 0; at + 9 <= said.size();) {
     const std::size_t length = byte(at) << 16U | byte(at + 1) << 8U | byte(at + 2);
-    if (byte(at + 3) == NGHTTP2_GOAWAY && at + 17 <= said.size()) end.code = byte(at + 16);
+    if (byte(at + 3) == NGHTTP2_GOAWAY && at + 17 <= said.size()) end.code = static_cast<int>(byte(at + 16));
     at += 9 + length;
   }
   return end;
