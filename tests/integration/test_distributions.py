@@ -20,7 +20,7 @@ from .test_metrics import sample, scrape
 BUCKETS = """
 model_metrics { metric_control {
   metric_identifier { family: "nv_inference_first_response_histogram_ms" }
-  histogram_options { buckets: [ 0.001, 10000, 20000 ] }
+  histogram_options { buckets: [ 0.000001, 10000, 20000 ] }
 } }
 response_cache { enable: true }
 """
@@ -136,7 +136,7 @@ def test_tritons_histogram(measured: ServerProcess) -> None:
     name = "nv_inference_first_response_histogram_ms"
     assert [bound for bound, _ in buckets(text, name, "identity")] == [100, 500, 2000, 5000, float("inf")]
     assert buckets(text, name, "chosen") == [
-        (0.001, 0), (10_000, REQUESTS), (20_000, REQUESTS), (float("inf"), REQUESTS)
+        (0.000001, 0), (10_000, REQUESTS), (20_000, REQUESTS), (float("inf"), REQUESTS)
     ]  # fmt: skip
     # Of three responses to one request the first.
     assert sample(text, f"{name}_count", model="repeat") == 1
@@ -227,7 +227,7 @@ def test_by_default_there_are_neither(server: ServerProcess) -> None:
 
 
 def test_buckets_that_are_none(start_server: Start, tmp_path: Path) -> None:
-    write_model(tmp_path, "identity", IDENTITY + BUCKETS.replace("0.001", "30000"))
+    write_model(tmp_path, "identity", IDENTITY + BUCKETS.replace("0.000001", "30000"))
     server = start_server(tmp_path, expect_ready=False)
     assert server.wait() == 1
     assert "the buckets of a histogram must be ascending and finite" in server.log
