@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from .certificates import Authority, Identity
+
 IDENTITY = """
 backend: "identity"
 max_batch_size: 8
@@ -264,3 +266,13 @@ def openai_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def openai_server(start_server: Start, openai_repository: Path) -> ServerProcess:
     """Serves them, on a port of the API's own too."""
     return start_server(openai_repository, "--openai-port=0", "--http-max-input-size=1048576")
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates")).found()
+
+
+@pytest.fixture(scope="module")
+def client(authority: Authority) -> Identity:
+    return authority.issue("client")

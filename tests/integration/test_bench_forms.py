@@ -108,16 +108,6 @@ def forms(start_server: Start, tmp_path_factory: pytest.TempPathFactory, log: Pa
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates")).found()
-
-
-@pytest.fixture(scope="module")
-def client(authority: Authority) -> Identity:
-    return authority.issue("client")
-
-
-@pytest.fixture(scope="module")
 def guarded(
     start_server: Start, repository: Path, authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> ServerProcess:

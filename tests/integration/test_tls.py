@@ -33,16 +33,6 @@ INFER = "/v2/models/identity/infer"
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates")).found()
-
-
-@pytest.fixture(scope="module")
-def client(authority: Authority) -> Identity:
-    return authority.issue("client")
-
-
-@pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Identity:
     """Signed by another authority of the same name."""
     return Authority(tmp_path_factory.mktemp("other")).found().issue("client")

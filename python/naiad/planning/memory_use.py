@@ -7,6 +7,8 @@ import contextlib
 import psutil
 import pynvml
 
+from naiad.repository.gpu_memory import NvmlMemory
+
 LEAST_GPU_BYTES = 8 << 20
 """Less is not a model, but what others do meanwhile."""
 
@@ -14,9 +16,8 @@ LEAST_GPU_BYTES = 8 << 20
 def gpu_used_bytes() -> int:
     """Of all GPUs together; 0 where there is none."""
     try:
-        pynvml.nvmlInit()
-        devices = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return sum(int(pynvml.nvmlDeviceGetMemoryInfo(device).used) for device in devices)
+        memory = NvmlMemory()
+        return sum(memory.used_bytes(device) for device in range(len(memory)))
     except pynvml.NVMLError:
         return 0
 

@@ -32,9 +32,6 @@ class Space:
     batch_sizes: tuple[int, ...]
     delays_us: tuple[int | None, ...]
 
-    def __len__(self) -> int:
-        return len(self.all())
-
     def all(self) -> list[Candidate]:
         """Each once: a batch of one row is not waited for."""
         return sorted(

@@ -30,7 +30,7 @@ class Ladder:
             loads.append(load)
             if load.errors:
                 break
-            within = not 0 < limits.p99_ms < load.p99_ms
+            within = limits.keeps(load)
             flat = 0 if within and load.per_second > best * _GAIN else flat + 1
             if within:
                 best = max(best, load.per_second)

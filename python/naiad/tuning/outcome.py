@@ -31,6 +31,14 @@ class Limits:
     p99_ms: float = 0
     memory_bytes: float = 0
 
+    def keeps(self, load: Load) -> bool:
+        """Whether its p99 is within."""
+        return not 0 < self.p99_ms < load.p99_ms
+
+    def holds(self, memory_bytes: int) -> bool:
+        """Whether there is so much memory."""
+        return not 0 < self.memory_bytes < memory_bytes
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -45,21 +53,25 @@ class Outcome:
 
     def best(self, limits: Limits) -> Load | None:
         """The most that it serves within the limits."""
-        if self.failure or (limits.memory_bytes and self.memory_bytes > limits.memory_bytes):
+        if self.failure or not limits.holds(self.memory_bytes):
             return None
-        within = [load for load in self.loads if not load.errors and not 0 < limits.p99_ms < load.p99_ms]
+        within = [load for load in self.loads if not load.errors and limits.keeps(load)]
         return max(within, key=lambda load: load.per_second, default=None)
 
     def why_not(self, limits: Limits) -> str:
         """Why there is no ``best``."""
         if self.failure:
             return self.failure
-        if limits.memory_bytes and self.memory_bytes > limits.memory_bytes:
+        if not limits.holds(self.memory_bytes):
             return f"takes {self.memory_bytes / 1e9:.2f} GB"
         if self.loads and all(load.errors for load in self.loads):
             return "requests failed"
-        least = min((load.p99_ms for load in self.loads if not load.errors), default=0)
-        return f"p99 {least:.1f} ms at best"
+        return f"p99 {self.least_p99_ms:.1f} ms at best"
+
+    @property
+    def least_p99_ms(self) -> float:
+        """Of the levels without failures; 0: there is none."""
+        return min((load.p99_ms for load in self.loads if not load.errors), default=0.0)
 
 
 def front(outcomes: Sequence[Outcome], limits: Limits) -> list[Outcome]:

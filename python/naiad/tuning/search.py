@@ -32,7 +32,7 @@ def quick(space: Space, start: Candidate, limits: Limits, attempt: Try) -> list[
         if best is not None:
             return best.per_second
         # Where nothing keeps the limits, what comes closer is the way to go.
-        fastest = min((load.p99_ms for load in found[candidate].loads if not load.errors), default=0.0)
+        fastest = found[candidate].least_p99_ms
         return -fastest if fastest else float("-inf")
 
     joined = min((delay for delay in space.delays_us if delay is not None), default=None)

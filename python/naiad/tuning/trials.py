@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,19 +78,18 @@ class Trials:
     def attempt(self, candidate: Candidate) -> Outcome:
         """Blocks. What does not run is an outcome too."""
         self._tell(candidate, "loads")
-        loads: Sequence[Load] = ()
         memory_bytes = 0
         try:
             with ChildServer(self._subject.paths, self._subject.load_timeout_s) as server:
                 _load(server, self._subject, to_json(apply(candidate, self._base, self._config)))
                 memory_bytes = server.memory_bytes()
-                if 0 < self._limits.memory_bytes < memory_bytes:
+                if not self._limits.holds(memory_bytes):
                     return Outcome(candidate, memory_bytes=memory_bytes)
                 loads = self._ladder.climb(self._limits, self._measuring(server, candidate))
                 memory_bytes = max(memory_bytes, server.memory_bytes())
         except NaiadError as error:
-            return Outcome(candidate, tuple(loads), memory_bytes, str(error))
-        return Outcome(candidate, tuple(loads), memory_bytes)
+            return Outcome(candidate, (), memory_bytes, str(error))
+        return Outcome(candidate, loads, memory_bytes)
 
     def _measuring(self, server: ChildServer, candidate: Candidate) -> Callable[[int], Load]:
         subject = self._subject

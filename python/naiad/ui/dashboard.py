@@ -48,7 +48,7 @@ _RIGHTS = {
     "infer": ("POST", f"{_ROOT}/api/models/x/infer"),
     "admin": ("POST", f"{_ROOT}/api/models/x/load"),
 }
-_FOREIGN_NAME = "without API keys this page answers to localhost and to IP addresses, and to no other name"
+_FOREIGN_NAME = "without API keys this page answers to localhost and to addresses alone, by no other name"
 _VIEW_ONLY = (
     "the metrics port is open to other machines and the HTTP port is not: without API keys (--api-keys-file)"
     " this page only shows"
@@ -140,10 +140,7 @@ class Dashboard:
         if request.method not in methods:
             return error_answer(405, "Method Not Allowed", {"Allow": ", ".join(methods)})
         if self._local_only and not is_own_name(request.headers.get("Host", "")):
-            return error_answer(
-                403,
-                "without API keys this page answers to localhost and to addresses alone, by no other name",
-            )
+            return error_answer(403, _FOREIGN_NAME)
         if path.startswith((f"{_ROOT}/api/", f"{_ROOT}/v1/")) and (reason := foreign_reason(request)):
             return error_answer(403, reason)
         if request.method == "POST" and self._view_only:

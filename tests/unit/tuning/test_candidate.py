@@ -35,7 +35,7 @@ def test_batches_of_one_row_are_not_waited_for() -> None:
         Candidate(2, 8, 0),
         Candidate(2, 8, 100),
     ]
-    assert len(space) == 6
+    assert len(space.all()) == 6
 
 
 @pytest.mark.parametrize(
