@@ -13,6 +13,8 @@ namespace {
 
 // What may wait for the client before the control plane's answer is left where it is.
 constexpr std::size_t kMaxUnsentBytes = 256 << 10;
+// Of an answer that is no answer but a request for the core: the bytes of its frame. Clients never see it.
+constexpr std::string_view kFrameBytes = "Naiad-Text-Frame";
 // Relayed in one piece at the most.
 constexpr std::size_t kMaxPieceBytes = 64 << 10;
 
@@ -118,9 +120,16 @@ bool ControlProxy::read_head() {
     upstream_->consume(head_.size_bytes);
     return true;
   }
-  begun_ = true;
+  frame_bytes_.reset();
+  if (const auto bytes = head_.field(kFrameBytes)) {
+    if (!read_frame_bytes(*bytes)) {
+      fail();
+      return false;
+    }
+  }
+  begun_ = !frame_bytes_;
   framing_ = relay_framing(head_, request_.client);
-  append_relayed_head(out_, head_, framing_, request_.client);
+  if (!frame_bytes_) append_relayed_head(out_, head_, framing_, request_.client);
   const bool no_body = framing_ == RelayFraming::kNone || head_.framing == BodyFraming::kNone;
   reusable_ = head_.keep_alive && (no_body || head_.framing != BodyFraming::kUntilClose);
   left_bytes_ = no_body ? 0 : head_.content_length;
@@ -134,6 +143,16 @@ bool ControlProxy::read_head() {
   } else if (upstream_->input().empty()) {
     flush();
   }
+  return true;
+}
+
+bool ControlProxy::read_frame_bytes(std::string_view field) {
+  std::size_t frame_bytes = 0;
+  const char* const end = field.data() + field.size();
+  const auto read = std::from_chars(field.data(), end, frame_bytes);
+  if (read.ec != std::errc{} || read.ptr != end) return false;
+  if (head_.framing != BodyFraming::kLength || frame_bytes > head_.content_length) return false;
+  frame_bytes_ = frame_bytes;
   return true;
 }
 
@@ -180,7 +199,7 @@ void ControlProxy::add_body(std::span<const std::byte> data) {
 }
 
 void ControlProxy::flush() {
-  if (!out_.empty()) client_.on_relayed(std::exchange(out_, {}));
+  if (!out_.empty() && !frame_bytes_) client_.on_relayed(std::exchange(out_, {}));
 }
 
 void ControlProxy::end_answer() {
@@ -189,6 +208,10 @@ void ControlProxy::end_answer() {
   const bool keep_alive = request_.client.keep_alive;
   request_ = {};
   if (!reusable_) drop();
+  if (frame_bytes_) {
+    const std::size_t frame_bytes = *std::exchange(frame_bytes_, {});
+    return client_.on_handed_over(std::exchange(out_, {}), frame_bytes);
+  }
   flush();
   client_.on_relay_end(keep_alive);
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/bridge.h"
@@ -38,6 +39,9 @@ class ControlProxy final : private Stream::User {
     virtual void on_relayed(std::string bytes) = 0;
     // All of the answer has been given to on_relayed().
     virtual void on_relay_end(bool keep_alive) = 0;
+    // The control plane has read the request and leaves it to the core to answer: `message` is a TextFrame of
+    // `frame_bytes`, and behind it the request of the model, as decode_generate reads it.
+    virtual void on_handed_over(std::string message, std::size_t frame_bytes) = 0;
     // There will be no (more) answer. `begun`: part of it has been relayed.
     virtual void on_relay_failed(bool begun) = 0;
     // Bytes that were relayed and not yet sent.
@@ -73,6 +77,7 @@ class ControlProxy final : private Stream::User {
   // Takes what there is of the answer apart; false when more must come first.
   bool step();
   bool read_head();
+  bool read_frame_bytes(std::string_view field);
   bool read_body();
   void add_body(std::span<const std::byte> data);
   // Consumes and relays; ends the body when it is complete.
@@ -100,6 +105,7 @@ class ControlProxy final : private Stream::User {
   std::size_t scanned_ = 0;
   RelayFraming framing_ = RelayFraming::kNone;
   std::size_t left_bytes_ = 0;
+  std::optional<std::size_t> frame_bytes_;  // the answer is a request that is handed over
   std::optional<ChunkedReader> chunks_;
   std::string out_;  // framed, not yet relayed
 };

@@ -3,38 +3,25 @@
 #include <cstddef>
 #include <string>
 
-#include "io/http_answer.h"
+#include "io/model_answer.h"
 #include "request/request.h"
 
 namespace naiad {
 
-// The answer to a generate or generate_stream request, as its responses come: one JSON object, or an event
-// for each. I/O thread.
-class GenerateAnswer {
+// The answer to a generate or generate_stream request: one JSON object, or an event for each response.
+class GenerateAnswer final : public ModelAnswer {
  public:
-  GenerateAnswer(bool streams, const AnswerFraming& framing) : streams_(streams), framing_(framing) {}
+  GenerateAnswer(bool streams, const AnswerFraming& framing) : ModelAnswer(framing), streams_(streams) {}
 
-  // What is to be sent for a response (perhaps nothing yet).
-  std::string respond(const Request& request, const Response& response);
-  // And for the last one, which may be an end alone.
-  std::string finish(const Request& request, const Response& response);
-  // The connection will not be used again, whatever the client would like.
-  void refuse_keep_alive() { framing_.keep_alive = false; }
-  // Whether the connection can be used again, once finished.
-  bool keep_alive() const { return framing_.keep_alive; }
-  // The status that it was given, once finished.
-  int http_status() const { return http_status_; }
+  std::string respond(const Request& request, const Response& response) override;
+  std::string finish(const Request& request, const Response& response) override;
 
  private:
-  // The head of an event stream, under the status of its first response.
-  void begin(std::string& text, const Status& status);
+  // The stream is under the status of its first response.
   void add_event(std::string& text, const Request& request, const Response& response);
 
   const bool streams_;
-  AnswerFraming framing_;
-  bool begun_ = false;
   std::size_t num_responses_ = 0;
-  int http_status_ = 200;
   Status status_;     // of the one response that is not streamed
   std::string body_;  // of that
 };

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "io/access_line.h"
+#include "io/generate_answer.h"
 #include "io/model_of_path.h"
 #include "protocol/generate.h"
 #include "protocol/header_number.h"
@@ -247,10 +248,13 @@ Status HttpSession::submit() {
       if (status.ok()) status = forward.add(field.name, field.value, *request);
     }
   }
-  if (!status.ok()) return status;
+  return status.ok() ? send_in(std::move(request)) : status;
+}
+
+Status HttpSession::send_in(std::unique_ptr<Request> request) {
   context_.in_flight.add(*request, *this, kInference);
   trace_ = request->trace;
-  status = context_.engine.submit(request);
+  const Status status = context_.engine.submit(request);
   if (!status.ok()) {
     context_.in_flight.remove(*request);
     trace_.reset();
@@ -270,7 +274,7 @@ Status HttpSession::decode(Request& request) {
   std::shared_ptr<Model> model;
   if (exchange_.generate) {
     const bool streams = exchange_.route.endpoint == V2Route::Endpoint::kGenerateStream;
-    generated_.emplace(streams, exchange_.framing);
+    generated_ = std::make_unique<GenerateAnswer>(streams, exchange_.framing);
     Status status = find_model_of_path(context_.engine, request, model);
     if (!status.ok()) return status;
     return decode_generate(body_.bytes(), model->spec(), context_.pool, context_.options.decode, request);
@@ -315,7 +319,8 @@ std::size_t HttpSession::unsent_bytes() const {
 void HttpSession::refuse(const Status& status) {
   std::optional<Http1Field> hint;
   if (status.message() == kUnsupportedCoding) hint = {"Accept-Encoding", kAcceptedCodings};
-  refuse(http_status_of(status.code()), status.message(), hint);
+  const bool openai = exchange_.framing.openai_errors;
+  refuse(openai ? openai_status_of(status) : http_status_of(status.code()), status.message(), hint);
 }
 
 void HttpSession::refuse(int status, std::string_view message, std::optional<Http1Field> hint) {

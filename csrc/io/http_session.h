@@ -8,10 +8,10 @@
 #include <string_view>
 
 #include "io/control_proxy.h"
-#include "io/generate_answer.h"
 #include "io/http_answer.h"
 #include "io/http_body.h"
 #include "io/inflation.h"
+#include "io/model_answer.h"
 #include "io/session.h"
 #include "io/unsent_responses.h"
 #include "protocol/content_coding.h"
@@ -52,7 +52,7 @@ class HttpSession final : public Session,
     std::string key_name;   // "" without a key
     bool told = true;       // its status has been counted
     bool infer = false;     // one that a model answers
-    bool generate = false;  // by the generate extension
+    bool generate = false;  // one that may be answered many times
     bool expects_continue = false;
     ContentCoding coding = ContentCoding::kIdentity;
     ContentCoding answer_coding = ContentCoding::kIdentity;
@@ -65,6 +65,7 @@ class HttpSession final : public Session,
   void on_response(std::uint64_t mark, const Request& request, Response response) override;
   void on_relayed(std::string bytes) override;
   void on_relay_end(bool keep_alive) override;
+  void on_handed_over(std::string message, std::size_t frame_bytes) override;
   void on_relay_failed(bool begun) override;
   std::size_t unsent_bytes() const override;
 
@@ -80,6 +81,9 @@ class HttpSession final : public Session,
   void infer();
   void submit_or_refuse();
   Status submit();
+  Status submit(std::string message, std::size_t frame_bytes);
+  // Of a request that has been decoded.
+  Status send_in(std::unique_ptr<Request> request);
   // Of a request that can be decoded only when its model is there: has it loaded, and waits for that.
   Status await_model(std::unique_ptr<Request> request);
   Status decode(Request& request);
@@ -132,7 +136,7 @@ class HttpSession final : public Session,
   BufferRef head_owner_;
   std::size_t scanned_ = 0;
   Exchange exchange_;
-  std::optional<GenerateAnswer> generated_;
+  std::unique_ptr<ModelAnswer> generated_;
   std::string peer_;                // for the access log alone
   ClientNetwork client_ = 0;        // for the gate alone
   std::uint64_t begun_ns_ = 0;      // when the present request's head had come

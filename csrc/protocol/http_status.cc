@@ -36,8 +36,14 @@ std::string_view openai_code_of(int status) {
       return R"("invalid_api_key")";
     case 429:
       return R"("rate_limit_exceeded")";
+    case 500:
+      return R"("internal")";
+    case 501:
+      return R"("unsupported")";
     case 503:
       return R"("unavailable")";
+    case 504:
+      return R"("deadline_exceeded")";
     default:
       return "null";
   }
@@ -69,6 +75,12 @@ int http_status_of(Code code) {
       return 400;
   }
   return 500;
+}
+
+int openai_status_of(const Status& status) {
+  const bool is_full = status.code() == Code::kUnavailable &&
+                       status.message().find("Exceeds maximum queue size") != std::string_view::npos;
+  return is_full ? 429 : http_status_of(status.code());
 }
 
 void append_error_body(std::string& text, std::string_view message) {

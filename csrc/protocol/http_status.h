@@ -15,7 +15,10 @@ int http_status_of(Code code);
 // Any thread.
 void append_error_body(std::string& text, std::string_view message);
 
-// The same as OpenAI's clients read it: {"error":{"message","type","param":null,"code"}}. Any thread.
+// The same for OpenAI's clients: as http_status_of, but 429 for a queue that is full. Any thread.
+int openai_status_of(const Status& status);
+
+// As they read it: {"error":{"message","type","param":null,"code"}}. Any thread.
 void append_openai_error_body(std::string& text, int status, std::string_view message);
 
 }  // namespace naiad

@@ -92,6 +92,8 @@ class TritonPythonModel:
                 sender.send(pb_utils.InferenceResponse([], error=error), flags)
                 return
             last = i + 1 == len(words)
+            if word.strip() == "ABORT":
+                reason, last = "abort", True
             sender.send(self.response([word], n, reason if last else None, value, prompt))
         sender.send(flags=flags)
 

@@ -25,6 +25,7 @@ from naiad.http.answers import empty_answer, error_answer, json_answer
 from naiad.http.body import plain_body, read_body
 from naiad.http.coding import ACCEPTED, request_coding
 from naiad.http.errors import status_of
+from naiad.http.relayed import mark_relayed
 from naiad.http.routes import METHODS, Endpoint, Route, find_route
 from naiad.logs import log
 from naiad.settings import HttpSettings
@@ -107,6 +108,7 @@ class HttpControl:
         path = request.raw_path.partition("?")[0]
         for api in self._other_apis:
             if api.serves(path):
+                mark_relayed(request)
                 return await api.answer(request)
         try:
             route = find_route(path)

@@ -8,6 +8,7 @@ first in this room.
         messages tools sampling       read the request
         chat_prompt text_models       chat template and tokenizer of the model
         generation                    the tensors of a language model, and its responses as deltas
+        text_stream                   a stream that the core sends by itself
       embeddings rerank tokenize
         catalogue roles               which model serves what
           engine_requests             the engine
@@ -27,6 +28,7 @@ from naiad.errors import InvalidArgument, NaiadError, Stopping
 from naiad.http.answers import json_answer
 from naiad.http.body import plain_body, read_body
 from naiad.http.coding import request_coding
+from naiad.http.relayed import is_relayed
 from naiad.openai.catalogue import Catalogue
 from naiad.openai.chat import Chat
 from naiad.openai.chat_prompt import ChatPrompts
@@ -39,6 +41,7 @@ from naiad.openai.fields import Json
 from naiad.openai.rerank import Reranking
 from naiad.openai.responses import Responses
 from naiad.openai.text_models import TextModels
+from naiad.openai.text_stream import TextStream
 from naiad.openai.tokenize import Tokenizing
 
 _MODELS = "/v1/models"
@@ -49,7 +52,7 @@ _log = logging.getLogger("naiad.openai")
 # JSON can spell half of a character, which no text holds.
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
-_Answer = Callable[[Json], Awaitable[Json | Events]]
+_Answer = Callable[[Json], Awaitable[Json | Events | TextStream]]
 
 
 class OpenAiApi:
@@ -125,6 +128,10 @@ class OpenAiApi:
         told = await answer(fields)
         if isinstance(told, dict):
             return json_answer(told)
+        if isinstance(told, TextStream):
+            if is_relayed(request) and told.can_be_handed_over:
+                return told.handed_over()
+            told = told.events()
         return await answer_events(request, told, done=path != _RESPONSES)
 
     async def _body(self, request: web.BaseRequest) -> Json:

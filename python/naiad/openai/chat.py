@@ -24,6 +24,7 @@ from naiad.openai.text_request import (
     read_response_format,
     read_stream,
 )
+from naiad.openai.text_stream import REASON, TEXT, USAGE, TextFrame, TextStream
 from naiad.openai.tools import CallReader, ToolCall, Tools, read_tools
 
 _CHUNK = "chat.completion.chunk"
@@ -62,10 +63,14 @@ class Chat:
         self._prompts = prompts
         self._requests = requests
 
-    async def answer(self, body: Json) -> Json | Events:
+    async def answer(self, body: Json) -> Json | Events | TextStream:
         """The whole answer, or the events of a stream. Raises ApiError, NaiadError."""
         plan = await self._plan(Fields(body))
-        return _chunks(plan) if plan.stream else await _whole(plan)
+        if not plan.stream:
+            return await _whole(plan)
+        if plan.num_answers == 1 and plan.num_top is None and plan.tools.reading == "text":
+            return TextStream(plan.generation, _frame(plan), lambda: _chunks(plan))
+        return _chunks(plan)
 
     async def _plan(self, fields: Fields) -> _Plan:
         entry = self._catalogue.named(fields)
@@ -155,6 +160,21 @@ def _add(answer: _Answer, delta: Delta) -> None:
         answer.reason = delta.finish_reason
 
 
+def _frame(plan: _Plan) -> TextFrame:
+    end = _chunk(plan, 0, {})
+    end["choices"][0]["finish_reason"] = REASON
+    return TextFrame(
+        opening=_opening(plan, 0),
+        text=_chunk(plan, 0, {"content": TEXT}),
+        end=end,
+        usage=plan.frame.around(_CHUNK, []) | {"usage": USAGE} if plan.include_usage else None,
+    )
+
+
+def _opening(plan: _Plan, index: int) -> Json:
+    return _chunk(plan, index, {"role": "assistant", "content": ""})
+
+
 async def _chunks(plan: _Plan) -> AsyncGenerator[Event, None]:
     answers = [_Answer(plan.tools.reader()) for _ in range(plan.num_answers)]
     async with contextlib.aclosing(plan.generation.deltas()) as deltas:
@@ -162,7 +182,7 @@ async def _chunks(plan: _Plan) -> AsyncGenerator[Event, None]:
             answer = answers[delta.index]
             if not answer.begun:
                 answer.begun = True
-                yield "", _chunk(plan, delta.index, {"role": "assistant", "content": ""})
+                yield "", _opening(plan, delta.index)
             for event in _events(plan, answer, delta):
                 yield "", event
     if plan.include_usage:

@@ -27,6 +27,7 @@ from naiad.openai.text_request import (
     read_response_format,
     read_stream,
 )
+from naiad.openai.text_stream import REASON, TEXT, USAGE, TextFrame, TextStream
 
 _DEFAULT_MAX_TOKENS = 16  # OpenAI's
 _MAX_PROMPTS = 2048
@@ -55,10 +56,14 @@ class Completions:
         self._text_models = text_models
         self._requests = requests
 
-    async def answer(self, body: Json) -> Json | Events:
+    async def answer(self, body: Json) -> Json | Events | TextStream:
         """The whole answer, or the events of a stream. Raises ApiError, NaiadError."""
         plan = await self._plan(Fields(body))
-        return _chunks(plan) if plan.stream else await _whole(plan)
+        if not plan.stream:
+            return await _whole(plan)
+        if len(plan.generations) == plan.num_answers == 1 and plan.num_top is None and not plan.echo:
+            return TextStream(plan.generations[0], _frame(plan), lambda: _chunks(plan))
+        return _chunks(plan)
 
     async def _plan(self, fields: Fields) -> _Plan:
         entry = self._catalogue.named(fields)
@@ -151,6 +156,20 @@ async def _whole(plan: _Plan) -> Json:
     return plan.frame.around(_OBJECT, choices) | {"usage": _usage(plan)}
 
 
+def _frame(plan: _Plan) -> TextFrame:
+    choice = {"index": 0, "text": TEXT, "logprobs": None, "finish_reason": None}
+    return TextFrame(
+        text=_chunk(plan, choice),
+        end=_chunk(plan, choice | {"finish_reason": REASON}),
+        usage=plan.frame.around(_OBJECT, []) | {"usage": USAGE} if plan.include_usage else None,
+        has_empty=True,
+    )
+
+
+def _chunk(plan: _Plan, choice: Json) -> Json:
+    return plan.frame.around(_OBJECT, [choice]) | ({"usage": None} if plan.include_usage else {})
+
+
 async def _chunks(plan: _Plan) -> AsyncGenerator[Event, None]:
     lengths: dict[int, int] = {}
     async with contextlib.aclosing(merged([each.deltas() for each in plan.generations])) as deltas:
@@ -168,7 +187,7 @@ async def _chunks(plan: _Plan) -> AsyncGenerator[Event, None]:
                 "logprobs": told,
                 "finish_reason": delta.finish_reason,
             }
-            yield "", plan.frame.around(_OBJECT, [choice]) | ({"usage": None} if plan.include_usage else {})
+            yield "", _chunk(plan, choice)
     if plan.include_usage:
         yield "", plan.frame.around(_OBJECT, []) | {"usage": _usage(plan)}
 

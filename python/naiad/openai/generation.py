@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naiad.config import ModelConfig
-from naiad.config.types import TensorConfig
 from naiad.openai.catalogue import Entry
 from naiad.openai.engine_requests import Arrays, ModelRequests
 from naiad.openai.errors import ApiError, unsupported
@@ -92,19 +91,22 @@ class Generation:
     prompt: Prompt
     usage: Usage = field(default_factory=Usage)
     """Complete when all deltas are there."""
+    members: dict[str, Any] = field(init=False)
+    """The inputs of the model's request, by name: a value, or a list of them."""
 
     def __post_init__(self) -> None:
         """Raises ApiError for what the model does not take."""
         config = self.entry.config
         self.usage.known = self.prompt.counts and _tells_usage(config)
-        self._inputs = _inputs(config, self.prompt)
+        self.members = _members(config, self.prompt)
 
     async def deltas(self) -> AsyncGenerator[Delta, None]:
         """What the answers become, as it comes. Closed early, the request is cancelled."""
         num_answers = self.prompt.sampling.n
         finished: set[int] = set()
         num_seen = 0
-        async with contextlib.aclosing(self.requests.stream(self.entry.name, self._inputs)) as responses:
+        inputs = _inputs(self.entry.config, self.members)
+        async with contextlib.aclosing(self.requests.stream(self.entry.name, inputs)) as responses:
             async for response in responses:
                 texts = _texts(response)
                 num_seen = max(num_seen, len(texts))
@@ -114,7 +116,8 @@ class Generation:
                 for index, text in enumerate(texts[:num_answers]):
                     reason = _reason(reasons, index)
                     told = _logprobs(logprobs, index)
-                    if index in finished or not (text or reason or told):
+                    # Of several answers, a response has news of some only. Of one it has a token at least.
+                    if index in finished or not (text or reason or told or num_answers == 1):
                         continue
                     if reason is not None:
                         finished.add(index)
@@ -145,10 +148,10 @@ def _tells_usage(config: ModelConfig) -> bool:
     return all(config.output(name) is not None for name in ("num_input_tokens", "num_output_tokens"))
 
 
-def _inputs(config: ModelConfig, prompt: Prompt) -> dict[str, NDArray[Any]]:
-    inputs = {"text_input": _one(config, "text_input", prompt.text)}
+def _members(config: ModelConfig, prompt: Prompt) -> dict[str, Any]:
+    members: dict[str, Any] = {"text_input": prompt.text}
     if config.input("sampling_parameters") is not None:
-        inputs["sampling_parameters"] = _one(config, "sampling_parameters", prompt.sampling.to_json())
+        members["sampling_parameters"] = prompt.sampling.to_json()
     else:
         for name, param in prompt.sampling.given.items():
             if name != "n" or prompt.sampling.n != 1:
@@ -166,24 +169,26 @@ def _inputs(config: ModelConfig, prompt: Prompt) -> dict[str, NDArray[Any]]:
         switches["return_logprobs"] = True
     for name, value in switches.items():
         if config.input(name) is not None:
-            inputs[name] = _one(config, name, value)
+            members[name] = value
     if prompt.images:
         if config.input("image") is None:
             raise _lacks(config, "messages", "image")
-        images = np.array(list(prompt.images), dtype=np.object_)
-        inputs["image"] = images.reshape(1, -1) if config.max_batch_size > 0 else images
-    return inputs
+        members["image"] = list(prompt.images)
+    return members
 
 
-def _one(config: ModelConfig, name: str, value: object) -> NDArray[Any]:
+def _inputs(config: ModelConfig, members: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    return {name: _array(config, name, value) for name, value in members.items()}
+
+
+def _array(config: ModelConfig, name: str, value: object) -> NDArray[Any]:
+    if isinstance(value, list):
+        values = np.array(value, dtype=np.object_)
+        return values.reshape(1, -1) if config.max_batch_size > 0 else values
     tensor = config.input(name)
     assert tensor is not None
     kind = np.object_ if tensor.datatype == "BYTES" else np.bool_
-    return np.full(_shape(config, tensor), value, dtype=kind)
-
-
-def _shape(config: ModelConfig, tensor: TensorConfig) -> tuple[int, ...]:
-    return (1,) * len(config.wire_shape(tensor))
+    return np.full((1,) * len(config.wire_shape(tensor)), value, dtype=kind)
 
 
 def _lacks(config: ModelConfig, param: str, tensor: str) -> ApiError:
@@ -208,7 +213,7 @@ def _reason(reasons: list[str], index: int) -> str | None:
     if reason in _UNFINISHED:
         return None
     if reason == "abort":
-        raise ApiError(503, "the model has ended the answer before its end", code="aborted")
+        raise ApiError(503, "the model has ended the answer before its end", code="unavailable")
     return reason
 
 

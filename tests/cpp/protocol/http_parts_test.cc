@@ -127,10 +127,11 @@ TEST_CASE("OpenAI's clients read errors in their own form") {
       {408, "timeout_error", "null"},
       {413, "invalid_request_error", "null"},
       {429, "rate_limit_error", "\"rate_limit_exceeded\""},
-      {501, "invalid_request_error", "null"},
+      {500, "server_error", "\"internal\""},
+      {501, "invalid_request_error", "\"unsupported\""},
       {502, "server_error", "null"},
       {503, "service_unavailable_error", "\"unavailable\""},
-      {504, "timeout_error", "null"},
+      {504, "timeout_error", "\"deadline_exceeded\""},
   };
   for (const auto& [status, type, code] : rows) {
     const std::string text = body(status, "m");

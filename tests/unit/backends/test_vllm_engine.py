@@ -182,14 +182,39 @@ def test_a_client_that_goes_takes_its_request_out_of_the_engine(model: RunningMo
 
 
 def test_who_reads_slowly_does_not_hold_up_the_others(model: RunningModel) -> None:
-    slow = model.send("a !wait", stream=True, parameters={"max_tokens": 4})
+    slow = model.send("a !wait", stream=True, parameters={"max_tokens": 10000})
     assert slow.sender is not None
     slow.sender.is_full = True
     assert len(model.ask("b", stream=True, parameters={"max_tokens": 20})) == 20
     assert slow.sender.given == []
+    tokens = model.engine.tokens
+    until(lambda: tokens._value.get() > 25)
     slow.sender.is_full = False
+    until(lambda: slow.sender.given)  # type: ignore[union-attr]
+    ((joined, _), last), *_ = slow.sender.given
+    assert set(joined["text_output"][0].split()) == {b"a"}
+    assert len(joined["text_output"][0].split()) >= 5
+    assert not last
+    slow.sender.cancelled = True
     until(lambda: slow.sender.ended)  # type: ignore[union-attr]
-    assert len(slow.sender.given) == 4
+
+
+def test_what_can_not_be_sent_fails_its_request_alone(model: RunningModel) -> None:
+    broken = model.send("a !wait", stream=True, parameters={"max_tokens": 10000})
+    other = model.send("b !wait", stream=True, parameters={"max_tokens": 10000})
+    until(lambda: broken.sender.given and other.sender.given)  # type: ignore[union-attr]
+    assert broken.sender is not None and other.sender is not None
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise InvalidArgument("no room")
+
+    broken.sender.send = refuse  # type: ignore[method-assign]
+    until(lambda: len(model.engine.running) == 1)
+    assert broken.sender.given[-1] == (("INVALID_ARGUMENT", "no room"), True)
+    num_given = len(other.sender.given)
+    until(lambda: len(other.sender.given) > num_given)  # type: ignore[union-attr]
+    other.sender.cancelled = True
+    until(lambda: not model.engine.running)
 
 
 def test_an_engine_that_dies_fails_its_requests_and_ends_the_process(model: RunningModel) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,9 +16,9 @@ import uvloop
 from naiad.backends.python.coroutines import Coroutines
 from naiad.backends.python.failure import encodable
 from naiad.backends.python.inference_request import ReceivedRequest
-from naiad.backends.python.inference_response import InferenceResponse
 from naiad.backends.python.response_sender import COMPLETE_FINAL, InferenceResponseSender
 from naiad.backends.vllm.contract import GENERATE
+from naiad.backends.vllm.direct_outputs import DirectOutputs
 from naiad.backends.vllm.framework import Framework
 from naiad.backends.vllm.generation import Answers, read_generation, read_images
 from naiad.backends.vllm.metrics import EngineMetrics
@@ -30,7 +30,6 @@ _log = logging.getLogger("naiad.backends.vllm")
 
 _LOOK_EVERY_S = 0.05
 """How soon a client that has gone, or a dead engine, is noticed."""
-_ROOM_EVERY_S = 0.005
 _REPORT_EVERY_S = 0.5
 _LAST_ANSWERS_S = 2.0
 _DIED_STATUS = 70
@@ -140,31 +139,31 @@ class EngineRunner:
             self._engine, wanted.text, images, add_special_tokens=sampling.add_special_tokens
         )
         answers = Answers(wanted, sampling.parameters.n)
-        outputs = self._engine.generate(
-            prompt, sampling.parameters, number, prompt_text=wanted.text, lora_request=adapter
+        collector = await self._engine.add_request(
+            number, prompt, sampling.parameters, prompt_text=wanted.text, lora_request=adapter
         )
-        await self._send_all(outputs, answers.response, sender)
+
+        def send(output: Any) -> None:
+            sender.send(answers.response(output), flags=COMPLETE_FINAL if output.finished else 0)
+
+        try:
+            await DirectOutputs(collector, send, sender._is_full).wait()
+        except self._model.framework.dead_error:
+            raise
+        except BaseException:
+            await self._engine.abort(collector.request_id, internal=True)
+            raise
 
     async def _pool(self, request: ReceivedRequest, sender: InferenceResponseSender, number: str) -> None:
         task = self._model.task
         wanted = read_pooling(request, task, self._model.framework)
         prompt = await self._model.framework.prompt(self._engine, wanted.text)
         outputs = self._engine.encode(prompt, wanted.parameters, number)
-        await self._send_all(outputs, lambda output: pooled_response(wanted, task, output), sender)
-
-    @staticmethod
-    async def _send_all(
-        outputs: AsyncIterator[Any],
-        response: Callable[[Any], InferenceResponse],
-        sender: InferenceResponseSender,
-    ) -> None:
         # A generator that is not left by its end aborts its request when it is closed.
-        async with contextlib.aclosing(outputs) as given:  # type: ignore[type-var]
+        async with contextlib.aclosing(outputs) as given:
             async for output in given:
-                # Whoever reads slowly is waited for without the others; the engine goes on, and joins deltas.
-                while sender._is_full() and not output.finished:
-                    await asyncio.sleep(_ROOM_EVERY_S)
-                sender.send(response(output), flags=COMPLETE_FINAL if output.finished else 0)
+                flags = COMPLETE_FINAL if output.finished else 0
+                sender.send(pooled_response(wanted, task, output), flags=flags)
 
     def _adapter(self, name: str | None) -> Any | None:
         """Raises InvalidArgument in the words of Triton."""

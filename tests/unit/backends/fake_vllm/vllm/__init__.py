@@ -34,10 +34,6 @@ class EngineDeadError(Exception):
     pass
 
 
-class EngineGenerateError(Exception):
-    pass
-
-
 class RequestOutputKind(Enum):
     CUMULATIVE = 0
     DELTA = 1
@@ -147,6 +143,33 @@ class ModelSettings:
         return {"max_tokens": 3}
 
 
+class RequestOutput(SimpleNamespace):
+    def add(self, later: RequestOutput) -> None:
+        """Of one answer."""
+        (mine,), (its,) = self.outputs, later.outputs
+        mine.text += its.text
+        mine.token_ids += its.token_ids
+        mine.finish_reason = its.finish_reason
+        self.finished = later.finished
+
+
+class OutputCollector:
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.output: RequestOutput | None = None
+
+    def put(self, output: RequestOutput | Exception) -> None:
+        assert isinstance(output, RequestOutput)  # a failure goes to who has taken this one's place
+        if self.output is None:
+            self.output = output
+        else:
+            self.output.add(output)
+
+    def get_nowait(self) -> RequestOutput | None:
+        output, self.output = self.output, None
+        return output
+
+
 class AsyncLLM:
     """``running``, ``adapters`` and ``parameters`` are for tests to look at."""
 
@@ -155,6 +178,7 @@ class AsyncLLM:
         self.model_config = ModelSettings()
         self.renderer = Renderer()
         self.running: set[str] = set()
+        self.tasks: dict[str, asyncio.Task[None]] = {}
         self.adapters: list[LoRARequest | None] = []
         self.parameters: list[Any] = []
         self.is_dead = False
@@ -212,26 +236,46 @@ class AsyncLLM:
             self.died.set()
         if self.errored:
             raise EngineDeadError("dead")
-        if order == "!full":
-            raise GracefulHTTPError("the queue is full")
         if order == "!break":
-            raise EngineGenerateError from RuntimeError("out of luck")
+            raise RuntimeError("out of luck")
         if order == "!hang":
             await self.died.wait()
             raise EngineDeadError("dead")
 
-    async def generate(
+    async def add_request(
         self,
-        prompt: dict[str, Any],
-        parameters: SamplingParams,
         request_id: str,
+        prompt: dict[str, Any],
+        params: SamplingParams,
         *,
         prompt_text: str,
         lora_request: LoRARequest | None,
-    ) -> AsyncGenerator[Any, None]:
+    ) -> OutputCollector:
         assert prompt_text is not None
         self.adapters.append(lora_request)
-        self.parameters.append(parameters)
+        self.parameters.append(params)
+        if "!full" in prompt["words"]:
+            raise GracefulHTTPError("the queue is full")
+        collector = OutputCollector(request_id)
+        self.tasks[request_id] = asyncio.create_task(self._give(collector, prompt, params))
+        return collector
+
+    async def abort(self, request_id: str, internal: bool = False) -> None:
+        assert internal
+        self.tasks[request_id].cancel()
+
+    async def _give(
+        self, collector: OutputCollector, prompt: dict[str, Any], parameters: SamplingParams
+    ) -> None:
+        try:
+            async for output in self._outputs(prompt, parameters, collector.request_id):
+                collector.put(output)
+        except Exception as error:
+            collector.put(error)
+
+    async def _outputs(
+        self, prompt: dict[str, Any], parameters: SamplingParams, request_id: str
+    ) -> AsyncGenerator[Any, None]:
         words = prompt["words"]
         delta = parameters.output_kind is RequestOutputKind.DELTA
         count = parameters.max_tokens or 50
@@ -257,7 +301,7 @@ class AsyncLLM:
                     for i in range(parameters.n)
                     if i > 0 or k < first_end
                 ]
-                yield SimpleNamespace(
+                yield RequestOutput(
                     outputs=outputs, prompt_token_ids=list(range(len(words))), finished=k == count - 1
                 )
         finally:
