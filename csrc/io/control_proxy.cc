@@ -8,6 +8,8 @@
 #include <charconv>
 #include <utility>
 
+#include "protocol/header_number.h"
+
 namespace naiad {
 namespace {
 
@@ -147,13 +149,8 @@ bool ControlProxy::read_head() {
 }
 
 bool ControlProxy::read_frame_bytes(std::string_view field) {
-  std::size_t frame_bytes = 0;
-  const char* const end = field.data() + field.size();
-  const auto read = std::from_chars(field.data(), end, frame_bytes);
-  if (read.ec != std::errc{} || read.ptr != end) return false;
-  if (head_.framing != BodyFraming::kLength || frame_bytes > head_.content_length) return false;
-  frame_bytes_ = frame_bytes;
-  return true;
+  frame_bytes_ = parse_header_number(field);
+  return frame_bytes_ && head_.framing == BodyFraming::kLength && *frame_bytes_ <= head_.content_length;
 }
 
 bool ControlProxy::read_body() {

@@ -7,8 +7,8 @@ namespace naiad {
 std::string TextAnswer::respond(const Request& request, const Response& response) {
   if (!failure_.ok()) return {};
   std::string events;
-  Status status = events_.add(events, request, response);
-  return status.ok() ? send(events) : fail(std::move(status));
+  const Status status = events_.add(events, request, response);
+  return status.ok() ? send(events) : fail(status);
 }
 
 std::string TextAnswer::finish(const Request& request, const Response& response) {
@@ -16,8 +16,8 @@ std::string TextAnswer::finish(const Request& request, const Response& response)
   if (!response.is_empty) text = respond(request, response);
   if (failure_.ok()) {
     std::string events;
-    Status status = events_.finish(events);
-    text += status.ok() ? send(events) : fail(std::move(status));
+    const Status status = events_.finish(events);
+    text += status.ok() ? send(events) : fail(status);
   }
   if (!begun()) return failure(openai_status_of(failure_), failure_.message());
   add_events(text, events_.closing());
@@ -33,8 +33,8 @@ std::string TextAnswer::send(std::string_view events) {
   return text;
 }
 
-std::string TextAnswer::fail(Status status) {
-  failure_ = std::move(status);
+std::string TextAnswer::fail(const Status& status) {
+  failure_ = status;
   if (!begun()) return {};
   std::string event = "data: ";
   append_openai_error_body(event, openai_status_of(failure_), failure_.message());

@@ -20,7 +20,7 @@ class TextAnswer final : public ModelAnswer {
 
  private:
   std::string send(std::string_view events);
-  std::string fail(Status status);
+  std::string fail(const Status& status);
 
   TextEvents events_;
   Status failure_;
