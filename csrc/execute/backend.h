@@ -14,6 +14,9 @@
 namespace naiad {
 
 class CallGraph;
+class DeviceBackend;
+class DeviceBatch;
+class DevicePool;
 class Execution;
 class ResponseObserver;
 
@@ -31,6 +34,7 @@ struct InstanceSpec {
   CallGraph* calls = nullptr;                     // of models that call others; null: none do
   ThreadPlace place{};                            // where its thread is, and what that starts
   std::function<void()> on_unhealthy{};           // called when is_healthy() has become false; any thread
+  DevicePool* gpu = nullptr;                      // the GPU of `device`, of kGpu, and its memory
 };
 
 // The contract of everything that can run a model. The thread of the instance makes, uses and destroys it;
@@ -56,6 +60,26 @@ class Backend {
 
   // The process that runs it, 0: this one, or none now. Any thread.
   virtual int process_id() const { return 0; }
+
+  // Itself, where it queues its work on a GPU instead of doing it: its instance calls that contract then.
+  virtual DeviceBackend* on_device() { return nullptr; }
+};
+
+// The contract of what runs a model by queueing work on the stream of its instance (execute/device_batch.h).
+// The instance copies the inputs of the next batch to the GPU and the outputs of the last one back while this
+// one is computed, and waits for events alone.
+class DeviceBackend : public Backend {
+ public:
+  // Queues the work of a batch and returns without waiting for it. An Error thrown fails those requests that
+  // have no answer yet; a DeviceError the instance with them. Instance thread.
+  virtual void enqueue(DeviceBatch& batch) = 0;
+
+  // All work of the batch is done; its answers go home next. May be called while another batch is in
+  // enqueue(). An Error thrown fails the batch. The thread that waits for batches.
+  virtual void finish(DeviceBatch& /*batch*/) {}
+
+  void execute(Execution& execution) final;
+  DeviceBackend* on_device() final { return this; }
 };
 
 // Makes the backend of one instance; throws Error when the model cannot be loaded. Instance thread.

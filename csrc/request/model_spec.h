@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "memory/gpu.h"
 #include "memory/shape.h"
 #include "request/queue_policy.h"
 #include "request/ragged_spec.h"
@@ -60,6 +61,12 @@ struct BatchingSpec {
   }
 };
 
+// How a model uses a GPU, of its `optimization`.
+struct DeviceSpec {
+  StreamPriority priority = StreamPriority::kDefault;  // of the streams of its instances
+  std::size_t gather_threshold = 0;  // from so many pieces on an input is gathered by a kernel; 0: never
+};
+
 // What the core has to know of one version of a model: fixed while it is loaded. Made from config.pbtxt by
 // the Python side. Any thread reads it.
 struct ModelSpec {
@@ -79,6 +86,7 @@ struct ModelSpec {
   bool splits_oversize = false;    // a batch over max_batch_size is run in parts
   std::vector<double> first_response_buckets_ms{100, 500, 2000, 5000};  // bounds of that histogram
   bool summaries = false;                        // whether quantiles of what lately was are kept
+  DeviceSpec device;                             // of instances on a GPU
   std::shared_ptr<const SequenceSpec> sequence;  // given: its requests belong to sequences
 
   bool batches() const { return max_batch_size > 0; }

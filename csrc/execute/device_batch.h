@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "execute/execution.h"
+#include "memory/device_pool.h"
+#include "memory/gpu.h"
+
+namespace naiad {
+
+// The GPU has failed, and with it the instance: its batches fail, and it is made anew.
+class DeviceError : public Error {
+ public:
+  explicit DeviceError(const std::string& message) : Error(Code::kInternal, message) {}
+};
+
+// Throws DeviceError for what a GPU has failed with, a plain Error for what it only refused; returns when all
+// went well. `doing` is what was tried ("copy an input").
+void check_device(const Status& status, const std::string& doing);
+
+class DeviceSlot;
+
+// One batch while it is on a GPU. A DeviceBackend reads its inputs, queues its work on stream(), and says
+// where the outputs are. Instance thread.
+class DeviceBatch {
+ public:
+  DeviceBatch(DeviceSlot& slot, Execution& execution) : slot_(slot), execution_(execution) {}
+  DeviceBatch(const DeviceBatch&) = delete;
+  DeviceBatch& operator=(const DeviceBatch&) = delete;
+
+  // The same batch as the host sees it: rows, requests, parameters, failures of single requests.
+  Execution& execution() const { return execution_; }
+  Gpu& gpu() const;
+  // Where the work of the batch is queued. The one stream of the instance: work of the batch before it comes
+  // before.
+  GpuStream& stream() const;
+  // 0 or 1: batches that are under way at the same time have different ones. For what a backend keeps of its
+  // own for each of them.
+  std::size_t slot() const;
+
+  // Input `index` of the whole batch, as Execution::input() gives it, but on the GPU: work that is queued on
+  // stream() after this call finds it there. On the host (device() of its owner tells) are inputs of type
+  // BYTES, those of which the values are shapes, and those made of the batch. Throws Error(kUnavailable) when
+  // there is no memory, DeviceError when the device has failed.
+  Tensor input(std::size_t index);
+  // Memory on the GPU for an output, or for the work itself; it stays until the batch is done. Throws as
+  // above.
+  BufferRef allocate(std::size_t size_bytes);
+
+  // Output `index` of the whole batch, in the model's shape: on the GPU, where work queued on stream() before
+  // enqueue() returns writes it, or on the host and there already.
+  void output(std::size_t index, Tensor tensor);
+  // Keeps a buffer until the batch is done.
+  void keep(BufferRef buffer) { kept_.push_back(std::move(buffer)); }
+
+ private:
+  friend class DeviceSlot;
+  struct Output {
+    std::size_t index;
+    Tensor device;  // not present(): it is on the host
+    Tensor host;
+  };
+
+  DeviceSlot& slot_;
+  Execution& execution_;
+  std::vector<BufferRef> kept_;
+  std::vector<Output> outputs_;
+};
+
+}  // namespace naiad

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "memory/buffer.h"
+#include "memory/gpu.h"
+#include "memory/size_class.h"
+
+namespace naiad {
+
+// How much of a GPU's memory one model may have in blocks of the pool. Any thread.
+class DeviceBudget {
+ public:
+  // `owner` is what messages call it ("model 'm'"). 0: no limit.
+  explicit DeviceBudget(std::string owner, std::size_t limit_bytes = 0)
+      : owner_(std::move(owner)), limit_bytes_(limit_bytes) {}
+
+  const std::string& owner() const { return owner_; }
+  std::size_t limit_bytes() const { return limit_bytes_; }
+  std::size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+  // The most that it ever had.
+  std::size_t peak_bytes() const { return peak_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class DevicePool;
+  bool try_take(std::size_t size_bytes);
+  void give_back(std::size_t size_bytes) { used_bytes_.fetch_sub(size_bytes, std::memory_order_relaxed); }
+
+  const std::string owner_;
+  const std::size_t limit_bytes_;
+  // Counts: pair with nothing.
+  std::atomic<std::size_t> used_bytes_{0};
+  std::atomic<std::size_t> peak_bytes_{0};
+};
+
+struct DevicePoolOptions {
+  // So much of the GPU's memory at most, in blocks that are out and those that are kept; 0: all there is.
+  std::size_t limit_bytes = 0;
+  // Free blocks beyond this sum are given back to the device when trim() is called.
+  std::size_t max_cached_bytes = std::size_t{256} << 20;
+};
+
+// All in bytes.
+struct DevicePoolUsage {
+  std::size_t used_bytes = 0;    // in blocks that are out
+  std::size_t cached_bytes = 0;  // in free ones
+};
+
+// Memory of one GPU for tensors. Blocks have the sizes of size_class.h and are kept when they come back,
+// since to allocate on a GPU takes long and to free waits for all of its work. A block belongs to the stream
+// that it was allocated for: work queued there may use it at once, and it may be let go of while such work is
+// still under way. Who uses it on other streams lets go of it only when that is done. Another stream gets a
+// block that came back once what was queued on its own stream then is done. Any thread.
+class DevicePool {
+ public:
+  // Where memory for one model and one stream comes from.
+  using Stream = std::shared_ptr<GpuStream>;
+  using Budget = std::shared_ptr<DeviceBudget>;
+
+  explicit DevicePool(std::shared_ptr<Gpu> gpu, DevicePoolOptions options = {});
+  // Every buffer must have come back.
+  ~DevicePool();
+  DevicePool(const DevicePool&) = delete;
+  DevicePool& operator=(const DevicePool&) = delete;
+
+  Gpu& gpu() const { return *gpu_; }
+
+  // A block of at least `size_bytes` on the GPU. kUnavailable, with the numbers, when the budget or the GPU
+  // has no room, also after all that is cached was given back; kInternal when the device has failed.
+  Status allocate(std::size_t size_bytes, const Stream& stream, const Budget& budget, BufferRef& block);
+
+  // What is free of this stream's belongs to none; to be called when all of its work is done.
+  void let_go(const GpuStream& stream);
+
+  // Gives free blocks back to the device until no more than `keep_bytes` are cached. Those whose stream still
+  // works are left alone.
+  void trim(std::size_t keep_bytes);
+  void trim() { trim(options_.max_cached_bytes); }
+
+  DevicePoolUsage usage() const;
+
+ private:
+  class Block;
+  using Allocation = std::unique_ptr<GpuAllocation>;
+  // What of the device's memory is free to be handed out again.
+  struct Free {
+    Allocation memory;
+    Stream stream;                    // null: nobody's
+    std::unique_ptr<GpuEvent> ready;  // for other streams; null: not until the stream is let go
+  };
+
+  void take_back(Block& block) noexcept;
+  Status allocate_new(std::size_t size_bytes, const DeviceBudget& budget, Allocation& memory);
+  // Gives back all that is cached, having waited for the streams that use it.
+  void empty_cache();
+  Status refusal(std::size_t size_bytes, const DeviceBudget& budget) const;
+  // All with mutex_ held.
+  bool try_reuse(std::size_t size_class, const Stream& stream, Allocation& memory);
+  bool is_ready(const Free& free) const;
+  bool fits(std::size_t size_bytes) const;
+
+  const std::shared_ptr<Gpu> gpu_;
+  const DevicePoolOptions options_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::array<std::vector<Free>, kNumSizeClasses> free_;
+  std::vector<std::unique_ptr<GpuEvent>> events_;  // to be used again
+  DevicePoolUsage usage_;
+};
+
+}  // namespace naiad
