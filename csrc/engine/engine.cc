@@ -39,8 +39,10 @@ Status parse_version(std::string_view text, std::int64_t& version) {
 }  // namespace
 
 Engine::Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns, std::size_t cache_bytes,
-               std::optional<RateLimiter::Limits> rate_limits, std::shared_ptr<ResponseStore> store)
+               std::optional<RateLimiter::Limits> rate_limits, std::shared_ptr<ResponseStore> store,
+               std::unique_ptr<Gpus> gpus)
     : pool_(std::move(pool)),
+      gpus_(std::move(gpus)),
       inline_limit_ns_(inline_limit_ns),
       cache_(cache_bytes == 0 && store == nullptr
                  ? nullptr
@@ -56,7 +58,7 @@ Engine::~Engine() {
 std::shared_ptr<Model> Engine::start(ModelSpec spec, const BackendFactory& factory,
                                      const std::vector<InstancePlan>& instances) {
   auto model = std::make_shared<Model>(std::move(spec), factory, instances, *pool_, clock_, inline_limit_ns_,
-                                       ModelNeighbours{cache_.get(), limiter_.get(), &calls_});
+                                       ModelNeighbours{cache_.get(), limiter_.get(), &calls_, gpus_.get()});
   const std::unique_lock lock(mutex_);
   running_.push_back(model);
   sweeper_.add(model);
@@ -128,6 +130,7 @@ void Engine::stop(Model& model, bool drain) {
 
 void Engine::trim() {
   pool_->trim();
+  gpus_->trim();
   malloc_trim(0);
 }
 

@@ -32,10 +32,12 @@ class Engine {
   // `inline_limit_ns`: see Model.
   // `cache_bytes`: of answers that are kept in memory for models which want that; 0: none are. `rate_limits`:
   // what there is of the resources that instances need; none: they need nothing. `store`: where answers are
-  // kept too; may be null. It must not be closed before the engine, or after its models are gone.
+  // kept too; may be null. It must not be closed before the engine, or after its models are gone. `gpus`:
+  // that models may use; none is opened before one does.
   explicit Engine(std::unique_ptr<TensorPool> pool, std::uint64_t inline_limit_ns = kInlineLimitNs,
                   std::size_t cache_bytes = 0, std::optional<RateLimiter::Limits> rate_limits = {},
-                  std::shared_ptr<ResponseStore> store = nullptr);
+                  std::shared_ptr<ResponseStore> store = nullptr,
+                  std::unique_ptr<Gpus> gpus = std::make_unique<Gpus>());
   // Stops every model that is still running.
   ~Engine();
 
@@ -59,8 +61,8 @@ class Engine {
   void forget(const std::string& name);
   // Refuses further requests of the model, ends it, and lets go of it. Blocks. Any thread but an instance's.
   void stop(Model& model, bool drain);
-  // Gives memory that nothing needs any more back to the system: of the pool, and of the C library's heap.
-  // Takes milliseconds. Any thread.
+  // Gives memory that nothing needs any more back to the system: of the pool, of GPUs, and of the C library's
+  // heap. Takes milliseconds. Any thread.
   void trim();
   // Stops everything, draining. Blocks; idempotent.
   void close();
@@ -124,6 +126,7 @@ class Engine {
   void submit_shadow(Model& model, std::unique_ptr<Request> copy);
 
   const std::shared_ptr<TensorPool> pool_;
+  const std::unique_ptr<Gpus> gpus_;
   const std::uint64_t inline_limit_ns_;
   const std::unique_ptr<ResponseCache> cache_;  // null: no answer is kept
   const std::unique_ptr<RateLimiter> limiter_;  // null: nothing is limited

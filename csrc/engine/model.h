@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <shared_mutex>
@@ -16,6 +17,7 @@
 #include "engine/response_cache.h"
 #include "engine/statistics.h"
 #include "execute/model_instance.h"
+#include "memory/gpus.h"
 #include "schedule/scheduler.h"
 
 namespace naiad {
@@ -36,6 +38,7 @@ struct ModelNeighbours {
   ResponseCache* cache = nullptr;
   RateLimiter* limiter = nullptr;
   CallGraph* calls = nullptr;
+  Gpus* gpus = nullptr;
 };
 
 // A running version of a model: its queue, its instances, its counters. On the way home of requests whose
@@ -113,6 +116,8 @@ class Model final : private InstanceObserver, private CompletionSink {
   // Ends instances while others serve on.
   void retire(std::vector<Seat> gone);
   bool has_seat(const InstancePlan& plan) const;
+  // What its instances on a GPU may have of its memory together; null on the CPU.
+  std::shared_ptr<DeviceBudget> budget_on(const Device& device);
 
   void ran(const Execution& execution) override;
   void dropped(const DroppedRequest& dropped) override;
@@ -145,6 +150,7 @@ class Model final : private InstanceObserver, private CompletionSink {
   std::atomic<std::size_t> pins_{0};
   const ModelNeighbours shared_{};
   const std::shared_ptr<CountedResponses> responses_;
+  std::map<int, std::shared_ptr<DeviceBudget>> budgets_;  // by GPU; of who makes seats
   std::shared_mutex seats_mutex_;  // shared by who runs a request here, exclusive while they change or end
   std::vector<Seat> seats_;        // last: their threads use all of the above
 };

@@ -19,9 +19,20 @@ Model::Seat Model::make_seat(const InstancePlan& plan, std::size_t index, const 
   InstanceObserver& observer = *this;
   InstanceSpec instance{*spec_,     *pool_,          plan.name,    plan.device,   index,     responses_,
                         plan.needs, shared_.limiter, plan.passive, shared_.calls, plan.place};
+  instance.gpus = shared_.gpus;
+  instance.budget = budget_on(plan.device);
   return {
       plan, index,
       std::make_unique<ModelInstance>(std::move(instance), spec_, factory, *scheduler_, clock_, observer)};
+}
+
+std::shared_ptr<DeviceBudget> Model::budget_on(const Device& device) {
+  if (device.kind != DeviceKind::kGpu) return nullptr;
+  std::shared_ptr<DeviceBudget>& budget = budgets_[device.id];
+  if (!budget) {
+    budget = std::make_shared<DeviceBudget>("model '" + spec_->name + "'", spec_->device.memory_limit_bytes);
+  }
+  return budget;
 }
 
 bool Model::has_seat(const InstancePlan& plan) const {

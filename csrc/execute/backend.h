@@ -16,9 +16,11 @@ namespace naiad {
 class CallGraph;
 class DeviceBackend;
 class DeviceBatch;
-class DevicePool;
+class DeviceBudget;
 class Execution;
+class Gpus;
 class ResponseObserver;
+struct DevicePlace;
 
 // What an instance of a model is made from.
 struct InstanceSpec {
@@ -34,7 +36,11 @@ struct InstanceSpec {
   CallGraph* calls = nullptr;                     // of models that call others; null: none do
   ThreadPlace place{};                            // where its thread is, and what that starts
   std::function<void()> on_unhealthy{};           // called when is_healthy() has become false; any thread
-  DevicePool* gpu = nullptr;                      // the GPU of `device`, of kGpu, and its memory
+  Gpus* gpus = nullptr;                           // null: none may be used
+  std::shared_ptr<DeviceBudget> budget{};         // of the model, on `device`; null: one of its own
+  // Its place on the GPU of `device`, for a factory to ask for; opened then, so that what has its own way to
+  // a GPU needs none. Throws Error where it cannot be had. Set by the instance.
+  std::function<const DevicePlace&()> on_gpu{};
 };
 
 // The contract of everything that can run a model. The thread of the instance makes, uses and destroys it;
@@ -78,6 +84,7 @@ class DeviceBackend : public Backend {
   // enqueue(). An Error thrown fails the batch. The thread that waits for batches.
   virtual void finish(DeviceBatch& /*batch*/) {}
 
+  // Its instance calls enqueue() instead. Throws Error(kInternal).
   void execute(Execution& execution) final;
   DeviceBackend* on_device() final { return this; }
 };

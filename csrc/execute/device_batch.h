@@ -42,9 +42,8 @@ class DeviceBatch {
 
   // Input `index` of the whole batch, as Execution::input() gives it, but on the GPU: work that is queued on
   // stream() after this call finds it there. On the host (device() of its owner tells) are inputs of type
-  // BYTES, those of which the values are shapes, and those made of the batch. Throws Error(kUnavailable) when
-  // there is no memory, DeviceError when the device has failed.
-  Tensor input(std::size_t index);
+  // BYTES, those of which the values are shapes, and those made of the batch.
+  Tensor input(std::size_t index) const;
   // Memory on the GPU for an output, or for the work itself; it stays until the batch is done. Throws as
   // above.
   BufferRef allocate(std::size_t size_bytes);
@@ -59,8 +58,8 @@ class DeviceBatch {
   friend class DeviceSlot;
   struct Output {
     std::size_t index;
-    Tensor device;  // not present(): it is on the host
-    Tensor host;
+    Tensor made;    // by the backend
+    Tensor copied;  // on the host; not present() where it was made there
   };
 
   DeviceSlot& slot_;

@@ -57,6 +57,7 @@ InstanceSpec ModelInstance::watched(InstanceSpec spec) {
   if (!spec.passive) {
     spec.on_unhealthy = [this, index = spec.index] { scheduler_.call_away(index); };
   }
+  spec.on_gpu = [this]() -> const DevicePlace& { return open_lane(); };
   return spec;
 }
 
@@ -64,10 +65,9 @@ void ModelInstance::load_and_serve(const BackendFactory& factory,
                                    const std::shared_ptr<const ModelSpec>& model) {
   try {
     take_place(spec_.place);
-    backend_ = factory(spec_);
-    warm_up(*backend_, model, spec_.pool, clock_);
+    load(factory, model);
   } catch (...) {
-    backend_.reset();
+    unload();
     end_of_service_.set_value();
     loaded_.set_exception(std::current_exception());
     return;
@@ -76,13 +76,39 @@ void ModelInstance::load_and_serve(const BackendFactory& factory,
   loaded_.set_value();
   if (spec_.passive) {
     end_.get_future().wait();
+  } else if (lane_) {
+    while (serve_on_device() && load_again(factory, model)) {
+    }
   } else {
     serve();
   }
+  if (lane_) lane_->end();
   end_of_service_.set_value();
+  unload();
+}
+
+void ModelInstance::load(const BackendFactory& factory, const std::shared_ptr<const ModelSpec>& model) {
+  backend_ = factory(spec_);
+  DeviceBackend* const on_device = backend_->on_device();
+  if (on_device != nullptr) open_lane();
+  warm_up(model, spec_.pool, clock_, [&](Execution& execution) {
+    if (on_device != nullptr) {
+      lane_->run_alone(*on_device, execution);
+    } else {
+      backend_->execute(execution);
+    }
+  });
+  if (on_device != nullptr) begin_on_device(*on_device);
+}
+
+void ModelInstance::unload() {
   show(nullptr);
-  const std::lock_guard lock(busy_);
-  backend_.reset();
+  if (lane_) lane_->end();
+  {
+    const std::lock_guard lock(busy_);
+    backend_.reset();
+  }
+  lane_.reset();
 }
 
 void ModelInstance::show(const Backend* backend) {
@@ -92,7 +118,8 @@ void ModelInstance::show(const Backend* backend) {
 
 bool ModelInstance::is_healthy() const {
   const std::lock_guard lock(shown_mutex_);
-  return !spec_.passive && shown_ != nullptr && shown_->is_healthy();
+  return !spec_.passive && shown_ != nullptr && shown_->is_healthy() &&
+         !device_failed_.load(std::memory_order_relaxed);
 }
 
 int ModelInstance::process_id() const {
@@ -106,22 +133,28 @@ void ModelInstance::leave_to_others() {
   }
 }
 
+std::optional<std::vector<std::unique_ptr<Request>>> ModelInstance::take() {
+  auto batch = scheduler_.next(spec_.index);
+  if (!batch) return std::nullopt;
+  for (DroppedRequest& dropped : batch->dropped) {
+    observer_.dropped(dropped);
+    CompletionSink* sink = dropped.request->sink;
+    sink->complete(std::move(dropped.request), Response{std::move(dropped.status), {}, {}});
+  }
+  return std::move(batch->requests);
+}
+
 void ModelInstance::serve() {
   for (;;) {
     leave_to_others();
     if (retired_.load(std::memory_order_seq_cst)) return;
-    auto batch = scheduler_.next(spec_.index);
-    if (!batch) return;
-    for (DroppedRequest& dropped : batch->dropped) {
-      observer_.dropped(dropped);
-      CompletionSink* sink = dropped.request->sink;
-      sink->complete(std::move(dropped.request), Response{std::move(dropped.status), {}, {}});
-    }
-    if (batch->requests.empty()) continue;
+    auto requests = take();
+    if (!requests) return;
+    if (requests->empty()) continue;
     const RateLimiter::Turn turn(member_.get());
     const std::lock_guard lock(busy_);
     scheduler_.begun();
-    run(std::move(batch->requests));
+    run(std::move(*requests));
   }
 }
 
@@ -145,13 +178,21 @@ void ModelInstance::run(std::vector<std::unique_ptr<Request>> requests) {
   runner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   Execution execution(spec_.model, std::move(requests), spec_.pool, clock_, spec_.responses);
   execute(*backend_, execution);
-  const BatchTimes times = times_of(execution, clock_.now_ns());
-  cost_.record(size_bytes, times.compute_ns);
-  busy_ns_.store(busy_ns_.load(std::memory_order_relaxed) + times.compute_ns, std::memory_order_relaxed);
-  scheduler_.ran(times);
-  observer_.ran(execution);
+  cost_.record(size_bytes, clock_.now_ns() - execution.start_ns());
+  count(execution);
   execution.complete();
   runner_.store({}, std::memory_order_relaxed);
+}
+
+void ModelInstance::count(const Execution& execution) {
+  const BatchTimes times = times_of(execution, clock_.now_ns());
+  // Two batches that were under way together have kept it busy once.
+  const std::uint64_t since_ns = std::max(execution.start_ns(), busy_until_ns_);
+  busy_until_ns_ = times.end_ns;
+  busy_ns_.store(busy_ns_.load(std::memory_order_relaxed) + times.end_ns - std::min(since_ns, times.end_ns),
+                 std::memory_order_relaxed);
+  scheduler_.ran(times);
+  observer_.ran(execution);
 }
 
 }  // namespace naiad

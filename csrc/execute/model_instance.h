@@ -6,6 +6,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "execute/backend.h"
 #include "execute/batch_cost.h"
+#include "execute/device_lane.h"
 #include "execute/execution.h"
 #include "schedule/scheduler.h"
 
@@ -31,7 +33,8 @@ class InstanceObserver {
 };
 
 // One instance of a model: a thread that makes a backend, lets it run one batch after the other, and destroys
-// it. All collaborators outlive it.
+// it. One that works on a GPU has two batches under way (DeviceLane), and when the device fails it is made
+// anew. All collaborators outlive it.
 class ModelInstance {
  public:
   // Starts the thread, which loads the backend at once and warms it up. `model` is spec.model. Any thread.
@@ -68,12 +71,28 @@ class ModelInstance {
   // With what its backend has to tell.
   InstanceSpec watched(InstanceSpec spec);
   void load_and_serve(const BackendFactory& factory, const std::shared_ptr<const ModelSpec>& model);
+  // Throws what the factory throws, or a warm-up that fails.
+  void load(const BackendFactory& factory, const std::shared_ptr<const ModelSpec>& model);
+  void unload();
   void serve();
+  // The requests of the next batch, none where it was called away; empty: there will be no more.
+  std::optional<std::vector<std::unique_ptr<Request>>> take();
   // While this one would only fail its batch, and another one would run it.
   void leave_to_others();
   void show(const Backend* backend);
   // With busy_ held.
   void run(std::vector<std::unique_ptr<Request>> requests);
+  void count(const Execution& execution);
+
+  // What follows is in model_instance_device.cc.
+  const DevicePlace& open_lane();
+  void begin_on_device(DeviceBackend& backend);
+  // Until the device fails; false when it is to end.
+  bool serve_on_device();
+  // Makes all anew, as often as that takes; false when it is to end.
+  bool load_again(const BackendFactory& factory, const std::shared_ptr<const ModelSpec>& model);
+  // Waits before the next try; meanwhile fails what no other instance takes. False when it is to end.
+  bool stay_down(std::chrono::milliseconds pause, const std::string& why);
 
   const InstanceSpec spec_;
   Scheduler& scheduler_;
@@ -88,9 +107,13 @@ class ModelInstance {
   BatchCost cost_;
   // Who runs a batch: a thread compares it with itself alone, so it pairs with nothing.
   std::atomic<std::thread::id> runner_{};
-  std::atomic<std::uint64_t> busy_ns_{0};  // written with busy_ held; pairs with nothing
-  std::mutex busy_;                        // held by the thread that runs a batch
-  std::unique_ptr<Backend> backend_;       // guarded by busy_; the instance's thread makes and destroys it
+  // Written with busy_ held, or by the thread that waits for a GPU; pairs with nothing.
+  std::atomic<std::uint64_t> busy_ns_{0};
+  std::uint64_t busy_until_ns_ = 0;         // of the same
+  std::mutex busy_;                         // held by the thread that runs a batch
+  std::unique_ptr<DeviceLane> lane_;        // of a backend on a GPU; outlives it. Instance thread
+  std::unique_ptr<Backend> backend_;        // guarded by busy_; the instance's thread makes and destroys it
+  std::atomic<bool> device_failed_{false};  // pairs with nothing: the lane is what is looked at
   mutable std::mutex shown_mutex_;
   const Backend* shown_ = nullptr;  // backend_ while it is served; guarded by shown_mutex_
   std::jthread thread_;

@@ -66,9 +66,9 @@ std::unique_ptr<Request> request_of(const std::shared_ptr<const ModelSpec>& mode
   return request;
 }
 
-void run(Backend& backend, Execution& execution) {
+void run_and_complete(Execution& execution, const std::function<void(Execution&)>& run) {
   try {
-    backend.execute(execution);
+    run(execution);
   } catch (const Error& error) {
     execution.fail_all(error.status());
   } catch (const std::exception& error) {
@@ -79,8 +79,8 @@ void run(Backend& backend, Execution& execution) {
 
 }  // namespace
 
-void warm_up(Backend& backend, const std::shared_ptr<const ModelSpec>& model, TensorPool& pool,
-             const Clock& clock) {
+void warm_up(const std::shared_ptr<const ModelSpec>& model, TensorPool& pool, const Clock& clock,
+             const std::function<void(Execution&)>& run) {
   for (const WarmupSample& sample : model->warmups) {
     for (std::uint32_t round = 0; round < sample.count; ++round) {
       AnswerCounter answers(sample.num_requests);
@@ -90,7 +90,7 @@ void warm_up(Backend& backend, const std::shared_ptr<const ModelSpec>& model, Te
         requests.back()->sink = &answers;
       }
       Execution execution(*model, std::move(requests), pool, clock);
-      run(backend, execution);
+      run_and_complete(execution, run);
       if (const Status status = answers.wait(); !status.ok()) {
         throw Error(status.code(), "failed to run warmup sample '" + sample.name + "' of model '" +
                                        model->name + "': " + status.message());

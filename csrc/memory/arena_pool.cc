@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <string>
@@ -152,6 +153,13 @@ void ArenaPool::trim() {
     }
     for (const std::uint32_t index : free) own.free.push(index, links);
   }
+}
+
+bool ArenaPool::is_pinned(const std::byte* data) const {
+  // Others than this pool's own may be asked for: addresses are compared as numbers.
+  const auto at = reinterpret_cast<std::uintptr_t>(data);
+  const auto start = reinterpret_cast<std::uintptr_t>(arena_.data());
+  return at >= start && at - start < pinned_bytes_.load(std::memory_order_relaxed);
 }
 
 // Makes blocks of a class that has none free: one for the caller, the others (of small classes) for the list.

@@ -45,6 +45,7 @@ class ArenaPool final : public TensorPool {
   // A class's first blocks are cut, and pinned where asked for, under a mutex. Any thread.
   BufferRef try_allocate(std::size_t size_bytes) override;
   PoolUsage usage() const override;
+  bool is_pinned(const std::byte* data) const override;
   // Of large blocks that are not pinned. While it looks at those of one size, they are not there for others,
   // who have new ones cut: nothing is done where little of the arena is left for that.
   void trim() override;

@@ -44,8 +44,6 @@ class DeviceBudget {
 struct DevicePoolOptions {
   // So much of the GPU's memory at most, in blocks that are out and those that are kept; 0: all there is.
   std::size_t limit_bytes = 0;
-  // Free blocks beyond this sum are given back to the device when trim() is called.
-  std::size_t max_cached_bytes = std::size_t{256} << 20;
 };
 
 // All in bytes.
@@ -82,8 +80,7 @@ class DevicePool {
 
   // Gives free blocks back to the device until no more than `keep_bytes` are cached. Those whose stream still
   // works are left alone.
-  void trim(std::size_t keep_bytes);
-  void trim() { trim(options_.max_cached_bytes); }
+  void trim(std::size_t keep_bytes = 0);
 
   DevicePoolUsage usage() const;
 
@@ -113,6 +110,14 @@ class DevicePool {
   std::array<std::vector<Free>, kNumSizeClasses> free_;
   std::vector<std::unique_ptr<GpuEvent>> events_;  // to be used again
   DevicePoolUsage usage_;
+};
+
+// Where an instance of a model is on a GPU: the pool of its memory, what the model may have of that, and the
+// stream on which the instance computes.
+struct DevicePlace {
+  DevicePool& pool;
+  DevicePool::Budget budget;
+  DevicePool::Stream stream;
 };
 
 }  // namespace naiad

@@ -13,9 +13,9 @@ namespace naiad {
 // One GPU, as the core works with it: streams, events, memory, copies. Implemented by csrc/cuda, refused by
 // csrc/no_cuda, and by tests/cpp/fakes/fake_gpu.h for machines without one.
 //
-// Calls queue work and return; nothing but GpuEvent::wait and the end of a GpuAllocation waits for the
-// device. A Status is kUnavailable where the GPU has no memory left, and kInternal where the device has
-// failed: then it may have failed for good, also when the call was not the one that did it.
+// Calls queue work and return; nothing waits for the device but GpuEvent::wait, GpuStream::drain and the end
+// of a GpuAllocation. A Status is kUnavailable where the GPU has no memory left, and kInternal where the
+// device has failed: then it may have failed for good, also when the call was not the one that did it.
 
 enum class StreamPriority : unsigned char { kDefault, kHigh, kLow };
 
@@ -76,6 +76,10 @@ class GpuStream {
   virtual Status end_capture(std::unique_ptr<GpuGraph>& graph) = 0;
   // The graph lives until its work is done.
   virtual Status launch(const GpuGraph& graph) = 0;
+
+  // Blocks until all that is queued is done. For the end of an instance, and where no event can be had: while
+  // batches run, events are what is waited for.
+  virtual Status drain() = 0;
 
   // What frameworks call this stream: a cudaStream_t.
   virtual void* native() const = 0;

@@ -36,6 +36,9 @@ class TensorPool : public std::enable_shared_from_this<TensorPool> {
   // Any thread.
   virtual PoolUsage usage() const = 0;
 
+  // Whether the bytes lie in a block of this pool that is pinned for DMA. Any thread.
+  virtual bool is_pinned(const std::byte* /*data*/) const { return false; }
+
   // Gives the memory of free blocks back to the system, as far as that can be done. Any thread.
   virtual void trim() {}
 

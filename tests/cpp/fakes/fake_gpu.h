@@ -48,9 +48,15 @@ class FakeGpu final : public Gpu {
   Status allocate(std::size_t size_bytes, std::unique_ptr<GpuAllocation>& allocation) override;
 
   // What went wrong in the use of memory; empty in a test that passes.
-  std::vector<std::string> faults() const {
+  std::string faults() const {
     const std::lock_guard lock(mutex_);
-    return uses_.faults();
+    std::string all;
+    for (const std::string& fault : uses_.faults()) all += fault + "; ";
+    return all;
+  }
+  std::size_t num_faults() const {
+    const std::lock_guard lock(mutex_);
+    return uses_.faults().size();
   }
   // The host reads, or writes, these bytes now.
   void host_uses(const void* data, std::size_t size_bytes, bool writes = false) {
@@ -71,8 +77,10 @@ class FakeGpu final : public Gpu {
     const std::lock_guard lock(mutex_);
     works_left_ = number;
   }
+  // As new: what was queued is gone.
   void heal() {
     const std::lock_guard lock(mutex_);
+    if (!failure_.ok()) see_end_of_all();
     failure_ = {};
     calls_left_.reset();
     works_left_.reset();
@@ -146,7 +154,7 @@ class FakeGpu final : public Gpu {
   void put(int stream, Work work) {
     Queue& own = queues_[stream];
     const std::uint64_t number = ++own.num_queued;
-    own.past.add(host_past_);
+    // What the host has seen the end of is in no list any more.
     own.past.add(stream, number - 1);
     for (const Bytes& bytes : work.reads) uses_.note(stream, number, own.past, bytes, false, work.what);
     for (const Bytes& bytes : work.writes) uses_.note(stream, number, own.past, bytes, true, work.what);
@@ -155,7 +163,9 @@ class FakeGpu final : public Gpu {
     own.waiting.emplace(number, std::move(work));
   }
   void work_until(Point point) {
-    Queue& own = queues_[point.first];
+    const auto found = queues_.find(point.first);
+    if (found == queues_.end()) return;  // of a stream that has ended, with nothing queued
+    Queue& own = found->second;
     while (own.num_done < point.second) {
       const auto next = own.waiting.begin();
       const Work work = std::move(next->second);
@@ -168,6 +178,16 @@ class FakeGpu final : public Gpu {
       }
       if (work.act && failure_.ok()) work.act();
     }
+  }
+  void see_end_of(int stream) {
+    Queue& own = queues_[stream];
+    work_until({stream, own.num_queued});
+    host_past_.add(own.past);
+    host_past_.add(stream, own.num_queued);
+    uses_.forget(host_past_);
+  }
+  void see_end_of_all() {
+    for (const auto& each : queues_) see_end_of(each.first);
   }
   bool owns(const Bytes& bytes) const {
     auto found = allocations_.upper_bound(bytes.begin);
@@ -222,7 +242,8 @@ class FakeEvent final : public GpuEvent {
   Status query(bool& is_reached) const override {
     const std::lock_guard lock(gpu_.mutex_);
     if (!gpu_.failure_.ok()) return gpu_.failure_;
-    is_reached = gpu_.queues_[point_.first].num_done >= point_.second;
+    const auto queue = gpu_.queues_.find(point_.first);
+    is_reached = queue == gpu_.queues_.end() || queue->second.num_done >= point_.second;
     if (is_reached) see();
     return {};
   }
@@ -267,11 +288,7 @@ class FakeAllocation final : public GpuAllocation {
   ~FakeAllocation() override {
     const std::lock_guard lock(gpu_.mutex_);
     if (gpu_.uses_.in_use(gpu_.host_past_, {bytes_.data(), bytes_.size()})) ++gpu_.num_waits_to_free_;
-    for (auto& [stream, queue] : gpu_.queues_) {
-      gpu_.work_until({stream, queue.num_queued});
-      gpu_.host_past_.add(stream, queue.num_queued);
-    }
-    gpu_.uses_.forget(gpu_.host_past_);
+    gpu_.see_end_of_all();
     gpu_.allocations_.erase(bytes_.data());
     gpu_.allocated_bytes_ -= bytes_.size();
   }
@@ -291,6 +308,9 @@ class FakeStream final : public GpuStream {
   ~FakeStream() override {
     const std::lock_guard lock(gpu_.mutex_);
     --gpu_.num_streams_;
+    const auto queue = gpu_.queues_.find(number_);
+    if (queue == gpu_.queues_.end()) return;
+    if (gpu_.host_past_.has(number_, queue->second.num_queued)) gpu_.queues_.erase(queue);
   }
 
   Status copy_to_gpu(std::byte* to, std::span<const std::byte> from) override {
@@ -318,6 +338,12 @@ class FakeStream final : public GpuStream {
     if (Status status = gpu_.called(); !status.ok()) return status;
     static_cast<const FakeGraph&>(graph).queue();
     return {};
+  }
+  Status drain() override {
+    const std::lock_guard lock(gpu_.mutex_);
+    if (!gpu_.failure_.ok()) return gpu_.failure_;
+    gpu_.see_end_of(number_);
+    return gpu_.failure_;
   }
   void* native() const override { return const_cast<FakeStream*>(this); }
 

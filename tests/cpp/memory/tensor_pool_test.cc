@@ -242,6 +242,10 @@ TEST_CASE("pool: the arena is pinned step by step, up to the limit, and no block
     CHECK(blocks[1]->data() == arena + 16 * kMiB);
     CHECK(blocks[2]->data() == arena + 32 * kMiB);
     CHECK(blocks[3]->data() == arena + 10 * kMiB);
+    CHECK(pool.is_pinned(blocks[0]->data()));
+    CHECK(pool.is_pinned(blocks[1]->data()));
+    CHECK_FALSE(pool.is_pinned(blocks[2]->data()));
+    CHECK_FALSE(pool.is_pinned(make_heap_buffer(1)->data()));
     // Memory under a pinned range stays: DMA is bound to these pages.
     std::memset(blocks[0]->data(), 1, 10 * kMiB);
     std::memset(blocks[4]->data(), 1, 20 * kMiB);
@@ -260,6 +264,8 @@ TEST_CASE("pool: where pinning fails, the pool goes on without") {
     const BufferRef third = pool.try_allocate(16 * kMiB);
     REQUIRE(third);
     CHECK(pool.usage().pinned_bytes == 16 * kMiB);
+    CHECK(pool.is_pinned(first->data()));
+    CHECK_FALSE(pool.is_pinned(second->data()));
   }
   CHECK(pinned.empty());
 }

@@ -1,0 +1,261 @@
+#include "execute/device_slot.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+namespace naiad {
+namespace {
+
+bool is_on_gpu(const Tensor& tensor) {
+  return tensor.owner && tensor.owner->device().kind == DeviceKind::kGpu;
+}
+
+// What no kernel could read as it stands, or the host decides by.
+bool stays_on_host(const TensorSpec& spec) {
+  return spec.dtype == DataType::kBytes || spec.shape_values || spec.generated;
+}
+
+std::unique_ptr<GpuEvent> make_event(Gpu& gpu) {
+  std::unique_ptr<GpuEvent> event;
+  check_device(gpu.make_event(event), "make an event");
+  return event;
+}
+
+DevicePool::Stream make_stream(Gpu& gpu, StreamPriority priority) {
+  std::unique_ptr<GpuStream> stream;
+  check_device(gpu.make_stream(priority, stream), "make a stream");
+  return stream;
+}
+
+}  // namespace
+
+DeviceStreams DeviceStreams::make(DevicePool& pool, DevicePool::Budget budget, StreamPriority priority) {
+  Gpu& gpu = pool.gpu();
+  return {{pool, std::move(budget), make_stream(gpu, priority)},
+          make_stream(gpu, priority),
+          make_stream(gpu, priority)};
+}
+
+DeviceSlot::DeviceSlot(const DeviceStreams& streams, std::size_t number)
+    : streams_(streams),
+      number_(number),
+      staged_(make_event(streams.place.pool.gpu())),
+      computed_(make_event(streams.place.pool.gpu())),
+      finished_(make_event(streams.place.pool.gpu())) {}
+
+DeviceSlot::~DeviceSlot() = default;
+
+void DeviceSlot::start(DeviceBackend& backend, Execution& execution) {
+  execution_ = &execution;
+  batch_.emplace(*this, execution);
+  try {
+    stage_inputs();
+    execution.inputs_ready();
+    backend.enqueue(*batch_);
+    queue_outputs();
+  } catch (const DeviceError& error) {
+    failure_ = error.status();
+    device_failed_ = true;
+  } catch (const Error& error) {
+    failure_ = error.status();
+  } catch (const std::bad_alloc&) {
+    failure_ = {Code::kUnavailable, "the backend ran out of memory"};
+  } catch (const std::exception& error) {
+    failure_ = {Code::kInternal, error.what()};
+  }
+  close();
+}
+
+void DeviceSlot::close() {
+  GpuStream& compute = *streams_.place.stream;
+  GpuStream& copy_out = *streams_.copy_out;
+  try {
+    if (failure_) {
+      // Where it stopped is not known: all three streams come to an end here.
+      check_device(staged_->record(*streams_.copy_in), "mark a stream");
+      check_device(compute.wait(*staged_), "order its streams");
+      check_device(computed_->record(compute), "mark a stream");
+      check_device(copy_out.wait(*computed_), "order its streams");
+    }
+    check_device(finished_->record(copy_out), "mark a stream");
+  } catch (const Error& error) {
+    if (!failure_) failure_ = error.status();
+    device_failed_ = true;
+    // No event tells the end of what is queued. Where this fails too, nothing runs any more.
+    for (const auto& stream : {streams_.copy_in, streams_.place.stream, streams_.copy_out}) {
+      static_cast<void>(stream->drain());
+    }
+  }
+}
+
+void DeviceSlot::stage_inputs() {
+  GpuStream& compute = *streams_.place.stream;
+  // In the order of the device, too, a slot's batches come one after the other.
+  check_device(streams_.copy_in->wait(*finished_), "order its streams");
+  inputs_.clear();
+  for (std::size_t i = 0; i < execution_->model().inputs.size(); ++i) inputs_.push_back(stage(i));
+  check_device(staged_->record(*streams_.copy_in), "mark a stream");
+  check_device(compute.wait(*staged_), "order its streams");
+}
+
+Tensor DeviceSlot::stage(std::size_t index) {
+  const ModelSpec& model = execution_->model();
+  const TensorSpec& spec = model.inputs[index];
+  if (stays_on_host(spec)) return execution_->input(index);
+  Tensor tensor = execution_->request(0).inputs[index];
+  std::vector<GatherPiece> pieces;
+  if (spec.ragged) {
+    tensor = execution_->input(index);
+    if (tensor.present()) pieces.push_back(piece_of(tensor));
+    batch_->keep(tensor.owner);
+  } else if (tensor.present()) {
+    pieces = pieces_of(index);
+    if (model.batches()) tensor.shape[0] = execution_->num_rows();
+  }
+  if (!tensor.present()) return {};
+  if (pieces.size() == 1 && pieces[0].place == PiecePlace::kGpu) return tensor;  // it is there already
+  std::size_t size_bytes = 0;
+  for (const GatherPiece& piece : pieces) size_bytes += piece.size_bytes;
+  BufferRef block = allocate(size_bytes, streams_.copy_in);
+  gather(pieces, block->data());
+  tensor.data = block->data();
+  tensor.size_bytes = size_bytes;
+  tensor.owner = std::move(block);
+  return tensor;
+}
+
+GatherPiece DeviceSlot::piece_of(const Tensor& tensor) const {
+  GatherPiece piece{tensor.data, tensor.size_bytes};
+  if (is_on_gpu(tensor)) {
+    piece.device = tensor.owner->device().id;
+    const bool is_here = piece.device == streams_.place.pool.gpu().device();
+    piece.place = is_here ? PiecePlace::kGpu : PiecePlace::kPeer;
+  } else if (execution_->pool().is_pinned(tensor.data)) {
+    piece.place = PiecePlace::kPinned;
+  }
+  return piece;
+}
+
+std::vector<GatherPiece> DeviceSlot::pieces_of(std::size_t index) const {
+  std::vector<GatherPiece> pieces;
+  for (std::size_t k = 0; k < execution_->num_requests(); ++k) {
+    const Tensor& rows = execution_->request(k).inputs[index];
+    GatherPiece piece = piece_of(rows);
+    const auto follows = [&] {
+      // Views of one buffer, one behind the other: no copy may reach over two ranges that were pinned apart.
+      return rows.owner && rows.owner.get() == execution_->request(k - 1).inputs[index].owner.get() &&
+             pieces.back().from + pieces.back().size_bytes == piece.from;
+    };
+    if (k > 0 && follows()) {
+      pieces.back().size_bytes += piece.size_bytes;
+    } else {
+      pieces.push_back(piece);
+    }
+  }
+  return pieces;
+}
+
+void DeviceSlot::gather(std::span<const GatherPiece> pieces, std::byte* to) {
+  const std::size_t threshold = execution_->model().device.gather_threshold;
+  const bool reads_pinned = streams_.place.pool.gpu().facts().reads_pinned;
+  const GatherWay way = plan_gather(pieces, threshold, reads_pinned);
+  if (way == GatherWay::kThroughHost) {
+    std::size_t size_bytes = 0;
+    for (const GatherPiece& piece : pieces) size_bytes += piece.size_bytes;
+    BufferRef slab = execution_->allocate(size_bytes);
+    std::byte* end = slab->data();
+    for (const GatherPiece& piece : pieces) {
+      if (piece.size_bytes != 0) std::memcpy(end, piece.from, piece.size_bytes);
+      end += piece.size_bytes;
+    }
+    copy({slab->data(), size_bytes, PiecePlace::kPinned}, to);
+    batch_->keep(std::move(slab));
+    return;
+  }
+  std::vector<CopyPiece> table;
+  for (const GatherPiece& piece : pieces) {
+    if (way == GatherWay::kKernel) {
+      table.push_back({piece.from, to, piece.size_bytes});
+    } else {
+      copy(piece, to);
+    }
+    to += piece.size_bytes;
+  }
+  if (!table.empty()) check_device(streams_.copy_in->copy_pieces(table), "gather an input");
+}
+
+void DeviceSlot::copy(const GatherPiece& piece, std::byte* to) {
+  if (piece.size_bytes == 0) return;
+  GpuStream& stream = *streams_.copy_in;
+  const std::span from(piece.from, piece.size_bytes);
+  switch (piece.place) {
+    case PiecePlace::kGpu:
+      check_device(stream.copy_within(to, from), "copy an input");
+      break;
+    case PiecePlace::kPeer:
+      check_device(stream.copy_from_peer(to, piece.device, from), "copy an input of another GPU");
+      break;
+    case PiecePlace::kPageable:
+    case PiecePlace::kPinned:
+      check_device(stream.copy_to_gpu(to, from), "copy an input");
+      break;
+  }
+}
+
+BufferRef DeviceSlot::allocate(std::size_t size_bytes, const DevicePool::Stream& stream) {
+  BufferRef block;
+  check_device(streams_.place.pool.allocate(size_bytes, stream, streams_.place.budget, block),
+               "allocate memory");
+  return block;
+}
+
+void DeviceSlot::queue_outputs() {
+  GpuStream& copy_out = *streams_.copy_out;
+  check_device(computed_->record(*streams_.place.stream), "mark a stream");
+  check_device(copy_out.wait(*computed_), "order its streams");
+  for (DeviceBatch::Output& output : batch_->outputs_) {
+    if (!is_on_gpu(output.made)) continue;
+    BufferRef block = execution_->allocate(output.made.size_bytes);
+    const std::span to(block->data(), output.made.size_bytes);
+    if (!to.empty()) check_device(copy_out.copy_to_host(to, output.made.data), "copy an output");
+    output.copied = output.made;
+    output.copied.data = block->data();
+    output.copied.owner = std::move(block);
+  }
+}
+
+bool DeviceSlot::finish(DeviceBackend& backend) {
+  if (const Status status = finished_->wait(); !status.ok()) {
+    device_failed_ = true;
+    if (!failure_) failure_ = {Code::kInternal, "the GPU failed: " + status.message()};
+  }
+  execution_->outputs_ready();
+  if (!failure_) deliver(backend);
+  if (failure_) execution_->fail_all(*std::exchange(failure_, std::nullopt));
+  inputs_.clear();
+  batch_.reset();
+  execution_ = nullptr;
+  return !device_failed_;
+}
+
+void DeviceSlot::deliver(DeviceBackend& backend) {
+  try {
+    backend.finish(*batch_);
+    for (DeviceBatch::Output& output : batch_->outputs_) {
+      const Tensor& tensor = output.copied.present() ? output.copied : output.made;
+      if (tensor.present()) execution_->output(output.index, tensor);
+    }
+  } catch (const DeviceError& error) {
+    device_failed_ = true;
+    failure_ = error.status();
+  } catch (const Error& error) {
+    failure_ = error.status();
+  } catch (const std::bad_alloc&) {
+    failure_ = {Code::kUnavailable, "the backend ran out of memory"};
+  } catch (const std::exception& error) {
+    failure_ = {Code::kInternal, error.what()};
+  }
+}
+
+}  // namespace naiad
