@@ -3,17 +3,18 @@
 find_package(Threads REQUIRED)
 
 add_library(naiad_flags INTERFACE)
-target_compile_options(naiad_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
-                                             -Wvla -Werror)
+target_compile_options(
+  naiad_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
+                        -Wvla -Werror>)
 # GCC 12 sees overlapping copies in std::string's operator+ (gcc.gnu.org/bugzilla, 105651); fixed in 13.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(naiad_flags INTERFACE -Wno-restrict)
+  target_compile_options(naiad_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
 endif()
 target_include_directories(naiad_flags INTERFACE ${CMAKE_SOURCE_DIR}/csrc)
 target_link_libraries(naiad_flags INTERFACE Threads::Threads)
 # GCC's own words on -fsanitize: it gives rise to false positives of -Wmaybe-uninitialized.
 if(NAIAD_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(naiad_flags INTERFACE -Wno-maybe-uninitialized)
+  target_compile_options(naiad_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)
 endif()
 if(NAIAD_SANITIZE)
   add_compile_options(-fsanitize=${NAIAD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
@@ -57,7 +58,8 @@ function(naiad_tests)
       target_include_directories(test_${room} PRIVATE ${CMAKE_SOURCE_DIR}/tests/cpp)
       target_link_libraries(test_${room} PRIVATE naiad_${room} naiad_flags)
       if(room STREQUAL "cuda")
-        target_link_libraries(test_cuda PRIVATE CUDA::cudart_static)
+        # What is built upon the device room is run on the real one here too.
+        target_link_libraries(test_cuda PRIVATE naiad_engine naiad_backends CUDA::cudart_static)
       endif()
       # doctest's macros take long to optimize; what they test is optimized in full. A sanitizer's checks in
       # them make it three times as long.

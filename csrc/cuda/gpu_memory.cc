@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "cuda/cuda_calls.h"
 #include "memory/host_pinning.h"
 
 namespace naiad {
@@ -15,26 +16,8 @@ namespace {
 static_assert(sizeof(cudaIpcMemHandle_t) == sizeof(GpuMemoryHandle));
 
 Status failed(Code code, std::string_view what, cudaError_t error) {
-  static_cast<void>(cudaGetLastError());  // or the next call of this thread would report it again
-  return {code, std::string(what) + ": " + cudaGetErrorString(error)};
+  return {code, cuda_status(error, what).message()};
 }
-
-// Makes a GPU the current one of this thread until it ends.
-class CurrentDevice {
- public:
-  explicit CurrentDevice(int device) {
-    if (cudaGetDevice(&before_) != cudaSuccess) before_ = device;
-    error_ = cudaSetDevice(device);
-  }
-  ~CurrentDevice() { static_cast<void>(cudaSetDevice(before_)); }
-  CurrentDevice(const CurrentDevice&) = delete;
-  CurrentDevice& operator=(const CurrentDevice&) = delete;
-  cudaError_t error() const { return error_; }
-
- private:
-  int before_ = 0;
-  cudaError_t error_ = cudaSuccess;
-};
 
 // The size of the allocation that starts at `start`. The runtime API does not tell it, the driver does.
 cudaError_t allocation_bytes(void* start, std::uint64_t& size_bytes) {

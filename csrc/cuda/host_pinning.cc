@@ -2,6 +2,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include "cuda/cuda_calls.h"
+
 namespace naiad {
 
 int gpu_count() {
@@ -17,9 +19,11 @@ std::string gpu_absence() {
 }
 
 Status pin_host_memory(void* data, std::size_t size_bytes) {
-  const cudaError_t error = cudaHostRegister(data, size_bytes, cudaHostRegisterPortable);
+  // Mapped: kernels gather from it where the GPU can (GpuFacts::reads_pinned).
+  const cudaError_t error =
+      cudaHostRegister(data, size_bytes, cudaHostRegisterPortable | cudaHostRegisterMapped);
   if (error == cudaSuccess) return {};
-  return {Code::kUnsupported, std::string("cannot pin host memory: ") + cudaGetErrorString(error)};
+  return {Code::kUnsupported, cuda_status(error, "cannot pin host memory").message()};
 }
 
 void unpin_host_memory(void* data) {

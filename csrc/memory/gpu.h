@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "memory/copy_piece.h"
 
 namespace naiad {
 
@@ -18,13 +19,6 @@ namespace naiad {
 // device has failed: then it may have failed for good, also when the call was not the one that did it.
 
 enum class StreamPriority : unsigned char { kDefault, kHigh, kLow };
-
-// One copy of many. What the kernels read as it stands.
-struct CopyPiece {
-  const std::byte* from = nullptr;
-  std::byte* to = nullptr;
-  std::size_t size_bytes = 0;
-};
 
 struct GpuFacts {
   std::string name;
@@ -61,11 +55,10 @@ class GpuStream {
   virtual Status copy_within(std::byte* to, std::span<const std::byte> from) = 0;
   // From the GPU of number `device`; over the bus, or through the host where the two don't see each other.
   virtual Status copy_from_peer(std::byte* to, int device, std::span<const std::byte> from) = 0;
-  // All pieces in one launch of a kernel (one for each kMaxPieces of them): gathers and scatters. Each lies
-  // on this GPU or, where facts().reads_pinned, in pinned memory; their targets do not overlap. The list may
-  // go once this returns.
+  // All pieces in one launch of a kernel (one for each kMaxCopyPieces of them): gathers and scatters. Each
+  // lies on this GPU or, where facts().reads_pinned, in pinned memory; their targets do not overlap. The list
+  // may go once this returns.
   virtual Status copy_pieces(std::span<const CopyPiece> pieces) = 0;
-  static constexpr std::size_t kMaxPieces = 1024;
 
   // What is queued from now on waits for the event as it was recorded last.
   virtual Status wait(const GpuEvent& event) = 0;

@@ -74,8 +74,8 @@ inline Status FakeStream::copy(Engine& engine, const char* what, std::byte* to, 
 
 inline Status FakeStream::copy_pieces(std::span<const CopyPiece> pieces) {
   const std::lock_guard lock(gpu_.mutex_);
-  for (std::size_t at = 0; at < pieces.size(); at += kMaxPieces) {
-    const auto some = pieces.subspan(at, std::min(kMaxPieces, pieces.size() - at));
+  for (std::size_t at = 0; at < pieces.size(); at += kMaxCopyPieces) {
+    const auto some = pieces.subspan(at, std::min(kMaxCopyPieces, pieces.size() - at));
     FakeGpu::Work work{&gpu_.kernels_, gpu_.rates_.kernel_ns, {}, {}, {}, "a kernel that copies"};
     for (const CopyPiece& piece : some) {
       work.reads.push_back({piece.from, piece.size_bytes});

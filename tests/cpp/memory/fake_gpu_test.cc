@@ -4,7 +4,9 @@
 
 #include <vector>
 
+#include "fakes/gpu_contract.h"
 #include "fakes/gpu_kit.h"
+#include "fakes/heap_pool.h"
 
 // The stand-in for a GPU must see what a GPU would punish only now and then.
 
@@ -129,4 +131,12 @@ TEST_CASE("fake GPU: a failure of work is found by who waits, and all that follo
   CHECK(bench.in->copy_to_gpu(bench.there->data(), bench.host).code() == Code::kInternal);
   bench.gpu.heal();
   CHECK(bench.in->copy_to_gpu(bench.there->data(), bench.host).ok());
+}
+
+TEST_CASE("fake GPU: it keeps the contract that the real one is held to") {
+  FakeGpu gpu;
+  HeapPool host;
+  check_contract(gpu, host, 1);
+  CHECK(gpu.faults() == "");
+  CHECK(gpu.allocated_bytes() == 0);
 }
