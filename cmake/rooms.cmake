@@ -57,6 +57,9 @@ function(naiad_tests)
       add_executable(test_${room} ${sources} ${CMAKE_SOURCE_DIR}/tests/cpp/main.cc)
       target_include_directories(test_${room} PRIVATE ${CMAKE_SOURCE_DIR}/tests/cpp)
       target_link_libraries(test_${room} PRIVATE naiad_${room} naiad_flags)
+      if(room STREQUAL "backends")
+        target_link_libraries(test_backends PRIVATE naiad_engine)  # a backend within the whole
+      endif()
       if(room STREQUAL "cuda")
         # What is built upon the device room is run on the real one here too.
         target_link_libraries(test_cuda PRIVATE naiad_engine naiad_backends CUDA::cudart_static)

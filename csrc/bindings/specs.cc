@@ -44,6 +44,13 @@ TensorSpec make_tensor_spec(std::string name, const std::string& datatype,
   return spec;
 }
 
+StreamPriority priority_of(const std::string& name) {
+  if (name == "PRIORITY_DEFAULT") return StreamPriority::kDefault;
+  if (name == "PRIORITY_MAX") return StreamPriority::kHigh;
+  if (name == "PRIORITY_MIN") return StreamPriority::kLow;
+  throw Error(Code::kInvalidArgument, "unknown stream priority '" + name + "'");
+}
+
 ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t max_batch_size,
                           std::vector<TensorSpec> inputs, std::vector<TensorSpec> outputs,
                           bool dynamic_batching, std::vector<std::uint32_t> preferred_batch_sizes,
@@ -53,7 +60,7 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
                           std::vector<QueuePolicy> levels, std::uint32_t default_priority,
                           bool split_oversize, std::uint64_t latency_target_us, bool unbounded_queue,
                           std::string content, std::vector<double> first_response_buckets_ms,
-                          bool summaries) {
+                          bool summaries, const std::string& stream_priority, std::size_t gather_threshold) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
@@ -82,6 +89,8 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
   spec.batching.latency_target_ns = latency_target_us * 1000;
   spec.batching.levels = std::move(levels);
   spec.batching.default_priority = default_priority;
+  spec.device.priority = priority_of(stream_priority);
+  spec.device.gather_threshold = gather_threshold;
   spec.warmups = std::move(warmups);
   spec.sequence = std::move(sequence);
   const std::size_t unsaid = unbounded_queue ? RequestQueue::kUnbounded : kDefaultQueueSize;
@@ -278,7 +287,8 @@ void register_specs(py::module_& module) {
            py::arg("default_priority") = 0, py::arg("split_oversize") = false,
            py::arg("latency_target_us") = 0, py::arg("unbounded_queue") = false, py::arg("content") = "",
            py::arg("first_response_buckets_ms") = ModelSpec{}.first_response_buckets_ms,
-           py::arg("summaries") = false)
+           py::arg("summaries") = false, py::arg("stream_priority") = "PRIORITY_DEFAULT",
+           py::arg("gather_threshold") = 0)
       .def("add_batch_input", &add_batch_input, py::arg("kind"), py::arg("name"), py::kw_only(),
            py::arg("datatype"), py::arg("dims"), py::arg("source"))
       .def("add_batch_output", &add_batch_output, py::arg("output"), py::arg("source"))

@@ -17,6 +17,10 @@ class IdentityBackend(Backend):
 
     name: ClassVar[str] = "identity"
 
+    def runs_on_gpu(self) -> bool:
+        """There the bytes are copied to the GPU, within it, and back."""
+        return True
+
     def factory(self, config: ModelConfig, files: ModelFiles) -> BackendFactory:
         """Checks that inputs and outputs pair up. Raises ConfigError where they do not."""
         from naiad.engine import identity_factory

@@ -17,6 +17,8 @@ from naiad.errors import Unsupported
 
 _KIND = protos.ModelInstanceGroup
 _TENSORRT = "tensorrt"
+_COPIED_BY_CORE = frozenset({"identity"})
+"""Backends of which the core brings batches to the GPU, on streams of its own."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +116,22 @@ def _hints(message: Any, options: ServerOptions) -> list[tuple[str, Any]]:
     optimization = message.optimization
     by_onnxruntime = message.backend == "onnxruntime"
     by_tensorrt = message.backend == _TENSORRT
+    copied_by_core = message.backend in _COPIED_BY_CORE and any(
+        group.kind == _KIND.KIND_GPU for group in message.instance_group
+    )
     return [
         ("optimization.graph", not by_onnxruntime and optimization.HasField("graph")),
-        ("optimization.priority", not by_tensorrt and optimization.priority != 0),
+        ("optimization.priority", not (by_tensorrt or copied_by_core) and optimization.priority != 0),
         ("optimization.cuda", not by_tensorrt and optimization.HasField("cuda")),
         ("optimization.cuda.output_copy_stream", by_tensorrt and optimization.cuda.output_copy_stream),
         (
             "optimization.execution_accelerators",
             not by_onnxruntime and optimization.HasField("execution_accelerators"),
         ),
-        ("optimization.gather_kernel_buffer_threshold", optimization.gather_kernel_buffer_threshold != 0),
+        (
+            "optimization.gather_kernel_buffer_threshold",
+            not copied_by_core and optimization.gather_kernel_buffer_threshold != 0,
+        ),
         ("optimization.eager_batching", optimization.eager_batching),
         ("input.format", any(io.format for io in message.input)),
         (

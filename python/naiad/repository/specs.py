@@ -15,6 +15,7 @@ from naiad.settings import ALL_TOGETHER, CPU, HostPolicy, read_core_list
 
 _BATCH_INPUT = protos.message_class("inference.BatchInput")
 _TYPES = protos.pool.FindEnumTypeByName("inference.DataType")
+_PRIORITIES = {0: "PRIORITY_DEFAULT", 1: "PRIORITY_MAX", 2: "PRIORITY_MIN"}
 _NODES = Path("/sys/devices/system/node")
 
 
@@ -81,6 +82,8 @@ def model_spec(
         cached=config.proto.response_cache.enable,
         sequence=sequence.spec if sequence else None,
         warmups=warmups,
+        stream_priority=_PRIORITIES[config.proto.optimization.priority],
+        gather_threshold=config.proto.optimization.gather_kernel_buffer_threshold,
     )
 
 

@@ -108,7 +108,7 @@ class FakeGpu final : public Gpu {
   using Point = std::pair<int, std::uint64_t>;  // a stream and one of its works
 
   struct Work {
-    Engine* engine = nullptr;  // null: waits for a point
+    GpuEngine* engine = nullptr;  // null: waits for a point
     std::uint64_t duration_ns = 0;
     std::vector<Bytes> reads{};
     std::vector<Bytes> writes{};
@@ -217,9 +217,9 @@ class FakeGpu final : public Gpu {
   std::map<const std::byte*, std::size_t> allocations_;
   Past host_past_;
   Uses uses_;
-  Engine bus_in_;
-  Engine bus_out_;
-  Engine kernels_;
+  GpuEngine bus_in_;
+  GpuEngine bus_out_;
+  GpuEngine kernels_;
   Status failure_;
   std::optional<std::size_t> calls_left_;
   std::optional<std::size_t> works_left_;
@@ -359,8 +359,8 @@ class FakeStream final : public GpuStream {
 
  private:
   friend class FakeEvent;
-  Status copy(Engine& engine, const char* what, std::byte* to, const std::byte* from, std::size_t size_bytes,
-              bool to_gpu, bool from_gpu);
+  Status copy(GpuEngine& engine, const char* what, std::byte* to, const std::byte* from,
+              std::size_t size_bytes, bool to_gpu, bool from_gpu);
 
   FakeGpu& gpu_;
   const int number_;

@@ -56,7 +56,7 @@ inline Status FakeStream::wait(const GpuEvent& event) {
   return {};
 }
 
-inline Status FakeStream::copy(Engine& engine, const char* what, std::byte* to, const std::byte* from,
+inline Status FakeStream::copy(GpuEngine& engine, const char* what, std::byte* to, const std::byte* from,
                                std::size_t size_bytes, bool to_gpu, bool from_gpu) {
   const std::lock_guard lock(gpu_.mutex_);
   gpu_.expect_here({to, size_bytes}, to_gpu, what);

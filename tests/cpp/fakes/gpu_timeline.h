@@ -12,7 +12,7 @@ namespace naiad::test {
 
 // One engine of a GPU (copies in, copies out, kernels): does one thing at a time, the first that is ready.
 // Virtual time, in ns.
-class Engine {
+class GpuEngine {
  public:
   // Does something that takes so long, not before `ready_ns`; when it ends.
   std::uint64_t place(std::uint64_t ready_ns, std::uint64_t duration_ns) {

@@ -53,6 +53,7 @@ def test_options_that_a_backend_does_not_have_are_refused() -> None:
 
 def test_gpu_backends() -> None:
     assert BackendRegistry(backends={"mine": Mine}).on_gpu() == {
+        "identity",
         "mine",
         "python",
         "pytorch",

@@ -105,6 +105,15 @@ def test_a_host_policy_that_there_is_not_is_a_hint() -> None:
     assert ignored_hints(message, ServerOptions(host_policies=frozenset({"near"}))) == ()
 
 
+def test_what_the_core_does_on_a_gpu_is_no_hint_there() -> None:
+    asked = (
+        'name: "m" backend: "identity" instance_group { kind: KIND_%s } '
+        "optimization { priority: PRIORITY_MAX gather_kernel_buffer_threshold: 2 }"
+    )
+    assert ignored_hints(parse_pbtxt(asked % "GPU")) == ()
+    assert ignored_hints(parse_pbtxt(asked % "CPU")) == ("optimization.priority", "optimization.gather_kernel_buffer_threshold")
+
+
 def test_hints_are_listed() -> None:
     assert ignored_hints(ready(BASE)) == ()
     message = ready(

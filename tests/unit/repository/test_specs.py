@@ -64,7 +64,17 @@ def test_a_model_and_its_tensors() -> None:
         "cached": False,
         "sequence": None,
         "warmups": (),
+        "stream_priority": "PRIORITY_DEFAULT",
+        "gather_threshold": 0,
     }
+
+
+def test_how_a_model_uses_a_gpu() -> None:
+    _, named = specs.model_spec(
+        config("optimization { priority: PRIORITY_MAX gather_kernel_buffer_threshold: 16 }"), 1, {}
+    )
+    assert named["stream_priority"] == "PRIORITY_MAX"
+    assert named["gather_threshold"] == 16
 
 
 def test_without_a_batcher() -> None:
