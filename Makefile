@@ -50,7 +50,7 @@ check: dev
 	$(BIN)/ruff check python tests bench examples tools
 	$(BIN)/ruff format --check python tests bench examples tools
 	$(BIN)/mypy
-	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format --dry-run -Werror
+	git ls-files '*.cc' '*.h' '*.cu' | xargs $(BIN)/clang-format --dry-run -Werror
 	git ls-files 'csrc/*.cc' | xargs -P$(JOBS) -n4 $(BIN)/clang-tidy -p $(BUILD) --quiet \
 	  --extra-arg=-Wno-unknown-warning-option
 	$(BIN)/pytest -q tests/architecture
@@ -58,7 +58,7 @@ check: dev
 ## make format    formats C++ and Python
 format:
 	@$(SETUP) python dev fleet otel
-	git ls-files '*.cc' '*.h' | xargs $(BIN)/clang-format -i
+	git ls-files '*.cc' '*.h' '*.cu' | xargs $(BIN)/clang-format -i
 	$(BIN)/ruff check --fix-only -q python tests bench examples tools
 	$(BIN)/ruff format -q python tests bench examples tools
 

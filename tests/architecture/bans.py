@@ -40,6 +40,21 @@ CPP_BANS = (
         "CUDA headers belong in cuda",
     ),
     Ban(
+        re.compile(r"\bcudaDeviceSynchronize\b|\bcudaMemcpy(2D|3D|Peer)?\s*\("),
+        (),
+        "events are waited for, never the whole device",
+    ),
+    Ban(
+        re.compile(r"\bcudaStreamSynchronize\b"),
+        ("cuda/gpu.", "cuda/gpu_memory."),
+        "events are waited for while batches run",
+    ),
+    Ban(
+        re.compile(r"(?i)\bstream\w*(->|\.)drain\(\)"),
+        ("execute/device_slot.", "execute/device_lane."),
+        "streams are drained at the end of an instance alone",
+    ),
+    Ban(
         re.compile(r"#\s*include\s*<openssl/"),
         ("io/tls_", "io/key_ring."),
         "OpenSSL belongs behind a transport, and where keys are compared",
