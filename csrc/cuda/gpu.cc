@@ -27,7 +27,7 @@ class CudaGraph final : public GpuGraph {
 
 class CudaEvent final : public GpuEvent {
  public:
-  CudaEvent(cudaEvent_t event, int device) : event_(event), device_(device) {}
+  explicit CudaEvent(cudaEvent_t event) : event_(event) {}
   ~CudaEvent() override { static_cast<void>(cudaEventDestroy(event_)); }
 
   Status record(GpuStream& stream) override;
@@ -47,7 +47,6 @@ class CudaEvent final : public GpuEvent {
 
  private:
   const cudaEvent_t event_;
-  const int device_;
 };
 
 class CudaStream final : public GpuStream {
@@ -96,6 +95,7 @@ class CudaStream final : public GpuStream {
       error = cudaStreamEndCapture(stream_, &captured);
       captures_ = false;
     }
+    const CurrentDevice current(device_);
     cudaGraphExec_t made = nullptr;
     if (error == cudaSuccess) error = cudaGraphInstantiate(&made, captured, 0);
     if (captured != nullptr) static_cast<void>(cudaGraphDestroy(captured));
@@ -103,6 +103,7 @@ class CudaStream final : public GpuStream {
     return cuda_status(error, "cannot make a graph of a captured stream");
   }
   Status launch(const GpuGraph& graph) override {
+    const CurrentDevice current(device_);
     return cuda_status(cudaGraphLaunch(static_cast<const CudaGraph&>(graph).get(), stream_),
                        "cannot launch a graph");
   }
@@ -159,6 +160,7 @@ class CudaGpu final : public Gpu {
 
   int device() const override { return device_; }
   const GpuFacts& facts() const override { return facts_; }
+  void bind_thread() override { static_cast<void>(cudaSetDevice(device_)); }
   Status memory(GpuMemoryUse& use) const override {
     const CurrentDevice current(device_);
     cudaError_t error = current.error();
@@ -183,7 +185,7 @@ class CudaGpu final : public Gpu {
     if (error == cudaSuccess) {
       error = cudaEventCreateWithFlags(&made, cudaEventBlockingSync | cudaEventDisableTiming);
     }
-    if (error == cudaSuccess) event = std::make_unique<CudaEvent>(made, device_);
+    if (error == cudaSuccess) event = std::make_unique<CudaEvent>(made);
     return cuda_status(error, "cannot make an event on GPU " + std::to_string(device_));
   }
   Status allocate(std::size_t size_bytes, std::unique_ptr<GpuAllocation>& allocation) override {
@@ -207,8 +209,8 @@ class CudaGpu final : public Gpu {
       case StreamPriority::kDefault:
         break;
     }
-    // Between the two, so that there is something on either side of it.
-    return (lowest_priority_ + highest_priority_) / 2;
+    // What a stream has that asks for none, those of frameworks too.
+    return 0;
   }
 
   const int device_;

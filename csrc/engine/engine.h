@@ -17,6 +17,7 @@
 #include "engine/tracer.h"
 #include "engine/version_routes.h"
 #include "execute/call_graph.h"
+#include "memory/gpus.h"
 #include "memory/tensor_pool.h"
 
 namespace naiad {

@@ -17,10 +17,12 @@
 #include "engine/response_cache.h"
 #include "engine/statistics.h"
 #include "execute/model_instance.h"
-#include "memory/gpus.h"
 #include "schedule/scheduler.h"
 
 namespace naiad {
+
+class DeviceBudget;
+class Gpus;
 
 // One instance to make of a model.
 struct InstancePlan {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/model.h"
+#include "memory/device_pool.h"
 
 // How the instances of a model change while it runs.
 

@@ -57,7 +57,7 @@ class DeviceBatch {
  private:
   friend class DeviceSlot;
   struct Output {
-    std::size_t index;
+    std::size_t index = 0;
     Tensor made;    // by the backend
     Tensor copied;  // on the host; not present() where it was made there
   };

@@ -8,6 +8,7 @@ namespace naiad {
 
 DeviceLane::DeviceLane(DeviceStreams streams, std::size_t num_slots)
     : streams_(std::move(streams)), num_slots_(num_slots) {
+  streams_.place.pool.gpu().bind_thread();
   for (std::size_t i = 0; i < num_slots_; ++i) seats_[i] = std::make_unique<Seat>(streams_, i);
 }
 
@@ -57,6 +58,7 @@ void DeviceLane::run(std::unique_ptr<Execution> execution) {
 }
 
 void DeviceLane::wait_for_batches() {
+  streams_.place.pool.gpu().bind_thread();
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return ended_ || !under_way_.empty(); });

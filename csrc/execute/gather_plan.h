@@ -3,8 +3,6 @@
 #include <cstddef>
 #include <span>
 
-#include "memory/gpu.h"
-
 namespace naiad {
 
 // Where a piece of a batch's input lies.

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "memory/copy_piece.h"
+#include "memory/stream_priority.h"
 
 namespace naiad {
 
@@ -17,8 +18,6 @@ namespace naiad {
 // Calls queue work and return; nothing waits for the device but GpuEvent::wait, GpuStream::drain and the end
 // of a GpuAllocation. A Status is kUnavailable where the GPU has no memory left, and kInternal where the
 // device has failed: then it may have failed for good, also when the call was not the one that did it.
-
-enum class StreamPriority : unsigned char { kDefault, kHigh, kLow };
 
 struct GpuFacts {
   std::string name;
@@ -124,6 +123,10 @@ class Gpu {
   virtual int device() const = 0;
   virtual const GpuFacts& facts() const = 0;
   virtual Status memory(GpuMemoryUse& use) const = 0;
+
+  // The calling thread works with this GPU from now on, whichever its streams: its calls need not change over
+  // to it each time.
+  virtual void bind_thread() {}
 
   virtual Status make_stream(StreamPriority priority, std::unique_ptr<GpuStream>& stream) = 0;
   virtual Status make_event(std::unique_ptr<GpuEvent>& event) = 0;

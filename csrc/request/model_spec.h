@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/dtype.h"
-#include "memory/gpu.h"
 #include "memory/shape.h"
+#include "memory/stream_priority.h"
 #include "request/queue_policy.h"
 #include "request/ragged_spec.h"
 #include "request/sequence_spec.h"

@@ -79,9 +79,9 @@ class ModelSpec:
         `latency_target_us`: given, the queue delay is found so that queue and compute of requests stay
         within it. `content`: what tells it from all other models whose answers lie in the same store; without
         it they are those of this load alone. `first_response_buckets_ms`: bounds of the histogram
-        `first_response_ms`, ascending. `summaries`: whether quantiles of what lately was are kept. Of instances
-        on a GPU: `stream_priority`, the configuration's name, and `gather_threshold`, from how many pieces on
-        a kernel gathers an input, 0: never."""
+        `first_response_ms`, ascending. `summaries`: whether quantiles of what lately was are kept. Of
+        instances on a GPU: `stream_priority`, the configuration's name, and `gather_threshold`, from how many
+        pieces on a kernel gathers an input, 0: never."""
 
     def add_batch_input(
         self, kind: str, name: str, *, datatype: str, dims: Sequence[int], source: str

@@ -111,7 +111,10 @@ def test_what_the_core_does_on_a_gpu_is_no_hint_there() -> None:
         "optimization { priority: PRIORITY_MAX gather_kernel_buffer_threshold: 2 }"
     )
     assert ignored_hints(parse_pbtxt(asked % "GPU")) == ()
-    assert ignored_hints(parse_pbtxt(asked % "CPU")) == ("optimization.priority", "optimization.gather_kernel_buffer_threshold")
+    assert ignored_hints(parse_pbtxt(asked % "CPU")) == (
+        "optimization.priority",
+        "optimization.gather_kernel_buffer_threshold",
+    )
 
 
 def test_hints_are_listed() -> None:
