@@ -123,7 +123,7 @@ class GpuContract {
     std::unique_ptr<GpuGraph> graph;
     REQUIRE(stream_->end_capture(graph).ok());
     for (int round = 0; round < 3; ++round) {
-      fill(*from);
+      fill(*from.get());
       CHECK(stream_->launch(*graph).ok());
       end();
       CHECK(std::memcmp(to->data(), from->data(), kBytes) == 0);
