@@ -178,13 +178,12 @@ void ModelInstance::run(std::vector<std::unique_ptr<Request>> requests) {
   runner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   Execution execution(spec_.model, std::move(requests), spec_.pool, clock_, spec_.responses);
   execute(*backend_, execution);
-  cost_.record(size_bytes, clock_.now_ns() - execution.start_ns());
-  count(execution);
+  cost_.record(size_bytes, count(execution));
   execution.complete();
   runner_.store({}, std::memory_order_relaxed);
 }
 
-void ModelInstance::count(const Execution& execution) {
+std::uint64_t ModelInstance::count(const Execution& execution) {
   const BatchTimes times = times_of(execution, clock_.now_ns());
   // Two batches that were under way together have kept it busy once.
   const std::uint64_t since_ns = std::max(execution.start_ns(), busy_until_ns_);
@@ -193,6 +192,7 @@ void ModelInstance::count(const Execution& execution) {
                  std::memory_order_relaxed);
   scheduler_.ran(times);
   observer_.ran(execution);
+  return times.compute_ns;
 }
 
 }  // namespace naiad

@@ -82,7 +82,8 @@ class ModelInstance {
   void show(const Backend* backend);
   // With busy_ held.
   void run(std::vector<std::unique_ptr<Request>> requests);
-  void count(const Execution& execution);
+  // Tells all who count, before the answers go home; how long the batch has taken.
+  std::uint64_t count(const Execution& execution);
 
   // What follows is in model_instance_device.cc.
   const DevicePlace& open_lane();
