@@ -76,7 +76,7 @@ void ModelInstance::load_and_serve(const BackendFactory& factory,
   loaded_.set_value();
   if (spec_.passive) {
     end_.get_future().wait();
-  } else if (lane_) {
+  } else if (backend_->on_device() != nullptr) {
     while (serve_on_device() && load_again(factory, model)) {
     }
   } else {

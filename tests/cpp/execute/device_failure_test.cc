@@ -118,6 +118,16 @@ TEST_CASE("failure: no GPU, and a GPU that gives no stream, are refused when the
   CHECK_THROWS_WITH(none.open(), "unable to load model 'm': GPUs not supported: there is none");
 }
 
+TEST_CASE("failure: a backend that looked at the GPU and does without runs as any other") {
+  DeviceHouse house(network_model(1), {.does_without = true});
+  house.open();
+  house.submit(1, 10, 5);
+  CHECK(house.home.wait(1)[0].values == std::vector<float>(10, 5));
+  CHECK(house.gpu->num_copies() == 0);
+  house.end();
+  CHECK(house.gpu->num_streams() == 0);
+}
+
 TEST_CASE("failure: warm-up runs on the GPU, and fails the load where it fails") {
   ModelSpec model = network_model(1);
   WarmupSample sample;
