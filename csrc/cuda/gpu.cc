@@ -3,10 +3,10 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <atomic>
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cuda/copy_kernels.h"
 #include "cuda/cuda_calls.h"
@@ -64,6 +64,8 @@ class CudaStream final : public GpuStream {
     return copy(to, from.data(), from.size(), cudaMemcpyDeviceToDevice);
   }
   Status copy_from_peer(std::byte* to, int device, std::span<const std::byte> from) override {
+    if (from.empty()) return {};
+    see_peer(device);
     return cuda_status(cudaMemcpyPeerAsync(to, device_, from.data(), device, from.size(), stream_),
                        "cannot copy from GPU " + std::to_string(device));
   }
@@ -123,9 +125,21 @@ class CudaStream final : public GpuStream {
     return cuda_status(cudaMemcpyAsync(to, from, size_bytes, kind, stream_), "cannot copy");
   }
 
+  // Lets the two GPUs copy without the host in between, where they can.
+  void see_peer(int device) {
+    if (std::ranges::find(peers_, device) != peers_.end()) return;
+    peers_.push_back(device);
+    const CurrentDevice current(device_);
+    int sees = 0;
+    if (cudaDeviceCanAccessPeer(&sees, device_, device) != cudaSuccess || sees == 0) return;
+    // It may have been allowed already. Refused, copies take the way by the host.
+    if (cudaDeviceEnablePeerAccess(device, 0) != cudaSuccess) static_cast<void>(cudaGetLastError());
+  }
+
   const cudaStream_t stream_;
   const int device_;
-  std::mutex marking_;  // guards captures_
+  std::vector<int> peers_;  // that were looked at
+  std::mutex marking_;      // guards captures_
   bool captures_ = false;
 };
 
