@@ -91,6 +91,10 @@ class GpuCollector(Collector):
                 add(energy, labels, value - start)
         yield energy
 
+    def used_by_process(self) -> dict[str, dict[int, int]]:
+        """Bytes of each GPU, by its UUID and the number of the process. Any thread."""
+        return {labels["gpu_uuid"]: _used_by_process(device) for labels, device in self._devices}
+
 
 def gpu_collector() -> GpuCollector | None:
     """A collector of the GPUs of this machine, None (with one line in the log) where there is none."""
@@ -100,7 +104,10 @@ def gpu_collector() -> GpuCollector | None:
     except pynvml.NVMLError as error:
         log.info("No GPU metrics: %s", error)
         return None
-    return collector if collector._devices else None
+    if not collector._devices:
+        log.info("No GPU metrics: NVML finds no GPU")
+        return None
+    return collector
 
 
 _Reading = Callable[[pynvml.c_nvmlDevice_t], float]
@@ -111,6 +118,20 @@ def _read(reading: _Reading, device: pynvml.c_nvmlDevice_t) -> float | None:
         return reading(device)
     except pynvml.NVMLError:
         return None
+
+
+def _used_by_process(device: pynvml.c_nvmlDevice_t) -> dict[int, int]:
+    used: dict[int, int] = {}
+    # The second are those that share the GPU through MPS.
+    for ask in (pynvml.nvmlDeviceGetComputeRunningProcesses, pynvml.nvmlDeviceGetMPSComputeRunningProcesses):
+        try:
+            processes = ask(device)
+        except pynvml.NVMLError:
+            continue
+        for process in processes:
+            if process.usedGpuMemory is not None:
+                used[int(process.pid)] = int(process.usedGpuMemory)
+    return used
 
 
 def _utilization(device: pynvml.c_nvmlDevice_t) -> float:

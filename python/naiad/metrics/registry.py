@@ -12,6 +12,7 @@ from naiad.metrics.cache import CacheCollector
 from naiad.metrics.connections import AnswerCollector, ConnectionCollector
 from naiad.metrics.custom import CustomCollector, Reading
 from naiad.metrics.distributions import DistributionCollector
+from naiad.metrics.gpu_processes import GpuProcessCollector, knows_process_numbers
 from naiad.metrics.instances import InstanceCollector
 from naiad.metrics.loads import LoadCollector, LoadReadings
 from naiad.metrics.machine import CpuCollector, GpuCollector, PoolCollector
@@ -56,6 +57,8 @@ def server_registry(
         registry.register(readings.store)
     if gpus is not None:
         registry.register(gpus)
+        if knows_process_numbers():
+            registry.register(GpuProcessCollector(readings.loaded, gpus.used_by_process))
     if settings.cpu:
         registry.register(CpuCollector(settings.interval_ms / 1000))
     return registry
