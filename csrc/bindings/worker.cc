@@ -151,6 +151,15 @@ void register_worker(py::module_& module) {
            py::kw_only(), py::arg("channel"), py::arg("server_arena"), py::arg("server_arena_bytes"),
            py::arg("worker_arena"), py::arg("worker_arena_bytes"), py::arg("event"))
       .def_property_readonly("engine", &Connection::core)
+      .def_property_readonly("arenas",
+                             [](Connection& self) {
+                               const auto row = [](const Arena& arena, bool is_writable) {
+                                 return py::make_tuple(reinterpret_cast<std::uintptr_t>(arena.data()),
+                                                       arena.capacity_bytes(), is_writable);
+                               };
+                               return py::make_tuple(row(self.server().server_arena(), false),
+                                                     row(*self.core()->engine.pool().arena(), true));
+                             })
       .def(
           "serve",
           [](Connection& self, const BackendFactoryObject& factory, const std::string& name,

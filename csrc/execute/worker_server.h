@@ -31,6 +31,9 @@ class WorkerServer final : private CompletionSink {
   WorkerServer(const WorkerFiles& files, TensorPool& pool);
   ~WorkerServer() override;
 
+  // What the server has for this process to read.
+  const Arena& server_arena() const { return server_arena_; }
+
   // Makes the backend and runs what comes, until the server says stop or is gone. The thread of the instance;
   // blocks.
   void serve(const BackendFactory& factory, const std::string& instance_name, const Device& device);

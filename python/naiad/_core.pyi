@@ -633,6 +633,9 @@ class WorkerConnection:
         event: int,
     ) -> None: ...
     engine: Engine  # requests to it go to the server
+    arenas: tuple[tuple[int, int, bool], ...]
+    """The memory that both sides share: address here, bytes, whether this process may write to it. First the
+    server's, where inputs lie, then its own, where outputs lie."""
     def serve(self, factory: BackendFactory, name: str, device_kind: str, device_id: int) -> None:
         """Makes the instance and runs what comes until the server says stop or is gone. Without the GIL but
         for the model."""

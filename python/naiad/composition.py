@@ -109,7 +109,7 @@ def build_core(settings: ServerSettings) -> Core:
         rate_limits=settings.scheduling.rate_limit_resources if settings.scheduling.rate_limit else None,
         response_store=None if store is None else store.queue,
     )
-    backends = BackendRegistry(settings.repository.backend_config)
+    backends = BackendRegistry(settings.repository.backend_config, pinned_bytes=settings.core.pinned_bytes)
     scheduling = replace(settings.scheduling, summaries=settings.metrics.summary_latencies)
     repository = ModelRepository(
         engine,

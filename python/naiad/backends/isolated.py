@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -43,6 +44,11 @@ class IsolatedBackend(InstanceBackend):
 
     option_names: ClassVar[frozenset[str] | None] = ISOLATION_OPTIONS
     default_isolation: ClassVar[str] = "process"
+
+    pinned_limit_bytes: int = 0
+    """How much of each side's memory a worker may pin for its GPU."""
+    arenas: Sequence[tuple[int, int, bool]] = ()
+    """In a worker: the memory that it shares with its server, by address, bytes, and whether it may write."""
 
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """What ``complete`` says: called where the model's code runs."""
@@ -98,6 +104,7 @@ class IsolatedBackend(InstanceBackend):
             self.name,
             self.options,
             forks=_forks(config, files),
+            pinned_bytes=self.pinned_limit_bytes,
             load_timeout_s=load_timeout_s,
         )
         return worker_factory(

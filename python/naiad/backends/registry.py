@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naiad.backends.base import ENTRY_POINT_GROUP, Backend
+from naiad.backends.isolated import IsolatedBackend
 from naiad.backends.library import LibraryBackend, library_name
 from naiad.errors import InvalidArgument, NaiadError, Unsupported
 
@@ -41,12 +42,14 @@ class BackendRegistry:
         options: Mapping[str, Mapping[str, str]] | None = None,
         *,
         backends: Mapping[str, Callable[[Mapping[str, str]], Backend]] | None = None,
+        pinned_bytes: int = 0,
     ) -> None:
         """``options``: of each backend by its name, those under "" are for all. ``backends``: further ones,
-        which go before all others.
+        which go before all others. ``pinned_bytes``: how much a worker may pin of either side's memory.
         """
         self._options = dict(options or {})
         self._given = dict(backends or {})
+        self._pinned_bytes = pinned_bytes
         self._made: dict[str, Backend] = {}
         self._lock = threading.Lock()
         self._connected: tuple[ModelServices, Engine] | None = None
@@ -93,6 +96,8 @@ class BackendRegistry:
             raise Unsupported(
                 f"backend '{name}' is no naiad.backends.base.Backend, got {type(backend).__name__}"
             )
+        if isinstance(backend, IsolatedBackend):
+            backend.pinned_limit_bytes = self._pinned_bytes
         if self._connected is not None:
             backend.connect(*self._connected)
         return backend

@@ -115,15 +115,15 @@ def ignorable_hints() -> tuple[str, ...]:
 def _hints(message: Any, options: ServerOptions) -> list[tuple[str, Any]]:
     optimization = message.optimization
     by_onnxruntime = message.backend == "onnxruntime"
-    by_tensorrt = message.backend == _TENSORRT
-    copied_by_core = message.backend in _COPIED_BY_CORE and any(
-        group.kind == _KIND.KIND_GPU for group in message.instance_group
-    )
+    on_gpu = any(group.kind == _KIND.KIND_GPU for group in message.instance_group)
+    by_model = any(group.kind == _KIND.KIND_MODEL for group in message.instance_group)
+    has_streams = message.backend == _TENSORRT or (message.backend == "pytorch" and (on_gpu or by_model))
+    copied_by_core = message.backend in _COPIED_BY_CORE and on_gpu
     return [
         ("optimization.graph", not by_onnxruntime and optimization.HasField("graph")),
-        ("optimization.priority", not (by_tensorrt or copied_by_core) and optimization.priority != 0),
-        ("optimization.cuda", not by_tensorrt and optimization.HasField("cuda")),
-        ("optimization.cuda.output_copy_stream", by_tensorrt and optimization.cuda.output_copy_stream),
+        ("optimization.priority", not (has_streams or copied_by_core) and optimization.priority != 0),
+        ("optimization.cuda", not has_streams and optimization.HasField("cuda")),
+        ("optimization.cuda.output_copy_stream", has_streams and optimization.cuda.output_copy_stream),
         (
             "optimization.execution_accelerators",
             not by_onnxruntime and optimization.HasField("execution_accelerators"),

@@ -52,6 +52,8 @@ def _serve(task: WorkerTask, backend: IsolatedBackend) -> int:
 
     def make(_name: str, _kind: str, _device: int) -> PythonInstance | BatchInstance:
         backend.connect(services, connection.engine)
+        backend.arenas = connection.arenas
+        backend.pinned_limit_bytes = task.pinned_bytes
         return backend.make_instance(config, task.files, task.place)
 
     factory = python_factory(make)

@@ -12,6 +12,7 @@ import pytest
 
 from naiad.backends.base import Backend
 from naiad.backends.identity import IdentityBackend
+from naiad.backends.isolated import IsolatedBackend
 from naiad.backends.python.backend import PythonBackend
 from naiad.backends.python.shared import SharedPythonBackend
 from naiad.backends.registry import BackendRegistry
@@ -49,6 +50,12 @@ def test_options_that_a_backend_does_not_have_are_refused() -> None:
     BackendRegistry({"": {"default-max-batch-size": "8"}, "python": {"stub-timeout-seconds": "9"}}).get(
         "python"
     )
+
+
+def test_backends_with_workers_know_what_those_may_pin() -> None:
+    backend = BackendRegistry(pinned_bytes=1 << 20).get("pytorch")
+    assert isinstance(backend, IsolatedBackend)
+    assert backend.pinned_limit_bytes == 1 << 20
 
 
 def test_gpu_backends() -> None:

@@ -26,9 +26,9 @@ ROWS = [
 ]  # fmt: skip
 
 
-def ready(text: str) -> Any:
+def ready(text: str, num_gpus: int = 0) -> Any:
     message = parse_pbtxt(text)
-    complete_defaults(message)
+    complete_defaults(message, num_gpus=num_gpus)
     return message
 
 
@@ -76,6 +76,13 @@ def test_what_is_tensorrt_s_acts_for_its_models() -> None:
     )
     refuse_unsupported(message, ServerOptions())
     assert ignored_hints(message) == ("optimization.cuda.output_copy_stream",)
+
+
+def test_streams_and_graphs_act_for_models_of_torch_on_a_gpu() -> None:
+    text = 'name: "m" backend: "pytorch" optimization { priority: PRIORITY_MAX cuda { graphs: true } } '
+    on_gpu = ready(text + "instance_group { kind: KIND_GPU gpus: 0 }", num_gpus=1)
+    assert ignored_hints(on_gpu) == ()
+    assert ignored_hints(ready(text)) == ("optimization.priority", "optimization.cuda")
 
 
 def test_a_backend_with_gpu_execution_may_ask_for_gpus() -> None:

@@ -68,16 +68,19 @@ class Workers:
         options: Mapping[str, str],
         *,
         forks: bool = False,
+        pinned_bytes: int = 0,
         load_timeout_s: float = 0,
     ) -> None:
         """``backend``: the name of that which makes the instances, and its ``options``. ``forks``: they are
         forked from a process that has loaded the model's code, ``load_timeout_s`` at most (0: any time).
+        ``pinned_bytes``: what each may pin of either side's memory.
         """
         self._config = config
         self._files = files
         self._python = python
         self._backend = backend
         self._options = dict(options)
+        self._pinned_bytes = pinned_bytes
         self._services = services
         self._metrics = RemoteMetrics()
         self._control: ThreadPoolExecutor | None = None
@@ -99,6 +102,7 @@ class Workers:
             device_kind=kind,
             device_id=device,
             log_level_fd=level_of_workers().fd,
+            pinned_bytes=self._pinned_bytes,
         )
         if self._starter is None:
             process = _start(task, self._python, instance, task.descriptors)

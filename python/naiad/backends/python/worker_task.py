@@ -43,6 +43,8 @@ class WorkerTask:
     instance: str = ""
     device_kind: str = "CPU"
     device_id: int = 0
+    pinned_bytes: int = 0
+    """How much of either side's memory it may pin."""
 
     @property
     def files(self) -> ModelFiles:

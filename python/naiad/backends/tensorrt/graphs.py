@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from naiad.backends.gpu_options import GraphShape, GraphSpec
 from naiad.backends.model_tensors import ModelTensor
 from naiad.backends.tensorrt.bound import BoundContext
 from naiad.backends.tensorrt.contracts import Shape
-from naiad.backends.tensorrt.options import GraphShape, GraphSpec
 from naiad.backends.tensorrt.profiles import BatchShapes, Profile, why_not
 from naiad.config import ModelConfig
 from naiad.errors import ConfigError

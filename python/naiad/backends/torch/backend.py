@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from naiad.backends.base import InstancePlace, ModelFiles
+from naiad.backends.gpu_options import gpu_options
 from naiad.backends.isolated import ISOLATION_OPTIONS, IsolatedBackend
 from naiad.backends.made_once import MadeOnce
 from naiad.backends.model_tensors import model_inputs, model_outputs
@@ -18,6 +20,8 @@ from naiad.config import ModelConfig, complete_tensors
 from naiad.errors import ConfigError, InvalidArgument, Unsupported
 
 if TYPE_CHECKING:
+    from naiad.backends.torch.device import DeviceRun
+    from naiad.backends.torch.graphs import Graphs
     from naiad.backends.torch.instance import TorchInstance
     from naiad.backends.torch.loaded import LoadedModel
 
@@ -75,6 +79,7 @@ class TorchBackend(IsolatedBackend):
         path = _model_file(config, files)
         isolation = self.isolation(config, files)
         options = torch_options(files.name, config.parameters, isolation=isolation)
+        gpu_options(config)
         if config.decoupled:
             raise Unsupported(
                 f"model '{files.name}': the pytorch backend gives one response per request; "
@@ -111,10 +116,45 @@ class TorchBackend(IsolatedBackend):
                     return _load(config, files, place, options, modules)
 
                 model = self._shared.get(key, load) if options.share_weights else load()
-                return TorchInstance(files.name, model, model_outputs(config), options, ended=modules.close)
+                run, graphs = self._on_gpu(config, model)
+                return TorchInstance(
+                    files.name,
+                    model,
+                    model_outputs(config),
+                    options,
+                    run=run,
+                    graphs=graphs,
+                    ended=modules.close,
+                )
             except BaseException:
                 modules.close()
                 raise
+
+    def _on_gpu(
+        self, config: ModelConfig, model: LoadedModel
+    ) -> tuple[DeviceRun | None, Callable[[DeviceRun], Graphs] | None]:
+        if model.device.type != "cuda":
+            return None, None
+        import torch
+
+        from naiad.backends.torch.device import DeviceRun
+        from naiad.backends.torch.graphs import Graphs, plan_graphs
+        from naiad.backends.torch.pinned import Arena, PinnedArenas, register_by
+
+        options = gpu_options(config)
+        inputs = model_inputs(config)
+        planned = plan_graphs(config, options.graphs, inputs, model.kinds)
+        pinned = None
+        if self.arenas:
+            arenas = [Arena(*arena) for arena in self.arenas]
+            pinned = PinnedArenas(arenas, self.pinned_limit_bytes, register_by(torch.cuda.cudart()))
+
+        def capture(run: DeviceRun) -> Graphs:
+            graphs = Graphs(config.name, run)
+            graphs.capture(model, planned, inputs)
+            return graphs
+
+        return DeviceRun(model.device, options, pinned=pinned), capture if planned else None
 
 
 def _load(
@@ -219,6 +259,14 @@ def _device(config: ModelConfig, place: InstancePlace) -> Any:
                 f"model '{config.name}' wants KIND_GPU, but the installed torch {torch.__version__} has no "
                 "CUDA device"
             )
+        count = torch.cuda.device_count()
+        if place.device_id >= count:
+            raise Unsupported(
+                f"model '{config.name}' wants GPU {place.device_id}, but torch sees {count}, counted from 0; "
+                "see CUDA_VISIBLE_DEVICES"
+            )
+        # What the model's code calls "cuda", without a number, is this one.
+        torch.cuda.set_device(place.device_id)
         return torch.device("cuda", place.device_id)
     group = config.group_of(place.name)
     return None if group is not None and group.kind == "KIND_MODEL" else torch.device("cpu")

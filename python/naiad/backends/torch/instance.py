@@ -11,6 +11,8 @@ import torch
 
 from naiad.backends.model_tensors import ModelTensor
 from naiad.backends.python.failure import encodable
+from naiad.backends.torch.device import DeviceRun
+from naiad.backends.torch.graphs import CapturedGraph, Graphs
 from naiad.backends.torch.loaded import LoadedModel
 from naiad.backends.torch.naming import OutputPlan, is_strings
 from naiad.backends.torch.options import TorchOptions
@@ -33,9 +35,16 @@ class TorchInstance:
         outputs: Sequence[ModelTensor],
         options: TorchOptions,
         *,
+        run: DeviceRun | None = None,
+        graphs: Callable[[DeviceRun], Graphs] | None = None,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """``name``: of the model. ``ended`` is called at the end of ``finalize``."""
+        """``name``: of the model. ``run``: its GPU, where it has one; ``graphs`` captures those that the
+        model wants, once the thread is as the model runs in it. ``ended`` is called at the end of
+        ``finalize``.
+        """
+        self.is_broken = False
+        """Whether this process can not use its GPU any more."""
         self._name = name
         self._model: LoadedModel | None = model
         self._outputs = {output.name: output for output in outputs}
@@ -45,35 +54,89 @@ class TorchInstance:
         may_write = model.writes_inputs if options.read_only_inputs is None else not options.read_only_inputs
         self._copies_shared = may_write
         self._modes = contextlib.ExitStack()
-        self._stream: Any = None
-        self._enter_modes(model.device)
+        self._run = run
+        self._graphs: Graphs | None = None
+        try:
+            self._enter_modes()
+            if run is not None and graphs is not None:
+                self._graphs = graphs(run)
+        except BaseException:
+            self._modes.close()
+            raise
 
     def execute_batch(self, batch: BatchView) -> None:
         """Raises InvalidArgument for inputs that can not be the model's, BackendError for what it does."""
-        assert self._model is not None
-        model = self._model
-        values = {
-            name: self._value(name, datatype, array, model.kinds.get(name, "any"))
-            for name, datatype, array in batch.inputs()
-        }
+        if self.is_broken:
+            raise BackendError(
+                f"model '{self._name}' can not use its GPU any more: an earlier run has broken it"
+            )
+        # What copies read stays until they are done.
+        given = batch.inputs()
         try:
-            result = model.call(values)
+            self._compute(batch, given)
+            if self._run is not None:
+                self._run.wait()
         except Exception as error:
+            if self._run is not None:
+                self._drain(self._run, error)
             raise self._failure(error) from None
-        for name, value in self._plan.pick(result, batch.wanted_outputs):
-            self._give(batch, self._outputs[name], value)
-        if self._stream is not None:
-            self._stream.synchronize()
-            if self._options.clean_cache:
-                torch.cuda.empty_cache()
+        if self._run is not None and self._options.clean_cache:
+            torch.cuda.empty_cache()
 
     def finalize(self) -> None:
         """Frees the weights, where no other instance shares them."""
+        if self._graphs is not None:
+            self._graphs.close()
         self._model = None
         self._modes.close()
         self._ended()
 
-    def _enter_modes(self, device: torch.device) -> None:
+    def _compute(self, batch: BatchView, given: Sequence[tuple[str, str, Any]]) -> None:
+        """On a GPU: queues it, and the copies around it."""
+        assert self._model is not None
+        model = self._model
+        graph, views = self._graph_for(given)
+        if graph is not None and self._graphs is not None:
+            result = self._graphs.replay(graph, views)
+        else:
+            result = model.call(
+                {
+                    name: self._value(name, datatype, array, model.kinds.get(name, "any"))
+                    for name, datatype, array in given
+                }
+            )
+        for name, value in self._plan.pick(result, batch.wanted_outputs):
+            if graph is not None and graph.num_rows != batch.num_rows and isinstance(value, torch.Tensor):
+                value = self._own_rows(name, value, graph, batch.num_rows)
+            self._give(batch, self._outputs[name], value)
+
+    def _graph_for(
+        self, given: Sequence[tuple[str, str, Any]]
+    ) -> tuple[CapturedGraph | None, dict[str, torch.Tensor]]:
+        if not self._graphs:
+            return None, {}
+        found = self._graphs.find({name: array.shape for name, _, array in given})
+        if found is None:
+            return None, {}
+        return found, {name: view_of(array, datatype) for name, datatype, array in given}
+
+    def _own_rows(self, name: str, value: torch.Tensor, graph: CapturedGraph, count: int) -> torch.Tensor:
+        if value.ndim == 0 or value.shape[0] != graph.num_rows:
+            raise BackendError(
+                f"output '{name}' of model '{self._name}' has shape {list(value.shape)} for {graph.num_rows} "
+                "rows: a graph with a lower bound needs a row of output for each row of input"
+            )
+        return value[:count]
+
+    def _drain(self, run: DeviceRun, error: Exception) -> None:
+        """Copies may still use the memory of the batch. What fails again here will always fail."""
+        try:
+            run.wait()
+        except RuntimeError:
+            self.is_broken = True
+            _log.error("model '%s': its process can not use the GPU any more after: %s", self._name, error)
+
+    def _enter_modes(self) -> None:
         """They are those of this thread, or of the process, which runs nothing but this instance's model."""
         options = self._options
         self._modes.enter_context(torch.inference_mode() if options.inference_mode else torch.no_grad())
@@ -81,18 +144,16 @@ class TorchInstance:
             self._modes.enter_context(torch.jit.optimized_execution(False))
         if not options.cudnn:
             self._modes.enter_context(torch.backends.cudnn.flags(enabled=False))
-        if device.type == "cuda":
-            self._stream = torch.cuda.Stream(device)
-            self._modes.enter_context(torch.cuda.stream(self._stream))
+        if self._run is not None:
+            self._modes.enter_context(self._run.entered())
 
     def _value(self, name: str, datatype: str, array: Any, kind: str) -> Any:
         if datatype == "BYTES":
             return strings_of(name, array)
         if kind in ("int", "float", "bool"):
             return scalar_of(name, array, kind)
-        if self._stream is not None:
-            assert self._model is not None
-            return view_of(array, datatype).to(self._model.device, non_blocking=True)
+        if self._run is not None:
+            return self._run.upload(view_of(array, datatype))
         if self._copies_shared and not array.flags.writeable:
             array = array.copy()
         return view_of(array, datatype)
@@ -118,8 +179,13 @@ class TorchInstance:
             shape = (1,)  # a scalar, which a configuration has no word for
             value = value.reshape(shape)
         place = batch.place(output.name, datatype, shape)
-        if place.size:
-            view_of(place, datatype).copy_(value, non_blocking=self._stream is not None)
+        if not place.size:
+            return
+        view = view_of(place, datatype)
+        if self._run is not None and value.device.type == self._run.device.type:
+            self._run.download(value, view)
+        else:
+            view.copy_(value)
 
     def _text_shape(self, output: ModelTensor, batch: BatchView) -> tuple[int, ...]:
         if output.shape[:1] == (-1,) and len(output.shape) > 1:
@@ -150,6 +216,8 @@ def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
 def _said_by(error: Exception) -> str:
     """Type and text. TorchScript's text is a traceback, with paths of files, which ends in both."""
     text = str(error).strip()
+    if text.startswith("CUDA error:"):
+        return text.splitlines()[0]  # behind it torch says how to debug
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if lines and "Traceback of TorchScript" in text:
         return lines[-1]

@@ -29,6 +29,11 @@ DATATYPES: dict[torch.dtype, str] = {
 """torch's type -> wire name."""
 
 
+def dtype_of(datatype: str) -> torch.dtype:
+    """torch's type of a wire name that is not BYTES."""
+    return next(dtype for dtype, name in DATATYPES.items() if name == datatype)
+
+
 def view_of(array: NDArray[Any], datatype: str) -> torch.Tensor:
     """A tensor over the array's memory, without a copy. Who gets one of a read-only array must not write."""
     tensor: torch.Tensor = torch.from_dlpack(dlpack.to_capsule(array, datatype))
