@@ -12,6 +12,8 @@ JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 FLEET ?= fleet
 LLM_TESTS ?= tests/llm
+GPU_PYTHON ?= python3
+GPU ?=
 export JOBS
 # Where the C++ tests find the ONNX Runtime library of .venv.
 ONNXRUNTIME = $$(ls $(CURDIR)/.venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.1*)
@@ -19,7 +21,7 @@ MICRO = $(patsubst bench/micro/%_bench.cc,%,$(wildcard bench/micro/*_bench.cc))
 space := $(subst ,, )
 CTEST = ctest --output-on-failure -j$(JOBS)
 
-.PHONY: help run dev check format test bench asan tsan fuzz gpu test-llm test-ray soak sbom audit wheel docs clean
+.PHONY: help run dev check format test bench asan tsan fuzz gpu gpu-kit test-llm test-ray soak sbom audit wheel docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -100,16 +102,16 @@ fuzz:
 	    build/fuzz/found/$$name tests/fuzz/corpus/$$name || exit 1; \
 	done
 
-## make gpu       C++ tests built with CUDA, and tests/gpu, on a machine that has a GPU; installs nothing: what
-##                needs a package that is not in .venv (naiad[tensorrt]) is skipped, and says so
+## make gpu       on a machine with a GPU, within 8 minutes: naiad built with CUDA, its C++ tests and tests/gpu, then
+##                bench/gpu, and one table; a draft of the figures in bench/results. Installs nothing: it builds for
+##                GPU_PYTHON (python3), which has torch; what needs a package that it lacks is skipped, and says so.
+##                GPU=--dry-run goes through it where there is no GPU
 gpu:
-	@command -v nvcc > /dev/null || { echo 'naiad: nvcc is missing: install the CUDA toolkit' >&2; exit 1; }
-	@command -v nvidia-smi > /dev/null || { echo 'naiad: there is no GPU here (no nvidia-smi)' >&2; exit 1; }
-	cmake --preset cuda
-	cmake --build --preset cuda -j$(JOBS)
-	$(CTEST) --test-dir build/cuda
-	@[ -x $(BIN)/pytest ] || { echo 'naiad: .venv is missing: make dev' >&2; exit 1; }
-	$(BIN)/pytest -rs tests/gpu
+	@$(GPU_PYTHON) tools/gpu/run.py --jobs $(JOBS) $(GPU)
+
+## make gpu-kit   build/gpu-kit: headers and libraries for `make gpu` on a machine that has no network to get them from
+gpu-kit: dev
+	@tools/gpu/kit.sh build/gpu-kit
 
 ## make soak      the long forms of some tests, an hour or two: 50,000 seeds, a million requests with half of
 ##                them cancelled, a million of all kinds over the wire, a million damaged ones, 10,000 clients cut

@@ -157,7 +157,7 @@ def _call(request: InferenceRequest) -> ModelCall:
     return ModelCall(
         request._model_name,
         str(version) if version > 0 else "",
-        [(tensor._name, tensor._datatype, tensor._array) for tensor in request.inputs()],
+        [(tensor._name, tensor._datatype, tensor._on_host()) for tensor in request.inputs()],
         request._outputs,
         request._request_id,
         request._parameters,

@@ -8,6 +8,7 @@ https://dmlc.github.io/dlpack/latest/c_api.html
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,14 @@ from numpy.typing import NDArray
 
 from naiad.backends.python.failure import TritonModelException
 from naiad.engine import writable_view
-from naiad.errors import InvalidArgument, Unsupported
+from naiad.errors import InvalidArgument
 
 CPU_DEVICE = (1, 0)
 """(kDLCPU, device id)"""
+HOST_KINDS = (1, 3)
+"""kDLCPU, kDLCUDAHost: pinned memory, which the CPU reads like any other."""
+GPU_KINDS = (2, 13)
+"""kDLCUDA, kDLCUDAManaged"""
 
 _UINT = 1
 _BFLOAT = 4
@@ -39,7 +44,50 @@ class _DLTensor(ctypes.Structure):
         ("type_code", ctypes.c_uint8),
         ("type_bits", ctypes.c_uint8),
         ("type_lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
     ]
+
+
+_NAMES = {0: "INT", 1: "UINT", 2: "FP", _BFLOAT: "BF", 6: "BOOL"}
+_WIRE_NAMES = frozenset(
+    [f"{kind}{bits}" for kind in ("INT", "UINT") for bits in (8, 16, 32, 64)]
+    + ["FP16", "FP32", "FP64", "BF16", "BOOL"]
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a capsule says of its tensor."""
+
+    device: tuple[int, int]
+    shape: tuple[int, ...]
+    datatype: str
+    """The wire name."""
+
+
+def device_kind_of(capsule: Any) -> int:
+    """Of DLPack's numbers. Raises InvalidArgument for what is no capsule, or one that was used."""
+    try:
+        return int(_head(capsule).device_type)
+    except ValueError:
+        raise _no_capsule() from None
+
+
+def head_of(capsule: Any) -> Head:
+    """Raises InvalidArgument for what is no capsule, or one that was used, or a type the protocol lacks."""
+    try:
+        head = _head(capsule)
+    except ValueError:
+        raise _no_capsule() from None
+    kind = _NAMES.get(head.type_code, "")
+    datatype = kind if kind == "BOOL" else f"{kind}{head.type_bits}"
+    if datatype not in _WIRE_NAMES or head.type_lanes != 1:
+        raise InvalidArgument(
+            f"a DLPack tensor of type code {head.type_code} and {head.type_bits} bits has no datatype in the "
+            "protocol"
+        )
+    shape = tuple(int(head.shape[index]) for index in range(head.ndim))
+    return Head((int(head.device_type), int(head.device_id)), shape, datatype)
 
 
 class _Capsule:
@@ -73,21 +121,15 @@ def to_capsule(array: NDArray[Any], datatype: str) -> Any:
 
 def from_dlpack(source: Any) -> tuple[NDArray[Any], str | None]:
     """(array without a copy, "BF16" or None for what the array's own dtype says) of a capsule, or of an
-    object with ``__dlpack__``.
-
-    Raises Unsupported for a tensor in the memory of another device than the CPU.
+    object with ``__dlpack__``, in CPU memory.
     """
     if hasattr(source, "__dlpack__"):
-        if hasattr(source, "__dlpack_device__"):
-            _require_cpu(int(source.__dlpack_device__()[0]))
         source = source.__dlpack__()
     try:
         head = _head(source)
     except ValueError:
-        raise InvalidArgument(
-            "expected a DLPack capsule that was not used before, or an object with __dlpack__"
-        ) from None
-    _require_cpu(head.device_type)
+        raise _no_capsule() from None
+    head.device_type, head.device_id = CPU_DEVICE  # pinned memory is the CPU's too
     is_bfloat = head.type_code == _BFLOAT and head.type_bits == 16 and head.type_lanes == 1
     if is_bfloat:
         head.type_code = _UINT
@@ -100,8 +142,5 @@ def _head(capsule: object) -> _DLTensor:
     return _DLTensor.from_address(address or 0)
 
 
-def _require_cpu(device_type: int) -> None:
-    if device_type != CPU_DEVICE[0]:
-        raise Unsupported(
-            "tensors in GPU memory are not taken from Python models; move the tensor to the CPU first"
-        )
+def _no_capsule() -> InvalidArgument:
+    return InvalidArgument("expected a DLPack capsule that was not used before, or an object with __dlpack__")

@@ -117,7 +117,7 @@ class PythonModelInstance:
             for tensor in response._tensors:
                 name = tensor._name
                 if name in wanted:
-                    view.output(name, tensor._datatype, tensor._array)
+                    view.output(name, tensor._datatype, tensor._on_host())
                 elif name not in self._outputs:
                     self._tell_unknown(name)
             if response._parameters is not None:

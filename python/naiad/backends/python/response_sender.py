@@ -72,7 +72,7 @@ class InferenceResponseSender:
                 f"unexpected inference output '{unknown[0]}': it is not in the model's configuration"
             )
         tensors = [
-            (tensor._name, tensor._datatype, tensor._array)
+            (tensor._name, tensor._datatype, tensor._on_host())
             for tensor in response._tensors
             if tensor._name in self._wanted
         ]

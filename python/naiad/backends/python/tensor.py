@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 
 from naiad.backends.python import dlpack
 from naiad.backends.python.datatypes import TRITON_NUMBERS, wire_name
+from naiad.backends.python.device_memory import DeviceMemory, is_on_gpu
 from naiad.backends.python.failure import TritonModelException
 from naiad.errors import InvalidArgument
 
+_NOTHING = np.empty(0, np.uint8)
+
 
 class Tensor:
-    """A named tensor: of an input, or made by the model for an output.
+    """A named tensor: of an input, or made by the model for an output, in CPU memory or in that of a GPU.
 
     The arrays of input tensors stay valid as long as they live, and a model may write to them.
     """
 
-    __slots__ = ("_array", "_datatype", "_name", "_shared")
+    __slots__ = ("_array", "_datatype", "_device", "_name", "_shared")
 
     def __init__(self, name: str, numpy_array: NDArray[Any]) -> None:
         """Takes the array as it is. Object and string arrays become BYTES: elements that are neither bytes
@@ -36,6 +39,7 @@ class Tensor:
         self._name = name
         self._datatype = datatype
         self._array = numpy_array
+        self._device: DeviceMemory | None = None
         self._shared = False
 
     @classmethod
@@ -49,12 +53,20 @@ class Tensor:
         tensor._name = name
         tensor._datatype = datatype
         tensor._array = array
+        tensor._device = None
         tensor._shared = shared
         return tensor
 
     @staticmethod
     def from_dlpack(name: str, tensor: Any) -> Tensor:
-        """A tensor over the memory of a DLPack capsule or of an object with ``__dlpack__``, in CPU memory."""
+        """A tensor over the memory of a DLPack capsule or of an object with ``__dlpack__``, in CPU memory or
+        in that of a GPU. The latter is copied when it leaves the model.
+        """
+        if is_on_gpu(tensor):
+            made = Tensor.of(name, "", _NOTHING)
+            made._device = DeviceMemory(tensor)
+            made._datatype = made._device.datatype
+            return made
         array, datatype = dlpack.from_dlpack(tensor)
         return Tensor(name, array) if datatype is None else Tensor.of(name, datatype, array)
 
@@ -62,7 +74,11 @@ class Tensor:
         return self._name
 
     def as_numpy(self) -> NDArray[Any]:
-        """The elements; BYTES as an object array of ``bytes``. BF16 has none: TritonModelException."""
+        """The elements; BYTES as an object array of ``bytes``. TritonModelException for BF16, and in the
+        memory of a GPU.
+        """
+        if self._device is not None:
+            raise TritonModelException("Tensor is stored in GPU and cannot be converted to NumPy.")
         if self._datatype == "BF16":
             raise TritonModelException(
                 f"tensor '{self._name}' is BF16, which numpy lacks: take it with to_dlpack()"
@@ -74,22 +90,29 @@ class Tensor:
         return TRITON_NUMBERS[self._datatype]
 
     def shape(self) -> list[int]:
-        return list(self._array.shape)
+        return list(self._array.shape if self._device is None else self._device.shape)
 
     def is_cpu(self) -> bool:
-        """True: tensors of Python models are in CPU memory."""
-        return True
+        """Whether it is in CPU memory, as all inputs are."""
+        return self._device is None
 
     def to_dlpack(self) -> Any:
-        """A DLPack capsule over ``as_numpy``'s memory; BF16 too. BYTES have none: TritonModelException."""
-        return dlpack.to_capsule(self._own(), self._datatype)
+        """A DLPack capsule over its memory; BF16 too. BYTES have none: TritonModelException."""
+        return self.__dlpack__()
 
     def __dlpack__(self, *, stream: Any = None, **_: Any) -> Any:
-        del stream  # of a CPU tensor there is none
+        if self._device is not None:
+            return self._device.to_dlpack(stream)
         return dlpack.to_capsule(self._own(), self._datatype)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return dlpack.CPU_DEVICE
+        return dlpack.CPU_DEVICE if self._device is None else self._device.device
+
+    def _on_host(self) -> NDArray[Any]:
+        """The elements as the core takes them: BF16 as UINT16. A tensor of a GPU is copied. Raises errors of
+        ``naiad.errors``.
+        """
+        return self._array if self._device is None else self._device.on_host()
 
     def _own(self) -> NDArray[Any]:
         if self._shared:
