@@ -142,12 +142,16 @@ OnnxOwned<ort::SessionOptions> OnnxOptions::session_options(const OnnxRuntime& r
   return options;
 }
 
-OnnxOwned<ort::RunOptions> OnnxOptions::run_options(const OnnxRuntime& runtime) const {
-  if (!enable_memory_arena_shrinkage) return {};
+OnnxOwned<ort::RunOptions> OnnxOptions::run_options(const OnnxRuntime& runtime, bool waits) const {
+  if (!enable_memory_arena_shrinkage && waits) return {};
   ort::RunOptions* made = nullptr;
   runtime.check(runtime.api().create_run_options(&made));
   auto options = OnnxRuntime::own(made, runtime.api().release_run_options);
-  runtime.check(runtime.api().add_run_config_entry(made, "memory.enable_memory_arena_shrinkage", "cpu:0"));
+  const auto add = [&](const char* key, const char* value) {
+    runtime.check(runtime.api().add_run_config_entry(made, key, value));
+  };
+  if (enable_memory_arena_shrinkage) add("memory.enable_memory_arena_shrinkage", "cpu:0");
+  if (!waits) add("disable_synchronize_execution_providers", "1");
   return options;
 }
 

@@ -37,8 +37,9 @@ struct OnnxOptions {
 
   // The library's form of it. Any thread.
   OnnxOwned<ort::SessionOptions> session_options(const OnnxRuntime& runtime) const;
-  // Options of each run; empty when there are none. Any thread.
-  OnnxOwned<ort::RunOptions> run_options(const OnnxRuntime& runtime) const;
+  // Options of each run, which waits for what it has queued on a device or does not; empty when there are
+  // none. Any thread.
+  OnnxOwned<ort::RunOptions> run_options(const OnnxRuntime& runtime, bool waits = true) const;
 };
 
 }  // namespace naiad

@@ -9,6 +9,7 @@ namespace {
 constexpr std::string_view kCuda = "CUDA";
 constexpr std::string_view kTensorRt = "TensorRT";
 constexpr std::string_view kOpenVino = "OpenVINO";
+constexpr const char* kStream = "user_compute_stream";
 
 // TensorRT's name among the available ones is spelt otherwise.
 std::string library_name(std::string_view name) {
@@ -34,7 +35,8 @@ void check(const OnnxRuntime& runtime, const OnnxProvider& provider, ort::Status
               "execution provider " + provider.name + ": " + runtime.take_message(status));
 }
 
-void append_cuda(const OnnxRuntime& runtime, ort::SessionOptions& to, const OnnxProvider& provider) {
+void append_cuda(const OnnxRuntime& runtime, ort::SessionOptions& to, const OnnxProvider& provider,
+                 void* stream) {
   const ort::Api& api = runtime.api();
   const Options options(provider);
   ort::CudaOptions* made = nullptr;
@@ -42,10 +44,14 @@ void append_cuda(const OnnxRuntime& runtime, ort::SessionOptions& to, const Onnx
   const auto owned = OnnxRuntime::own(made, api.release_cuda_options);
   check(runtime, provider,
         api.update_cuda_options(made, options.keys.data(), options.values.data(), options.keys.size()));
+  if (stream != nullptr) {
+    check(runtime, provider, api.update_cuda_options_with_value(made, kStream, stream));
+  }
   check(runtime, provider, api.append_cuda(&to, made));
 }
 
-void append_tensor_rt(const OnnxRuntime& runtime, ort::SessionOptions& to, const OnnxProvider& provider) {
+void append_tensor_rt(const OnnxRuntime& runtime, ort::SessionOptions& to, const OnnxProvider& provider,
+                      void* stream) {
   const ort::Api& api = runtime.api();
   const Options options(provider);
   ort::TensorRtOptions* made = nullptr;
@@ -53,10 +59,13 @@ void append_tensor_rt(const OnnxRuntime& runtime, ort::SessionOptions& to, const
   const auto owned = OnnxRuntime::own(made, api.release_tensor_rt_options);
   check(runtime, provider,
         api.update_tensor_rt_options(made, options.keys.data(), options.values.data(), options.keys.size()));
+  if (stream != nullptr) {
+    check(runtime, provider, api.update_tensor_rt_options_with_value(made, kStream, stream));
+  }
   check(runtime, provider, api.append_tensor_rt(&to, made));
 }
 
-void append(const OnnxRuntime& runtime, ort::SessionOptions& to, const OnnxProvider& provider) {
+void append(const OnnxRuntime& runtime, ort::SessionOptions& to, const OnnxProvider& provider, void* stream) {
   const std::vector<std::string> available = available_providers(runtime);
   if (std::ranges::find(available, library_name(provider.name)) == available.end()) {
     std::string listed;
@@ -64,8 +73,8 @@ void append(const OnnxRuntime& runtime, ort::SessionOptions& to, const OnnxProvi
     throw Error(Code::kUnsupported, "the installed ONNX Runtime " + runtime.version() + " has no " +
                                         library_name(provider.name) + "; it has " + listed);
   }
-  if (provider.name == kCuda) return append_cuda(runtime, to, provider);
-  if (provider.name == kTensorRt) return append_tensor_rt(runtime, to, provider);
+  if (provider.name == kCuda) return append_cuda(runtime, to, provider, stream);
+  if (provider.name == kTensorRt) return append_tensor_rt(runtime, to, provider, stream);
   const Options options(provider);
   check(runtime, provider,
         runtime.api().append_open_vino(&to, options.keys.data(), options.values.data(), options.keys.size()));
@@ -83,7 +92,7 @@ std::vector<std::string> available_providers(const OnnxRuntime& runtime) {
 }
 
 void append_providers(const OnnxRuntime& runtime, ort::SessionOptions& session_options, const Device& device,
-                      const std::vector<OnnxProvider>& providers) {
+                      const std::vector<OnnxProvider>& providers, void* stream) {
   OnnxProvider cuda{DeviceKind::kGpu, std::string(kCuda), {}};
   for (OnnxProvider provider : providers) {
     if (provider.device != device.kind) continue;
@@ -96,11 +105,11 @@ void append_providers(const OnnxRuntime& runtime, ort::SessionOptions& session_o
     }
     if (device.kind == DeviceKind::kGpu)
       provider.options.emplace_back("device_id", std::to_string(device.id));
-    append(runtime, session_options, provider);
+    append(runtime, session_options, provider, stream);
   }
   if (device.kind != DeviceKind::kGpu) return;
   cuda.options.emplace_back("device_id", std::to_string(device.id));
-  append(runtime, session_options, cuda);
+  append(runtime, session_options, cuda, stream);
 }
 
 }  // namespace naiad

@@ -20,9 +20,10 @@ struct OnnxProvider {
 std::vector<std::string> available_providers(const OnnxRuntime& runtime);
 
 // Adds the providers of an instance on `device`, in their order; on a GPU CUDA comes last, with or without
-// options, and runs what the others do not. Throws Error(kUnsupported) for one that the library lacks,
-// Error(kInvalidArgument) with the library's reason for options that it does not take. Any thread.
+// options, and runs what the others do not. `stream`: of CUDA, on which they queue their work; null: they
+// make their own. Throws Error(kUnsupported) for one that the library lacks, Error(kInvalidArgument) with the
+// library's reason for options that it does not take. Any thread.
 void append_providers(const OnnxRuntime& runtime, ort::SessionOptions& session_options, const Device& device,
-                      const std::vector<OnnxProvider>& providers);
+                      const std::vector<OnnxProvider>& providers, void* stream = nullptr);
 
 }  // namespace naiad

@@ -13,6 +13,7 @@ namespace naiad::ort {
 struct Allocator;
 struct CudaOptions;  // OrtCUDAProviderOptionsV2
 struct Env;
+struct IoBinding;
 struct MemoryInfo;
 struct ModelMetadata;
 struct RunOptions;
@@ -124,6 +125,8 @@ class Api {
   Status* (*const tensor_rank)(const TensorTypeAndShapeInfo*, std::size_t*) = at(61);
   Status* (*const tensor_dims)(const TensorTypeAndShapeInfo*, std::int64_t*, std::size_t rank) = at(62);
   Status* (*const value_type_and_shape)(const Value*, TensorTypeAndShapeInfo**) = at(65);
+  Status* (*const create_memory_info)(const char* name, AllocatorType, int device_id, MemType,
+                                      MemoryInfo**) = at(68);
   Status* (*const create_cpu_memory_info)(AllocatorType, MemType, MemoryInfo**) = at(69);
   Status* (*const allocator_free)(Allocator*, void*) = at(76);
   Status* (*const default_allocator)(Allocator**) = at(78);  // owned by the library
@@ -149,6 +152,16 @@ class Api {
   Status* (*const available_providers)(char*** names, int* count) = at(125);
   Status* (*const release_available_providers)(char** names, int count) = at(126);
   Status* (*const add_session_config_entry)(SessionOptions*, const char* key, const char* value) = at(130);
+  Status* (*const run_with_binding)(Session*, const RunOptions*, const IoBinding*) = at(133);
+  Status* (*const create_io_binding)(Session*, IoBinding**) = at(134);
+  void (*const release_io_binding)(IoBinding*) = at(135);
+  Status* (*const bind_input)(IoBinding*, const char* name, const Value*) = at(136);
+  Status* (*const bind_output_to_device)(IoBinding*, const char* name, const MemoryInfo*) = at(138);
+  // In the order in which the outputs were bound; the list is the allocator's, each value the caller's.
+  Status* (*const bound_output_values)(const IoBinding*, Allocator*, Value*** values,
+                                       std::size_t* count) = at(140);
+  void (*const clear_bound_inputs)(IoBinding*) = at(141);
+  void (*const clear_bound_outputs)(IoBinding*) = at(142);
   Status* (*const set_global_intra_op_num_threads)(ThreadingOptions*, int) = at(147);
   Status* (*const set_global_inter_op_num_threads)(ThreadingOptions*, int) = at(148);
   Status* (*const add_run_config_entry)(RunOptions*, const char* key, const char* value) = at(165);
@@ -165,6 +178,10 @@ class Api {
   // Makes room for one string and answers where to write it; unlike FillStringTensor it takes any byte, NUL
   // included.
   Status* (*const string_element_buffer)(Value*, std::size_t index, std::size_t size_bytes, char**) = at(252);
+  // Options that are addresses: "user_compute_stream".
+  Status* (*const update_tensor_rt_options_with_value)(TensorRtOptions*, const char* key,
+                                                       void* value) = at(261);
+  Status* (*const update_cuda_options_with_value)(CudaOptions*, const char* key, void* value) = at(263);
   Status* (*const append_open_vino)(SessionOptions*, const char* const* keys, const char* const* values,
                                     std::size_t count) = at(275);
 };

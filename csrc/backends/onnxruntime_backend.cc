@@ -1,5 +1,6 @@
 #include "backends/onnxruntime_backend.h"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -8,10 +9,13 @@
 #include <vector>
 
 #include "backends/onnx_binding.h"
+#include "backends/onnx_device_backend.h"
 #include "backends/onnx_session.h"
 #include "backends/onnx_strings.h"
 #include "backends/onnx_value_buffer.h"
+#include "backends/onnx_values.h"
 #include "execute/execution.h"
+#include "execute/gpu_place.h"
 
 namespace naiad {
 namespace {
@@ -33,15 +37,21 @@ class SharedSessions {
     std::weak_ptr<const OnnxSession>& known = sessions_[{place, {device.kind, device.id}}];
     std::shared_ptr<const OnnxSession> session = known.lock();
     if (session == nullptr) {
-      OnnxOptions options = options_;
-      // Left to the library, its threads would go to all processors.
-      if (options.intra_op_thread_count == 0) {
-        options.intra_op_thread_count = static_cast<int>(place.cpus.size());
-      }
-      session = std::make_shared<const OnnxSession>(runtime_, model_path_, options, device, providers_);
+      session = make(place, device, nullptr);
       known = session;
     }
     return session;
+  }
+
+  // One whose work goes to a stream, and is that stream's alone. Blocks until it is loaded. Any thread.
+  std::shared_ptr<const OnnxSession> make(const ThreadPlace& place, const Device& device,
+                                          void* stream) const {
+    OnnxOptions options = options_;
+    // Left to the library, its threads would go to all processors.
+    if (options.intra_op_thread_count == 0) {
+      options.intra_op_thread_count = static_cast<int>(place.cpus.size());
+    }
+    return std::make_shared<const OnnxSession>(runtime_, model_path_, options, device, providers_, stream);
   }
 
  private:
@@ -114,7 +124,7 @@ class OnnxRuntimeBackend final : public Backend {
     input_names_.push_back(binding.name.c_str());
     owned_.push_back(binding.element == ort::kString
                          ? string_value_from(runtime_, tensor, binding.name)
-                         : value_over(const_cast<std::byte*>(tensor.data), tensor.size_bytes,
+                         : value_over(runtime_, *runtime_.host_memory(), tensor.bytes(),
                                       binding.scalar ? Shape{} : tensor.shape, binding.element));
     inputs_.push_back(owned_.back().get());
     input_tensors_.push_back(std::move(tensor));
@@ -132,7 +142,9 @@ class OnnxRuntimeBackend final : public Backend {
     const auto size_bytes = shape.size_bytes(dtype);
     if (!size_bytes) return;
     BufferRef block = execution.allocate(*size_bytes);
-    outputs_.back() = value_over(block->data(), *size_bytes, shape, binding.element).release();
+    outputs_.back() =
+        value_over(runtime_, *runtime_.host_memory(), {block->data(), *size_bytes}, shape, binding.element)
+            .release();
     blocks_.back() = {dtype, shape, block->data(), *size_bytes, std::move(block)};
   }
 
@@ -168,7 +180,7 @@ class OnnxRuntimeBackend final : public Backend {
   Tensor take_output(Execution& execution, std::size_t index) {
     const OnnxBinding& binding = bindings_.outputs[index];
     auto value = OnnxRuntime::own(std::exchange(outputs_[index], nullptr), runtime_.api().release_value);
-    const Shape shape = shape_of(*value);
+    const Shape shape = shape_of(runtime_, *value);
     if (binding.element == ort::kString) return bytes_from(runtime_, *value, shape, execution);
     if (binding.shape_known && promises_[index] == Promise::kUntried) {
       promises_[index] = shape == promised_shape(execution, binding) ? Promise::kKept : Promise::kBroken;
@@ -198,27 +210,6 @@ class OnnxRuntimeBackend final : public Backend {
     return shape;
   }
 
-  // A tensor of the library over bytes of ours.
-  OnnxOwned<ort::Value> value_over(std::byte* data, std::size_t size_bytes, const Shape& shape,
-                                   ort::ElementType element) const {
-    ort::Value* made = nullptr;
-    runtime_.check(runtime_.api().create_tensor_with_data(runtime_.host_memory(), data, size_bytes,
-                                                          shape.data(), shape.rank(), element, &made));
-    return OnnxRuntime::own(made, runtime_.api().release_value);
-  }
-
-  Shape shape_of(const ort::Value& value) const {
-    const ort::Api& api = runtime_.api();
-    ort::TensorTypeAndShapeInfo* made = nullptr;
-    runtime_.check(api.value_type_and_shape(&value, &made));
-    const auto type = OnnxRuntime::own(made, api.release_tensor_type);
-    std::size_t rank = 0;
-    runtime_.check(api.tensor_rank(made, &rank));
-    std::vector<std::int64_t> dims(rank);
-    runtime_.check(api.tensor_dims(made, dims.data(), rank));
-    return Shape(dims);
-  }
-
   const ModelSpec& model_;
   std::shared_ptr<const OnnxSession> session_;
   const OnnxRuntime& runtime_;
@@ -235,6 +226,12 @@ class OnnxRuntimeBackend final : public Backend {
   std::vector<Tensor> blocks_;        // by output; not present where the library allocates
 };
 
+// Texts are never on a GPU: the library copies what else such a model has.
+bool has_texts(const ModelSpec& model) {
+  const auto is_text = [](const TensorSpec& spec) { return spec.dtype == DataType::kBytes; };
+  return std::ranges::any_of(model.inputs, is_text) || std::ranges::any_of(model.outputs, is_text);
+}
+
 }  // namespace
 
 BackendFactory make_onnxruntime_factory(std::shared_ptr<OnnxRuntime> runtime, std::string model_path,
@@ -243,6 +240,15 @@ BackendFactory make_onnxruntime_factory(std::shared_ptr<OnnxRuntime> runtime, st
   auto shared = std::make_shared<SharedSessions>(std::move(runtime), std::move(model_path),
                                                  OnnxOptions::parse(options), std::move(providers));
   return [shared](const InstanceSpec& instance) -> std::unique_ptr<Backend> {
+    const DevicePlace* const place =
+        has_texts(instance.model)
+            ? nullptr
+            : gpu_place(instance, "ONNX Runtime copies by itself, and each batch waits for that");
+    if (place != nullptr) {
+      return make_onnx_device_backend(instance.model,
+                                      shared->make(instance.place, instance.device, place->stream->native()),
+                                      instance.device);
+    }
     return std::make_unique<OnnxRuntimeBackend>(instance.model, shared->get(instance.place, instance.device));
   };
 }
