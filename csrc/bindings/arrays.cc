@@ -183,6 +183,12 @@ Tensor tensor_from_python(const py::object& value, DataType expected, TensorPool
   return tensor_from_array(std::move(array), expected, pool, bin);
 }
 
+py::tuple shape_tuple(const Shape& shape) {
+  py::tuple dims(shape.rank());
+  for (std::size_t i = 0; i < shape.rank(); ++i) dims[i] = shape[i];
+  return dims;
+}
+
 py::array array_of_tensor(const Tensor& tensor, PoolShare share) {
   if (tensor.dtype == DataType::kBytes) return decode_bytes(tensor);
   auto owned = std::make_unique<PoolShare>(std::move(share));

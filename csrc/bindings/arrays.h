@@ -27,6 +27,7 @@ Tensor tensor_from_python(const py::object& value, DataType expected, TensorPool
 // A read-only array over the tensor, which `share` keeps alive; kBytes is decoded into an object array of
 // bytes. With the GIL.
 py::array array_of_tensor(const Tensor& tensor, PoolShare share);
+py::tuple shape_tuple(const Shape& shape);
 
 // The BYTES form of an array of bytes or str objects, in the pool. Throws Error. With the GIL.
 Tensor encode_bytes_array(const py::array& array, TensorPool& pool);

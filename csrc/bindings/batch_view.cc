@@ -41,8 +41,7 @@ bool BatchView::cancelled() const {
   return true;
 }
 
-std::vector<std::string> BatchView::wanted_outputs() const {
-  const Execution& run = execution();
+std::vector<std::string> wanted_outputs_of(const Execution& run) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < run.model().outputs.size(); ++i) {
     bool wanted = false;
@@ -50,6 +49,10 @@ std::vector<std::string> BatchView::wanted_outputs() const {
     if (wanted) names.push_back(run.model().outputs[i].name);
   }
   return names;
+}
+
+std::vector<std::string> BatchView::wanted_outputs() const {
+  return wanted_outputs_of(execution());
 }
 
 py::list BatchView::inputs() {

@@ -11,6 +11,9 @@
 
 namespace naiad {
 
+// Those that at least one request of a batch wants.
+std::vector<std::string> wanted_outputs_of(const Execution& run);
+
 // naiad._core.BatchView: the whole batch, for models that take its rows in one tensor per input. With the
 // GIL.
 class BatchView {

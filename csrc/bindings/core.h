@@ -56,7 +56,8 @@ ParameterValue parameter_from_python(const std::string& name, const py::handle& 
 // From a dict or None.
 void set_parameters(Request& request, const py::object& parameters);
 
-// The factory that calls `make` on each instance's thread; see PythonInstance in _core.pyi. With the GIL.
-BackendFactory make_python_factory(py::function make);
+// The factory that calls `make` on each instance's thread; see PythonInstance in _core.pyi. `streams`: it is
+// told the stream of an instance on a GPU, which may have a DeviceInstance there. With the GIL.
+BackendFactory make_python_factory(py::function make, bool streams = false);
 
 }  // namespace naiad

@@ -5,11 +5,12 @@
 #include "base/dtype.h"
 
 // The part of DLPack's C ABI (github.com/dmlc/dlpack, include/dlpack/dlpack.h, version 0.8, unversioned
-// capsules named "dltensor") that tensors on the CPU need. Facts of the format; names are ours.
+// capsules named "dltensor") that tensors of the CPU and of GPUs need. Facts of the format; names are ours.
 namespace naiad::dlpack {
 
 inline constexpr const char* kCapsuleName = "dltensor";
 inline constexpr std::int32_t kCpu = 1;
+inline constexpr std::int32_t kCuda = 2;
 
 struct Device {
   std::int32_t kind;

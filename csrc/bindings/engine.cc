@@ -165,8 +165,10 @@ void register_engine(py::module_& module) {
       py::arg("options_json"));
   module.def(
       "python_factory",
-      [](py::function make) { return BackendFactoryObject{make_python_factory(std::move(make))}; },
-      py::arg("make"));
+      [](py::function make, bool streams) {
+        return BackendFactoryObject{make_python_factory(std::move(make), streams)};
+      },
+      py::arg("make"), py::kw_only(), py::arg("streams") = false);
 
   py::class_<ModelObject>(module, "Model")
       .def_property_readonly("name", [](const ModelObject& self) { return self.model()->spec().name; })

@@ -25,6 +25,7 @@ void register_shared_regions(pybind11::module_& module);
 void register_tensors(pybind11::module_& module);
 void register_request_view(pybind11::module_& module);
 void register_batch_view(pybind11::module_& module);
+void register_device_batch_view(pybind11::module_& module);
 void register_response_store(pybind11::module_& module);
 void register_engine(pybind11::module_& module);
 void register_completion_queue(pybind11::module_& module);

@@ -36,6 +36,7 @@ PYBIND11_MODULE(_core, module) {
   register_tensors(module);
   register_request_view(module);
   register_batch_view(module);
+  register_device_batch_view(module);
   register_response_store(module);
   register_engine(module);
   register_completion_queue(module);

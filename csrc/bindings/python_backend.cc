@@ -4,62 +4,32 @@
 #include <string>
 #include <utility>
 
-#include "base/log.h"
 #include "bindings/batch_view.h"
 #include "bindings/core.h"
+#include "bindings/device_batch_view.h"
 #include "bindings/errors.h"
+#include "bindings/python_instance.h"
 #include "bindings/request_view.h"
 #include "execute/backend.h"
 #include "execute/call_graph.h"
+#include "execute/device_batch.h"
 #include "execute/execution.h"
+#include "execute/gpu_place.h"
 
 namespace naiad {
 namespace {
-
-// The Python state of an instance's thread, kept for its life: entering is cheap, and thread-local and
-// context variables of the model persist.
-class PythonThread {
- public:
-  PythonThread() : state_(PyGILState_Ensure()), saved_(PyEval_SaveThread()) {}
-  ~PythonThread() {
-    PyEval_RestoreThread(saved_);
-    PyGILState_Release(state_);
-  }
-  PythonThread(const PythonThread&) = delete;
-  PythonThread& operator=(const PythonThread&) = delete;
-
-  // The GIL, while it lives.
-  class Entered {
-   public:
-    explicit Entered(PythonThread& thread) : thread_(thread) { PyEval_RestoreThread(thread_.saved_); }
-    ~Entered() { thread_.saved_ = PyEval_SaveThread(); }
-    Entered(const Entered&) = delete;
-    Entered& operator=(const Entered&) = delete;
-
-   private:
-    PythonThread& thread_;
-  };
-
- private:
-  PyGILState_STATE state_;
-  PyThreadState* saved_;
-};
 
 // Runs a PythonInstance or a BatchInstance of _core.pyi: one call, and one crossing of the language border,
 // per batch.
 class PythonBackend final : public Backend {
  public:
-  PythonBackend(const py::function& make, const InstanceSpec& spec)
-      : name_(spec.name),
-        calls_(spec.calls),
-        number_(calls_ != nullptr ? calls_->add_instance({spec.model.name, spec.model.version}) : 0),
-        on_unhealthy_(spec.on_unhealthy) {
-    const PythonThread::Entered entered(thread_);
+  PythonBackend(std::unique_ptr<PythonInstance> instance, const InstanceSpec& spec)
+      : instance_(std::move(instance)), on_unhealthy_(spec.on_unhealthy) {
+    const PythonThread::Entered entered(instance_->thread());
     try {
-      instance_ = make(spec.name, spec.device.kind == DeviceKind::kGpu ? "GPU" : "CPU", spec.device.id);
-      takes_batches_ = py::hasattr(instance_, "execute_batch");
-      execute_ = instance_.attr(takes_batches_ ? "execute_batch" : "execute");
-      can_break_ = py::hasattr(instance_, "is_broken");
+      takes_batches_ = instance_->has("execute_batch");
+      execute_ = instance_->object().attr(takes_batches_ ? "execute_batch" : "execute");
+      can_break_ = instance_->has("is_broken");
     } catch (const py::error_already_set& error) {
       const Status status = status_of(error);
       throw Error(status);
@@ -67,24 +37,15 @@ class PythonBackend final : public Backend {
   }
 
   ~PythonBackend() override {
-    const PythonThread::Entered entered(thread_);
-    try {
-      instance_.attr("finalize")();
-    } catch (const py::error_already_set& error) {
-      log_error("finalize of model instance '" + name_ + "' failed: " + status_of(error).message());
-    }
+    const PythonThread::Entered entered(instance_->thread());
     execute_ = py::object();
-    instance_ = py::object();
-    if (calls_ != nullptr) calls_->remove_instance(number_);
-    // A sender that the model still has would look for what goes with the model.
-    const py::gil_scoped_release release;
-    senders_->abandon();
   }
 
   void execute(Execution& execution) override {
-    const PythonThread::Entered entered(thread_);
-    const auto link = std::make_shared<ExecutionLink>(ExecutionLink{&execution, senders_, number_});
-    const CalledBatch called(calls_, number_, execution);
+    const PythonThread::Entered entered(instance_->thread());
+    const auto link =
+        std::make_shared<ExecutionLink>(ExecutionLink{&execution, instance_->senders(), instance_->number()});
+    const CalledBatch called(instance_->calls(), instance_->number(), execution);
     execution.inputs_ready();
     try {
       if (takes_batches_) {
@@ -105,7 +66,7 @@ class PythonBackend final : public Backend {
 
  private:
   void look_after_health() {
-    if (!instance_.attr("is_broken").cast<bool>() || !is_healthy_.exchange(false)) return;
+    if (!instance_->object().attr("is_broken").cast<bool>() || !is_healthy_.exchange(false)) return;
     if (on_unhealthy_) on_unhealthy_();
   }
 
@@ -116,30 +77,66 @@ class PythonBackend final : public Backend {
     return requests;
   }
 
-  PythonThread thread_;
-  std::string name_;
-  py::object instance_;
+  const std::unique_ptr<PythonInstance> instance_;  // first: `execute_` is its
   py::object execute_;
   bool takes_batches_ = false;
   bool can_break_ = false;
   std::atomic<bool> is_healthy_{true};  // relaxed: a request more or less finds out
-  CallGraph* const calls_;
-  const std::uint64_t number_;  // among the instances that may call models
   const std::function<void()> on_unhealthy_;
-  const std::shared_ptr<OpenSenders> senders_ = std::make_shared<OpenSenders>();
 };
+
+// Runs a DeviceInstance of _core.pyi, which queues its work on the stream of the instance.
+class PythonDeviceBackend final : public DeviceBackend {
+ public:
+  explicit PythonDeviceBackend(std::unique_ptr<PythonInstance> instance) : instance_(std::move(instance)) {
+    const PythonThread::Entered entered(instance_->thread());
+    enqueue_ = instance_->object().attr("enqueue");
+  }
+
+  ~PythonDeviceBackend() override {
+    const PythonThread::Entered entered(instance_->thread());
+    enqueue_ = py::object();
+  }
+
+  void enqueue(DeviceBatch& batch) override {
+    const PythonThread::Entered entered(instance_->thread());
+    const auto link = std::make_shared<DeviceLink>(DeviceLink{&batch});
+    try {
+      enqueue_(DeviceBatchView(link));
+      link->batch = nullptr;
+    } catch (const py::error_already_set& error) {
+      link->batch = nullptr;
+      throw Error(status_of(error));
+    }
+  }
+
+ private:
+  const std::unique_ptr<PythonInstance> instance_;  // first: `enqueue_` is its
+  py::object enqueue_;
+};
+
+bool queues_work(PythonInstance& instance) {
+  const PythonThread::Entered entered(instance.thread());
+  return instance.has("enqueue");
+}
 
 }  // namespace
 
-BackendFactory make_python_factory(py::function make) {
+BackendFactory make_python_factory(py::function make, bool streams) {
   // The factory is copied and dropped by threads that do not hold the GIL.
   const std::shared_ptr<py::function> shared(std::make_unique<py::function>(std::move(make)).release(),
                                              [](py::function* function) {
                                                const py::gil_scoped_acquire gil;
                                                const std::unique_ptr<py::function> dropped(function);
                                              });
-  return [shared](const InstanceSpec& spec) -> std::unique_ptr<Backend> {
-    return std::make_unique<PythonBackend>(*shared, spec);
+  return [shared, streams](const InstanceSpec& spec) -> std::unique_ptr<Backend> {
+    const DevicePlace* const place =
+        streams ? gpu_place(spec, "its framework copies by itself, and each batch waits for that") : nullptr;
+    auto instance = std::make_unique<PythonInstance>(*shared, spec, streams, place);
+    if (place != nullptr && queues_work(*instance)) {
+      return std::make_unique<PythonDeviceBackend>(std::move(instance));
+    }
+    return std::make_unique<PythonBackend>(std::move(instance), spec);
   };
 }
 

@@ -5,7 +5,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/core.h"
-#include "bindings/dlpack.h"
+#include "bindings/dlpack_export.h"
 #include "bindings/errors.h"
 
 namespace naiad {
@@ -20,45 +20,11 @@ struct TensorObject {
   PoolShare share() const { return {core, tensor.owner}; }
 };
 
-// What a consumer of a DLPack capsule holds.
-struct DlpackExport {
-  dlpack::Managed managed{};
-  TensorObject source;
-  std::vector<std::int64_t> shape;
-};
-
 py::capsule export_dlpack(const TensorObject& self) {
   if (self.tensor.dtype == DataType::kBytes) {
     throw Error(Code::kUnsupported, "tensor '" + self.name + "' of BYTES has no DLPack form");
   }
-  auto owned = std::make_unique<DlpackExport>();
-  owned->source = self;
-  owned->shape.assign(self.tensor.shape.begin(), self.tensor.shape.end());
-  dlpack::Managed& managed = owned->managed;
-  managed.view = {const_cast<std::byte*>(self.tensor.data),
-                  {dlpack::kCpu, 0},
-                  static_cast<std::int32_t>(owned->shape.size()),
-                  dlpack::type_of(self.tensor.dtype),
-                  owned->shape.data(),
-                  nullptr,
-                  0};
-  managed.context = owned.get();
-  managed.deleter = [](dlpack::Managed* done) {
-    const std::unique_ptr<DlpackExport> dropped(static_cast<DlpackExport*>(done->context));
-  };
-  // A capsule that was consumed has been renamed, and its consumer calls the deleter.
-  py::capsule capsule(&owned.release()->managed, dlpack::kCapsuleName, [](PyObject* object) {
-    if (PyCapsule_IsValid(object, dlpack::kCapsuleName) == 0) return;
-    auto* done = static_cast<dlpack::Managed*>(PyCapsule_GetPointer(object, dlpack::kCapsuleName));
-    done->deleter(done);
-  });
-  return capsule;
-}
-
-py::tuple shape_tuple(const Shape& shape) {
-  py::tuple dims(shape.rank());
-  for (std::size_t i = 0; i < shape.rank(); ++i) dims[i] = shape[i];
-  return dims;
+  return dlpack_capsule(self.tensor, self.core);
 }
 
 // naiad._core.Result.

@@ -225,8 +225,23 @@ class BatchInstance(Protocol):
         process ends."""
     def finalize(self) -> None: ...
 
-def python_factory(make: Callable[[str, str, int], PythonInstance | BatchInstance]) -> BackendFactory:
-    """`make(instance_name, device_kind, device_id)` is called on each instance's own thread."""
+class DeviceInstance(BatchInstance, Protocol):
+    """One that may have a stream of the core's on its GPU. Then this is called, and not execute_batch; on the
+    instance's own thread, while the work of the batches before may still be under way.
+    """
+
+    def enqueue(self, batch: DeviceBatchView) -> None:
+        """Queues the work of a batch on the stream and returns without waiting for it. What it raises fails
+        the batch."""
+
+def python_factory(
+    make: Callable[[str, str, int], PythonInstance | BatchInstance]
+    | Callable[[str, str, int, int], DeviceInstance],
+    *,
+    streams: bool = False,
+) -> BackendFactory:
+    """`make(instance_name, device_kind, device_id)` is called on each instance's own thread. With `streams`
+    it gets the stream of an instance on a GPU too, a cudaStream_t, 0 where the core has none."""
 
 @final
 class RequestView:
@@ -292,6 +307,33 @@ class BatchView:
     def place(self, name: str, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
         """Where an output goes: writable memory of the pool, which is to be filled before execute_batch()
         returns. BF16 as its bits (uint16); BYTES have none: InvalidArgument. Raises as output() does."""
+
+@final
+class GpuTensor:
+    """Memory of a GPU, by DLPack. Its consumers' work on the stream of the instance finds it ready."""
+
+    datatype: str
+    shape: tuple[int, ...]
+    def __dlpack__(self, **_: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+@final
+class DeviceBatchView:
+    """The batch that a DeviceInstance is queueing. Valid until enqueue() returns; so are its tensors, but for
+    work that is on the stream by then."""
+
+    num_requests: int
+    num_rows: int
+    slot: int
+    """0 or 1; batches that are under way at the same time have different ones."""
+    wanted_outputs: list[str]
+    def inputs(self) -> list[tuple[str, str, GpuTensor | NDArray[Any]]]:
+        """As BatchView.inputs(). On the host are BYTES, and what is made of the batch."""
+    def output(self, name: str, datatype: str, array: NDArray[Any]) -> None:
+        """As BatchView.output(): one that is on the host."""
+    def place(self, name: str, datatype: str, shape: Sequence[int]) -> GpuTensor:
+        """Where an output goes: memory of the GPU, to be written by work on the stream. Raises as
+        BatchView.place() does, Unavailable where the GPU has no room."""
 
 @final
 class ResponseSender:

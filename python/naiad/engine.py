@@ -17,6 +17,7 @@ from naiad._core import (
     ControlCancel,
     ControlMessage,
     DataPlane,
+    DeviceBatchView,
     Engine,
     EnsemblePlan,
     GuessLimit,
@@ -64,6 +65,7 @@ from naiad._core import (
 if TYPE_CHECKING:
     # Types alone: the compiled module has no such objects.
     from naiad._core import BatchInstance as BatchInstance
+    from naiad._core import DeviceInstance as DeviceInstance
     from naiad._core import PythonInstance as PythonInstance
     from naiad._core import TraceRecord as TraceRecord
     from naiad._core import TraceSpan as TraceSpan
@@ -80,6 +82,7 @@ __all__ = [
     "ControlCancel",
     "ControlMessage",
     "DataPlane",
+    "DeviceBatchView",
     "Engine",
     "EnsemblePlan",
     "GuessLimit",

@@ -83,6 +83,10 @@ class InstancePlace:
     device_kind: str
     """"CPU" or "GPU"."""
     device_id: int
+    stream: int = 0
+    """Of an instance on a GPU that was made with ``takes_streams``: its ``cudaStream_t``; 0 where the core
+    has none.
+    """
 
 
 class Backend(ABC):
@@ -153,6 +157,12 @@ class Backend(ABC):
 class InstanceBackend(Backend):
     """A backend written in Python alone."""
 
+    takes_streams: ClassVar[bool] = False
+    """Whether instances on a GPU in this process queue their work on a stream of the core's: they have
+    ``enqueue(batch)`` then, with a ``DeviceBatchView``, and the core copies what goes in and out while other
+    batches are computed.
+    """
+
     @abstractmethod
     def make_instance(
         self, config: ModelConfig, files: ModelFiles, place: InstancePlace
@@ -171,7 +181,9 @@ class InstanceBackend(Backend):
         """A factory that calls ``make_instance`` on the thread of each instance."""
         from naiad.engine import python_factory
 
-        def make(name: str, device_kind: str, device_id: int) -> PythonInstance | BatchInstance:
-            return self.make_instance(config, files, InstancePlace(name, device_kind, device_id))
+        def make(
+            name: str, device_kind: str, device_id: int, stream: int = 0
+        ) -> PythonInstance | BatchInstance:
+            return self.make_instance(config, files, InstancePlace(name, device_kind, device_id, stream))
 
-        return python_factory(make)
+        return python_factory(make, streams=self.takes_streams)

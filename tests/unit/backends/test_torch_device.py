@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_batch import FakeBatch
+from fake_device_batch import FakeDeviceBatch
 
 from naiad.backends.gpu_options import GpuOptions, gpu_options
 from naiad.backends.model_tensors import model_inputs, model_outputs
@@ -328,3 +329,36 @@ def test_pieces_are_copied_one_by_one(cuda: FakeCuda) -> None:
     device.wait()
     assert place.tolist() == view.tolist()
     assert cuda.log == ["copy 6 bytes"] * 4 + ["record on own", "wait"]
+
+
+def queue(instance: TorchInstance, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    batch = FakeDeviceBatch({"x": ("FP32", array)}, ["y"], num_rows=array.shape[0])
+    instance.enqueue(batch)  # type: ignore[arg-type]
+    return batch.outputs["y"]
+
+
+def test_on_a_stream_of_the_core_work_is_queued_and_not_waited_for(cuda: FakeCuda) -> None:
+    instance = made(cuda, doubled(cuda), stream=7)
+    cuda.log.clear()
+    assert queue(instance, rows(2)).tolist() == (rows(2) * 2).tolist()
+    # The core has brought the inputs, and copies the outputs back.
+    assert cuda.log == ["model", "copy 32 bytes"]
+
+
+def test_graphs_take_what_is_on_the_gpu_already(cuda: FakeCuda) -> None:
+    spec = "graph_spec { batch_size: 4 graph_lower_bound { batch_size: 2 } }"
+    instance = made(cuda, doubled(cuda), graphs(spec), stream=7)
+    assert "capture on stream 7 in pool" in cuda.log
+    cuda.log.clear()
+    assert queue(instance, rows(3)).tolist() == (rows(3) * 2).tolist()
+    assert cuda.log == ["copy 48 bytes", "replay", "copy 48 bytes"]
+    assert queue(instance, rows(1)).tolist() == (rows(1) * 2).tolist()
+
+
+def test_what_a_model_raises_while_it_queues_fails_the_batch(cuda: FakeCuda) -> None:
+    def call(values: Mapping[str, Any]) -> Any:
+        raise RuntimeError("no such layer")
+
+    instance = made(cuda, call, stream=7)
+    with pytest.raises(BackendError, match="RuntimeError: no such layer"):
+        queue(instance, rows(1))

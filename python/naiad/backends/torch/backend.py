@@ -40,6 +40,7 @@ class TorchBackend(IsolatedBackend):
     name: ClassVar[str] = "pytorch"
     default_filename: ClassVar[str] = "model.pt"
     option_names: ClassVar[frozenset[str] | None] = ISOLATION_OPTIONS
+    takes_streams: ClassVar[bool] = True
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
@@ -116,7 +117,7 @@ class TorchBackend(IsolatedBackend):
                     return _load(config, files, place, options, modules)
 
                 model = self._shared.get(key, load) if options.share_weights else load()
-                run, graphs = self._on_gpu(config, model)
+                run, graphs = self._on_gpu(config, model, place)
                 return TorchInstance(
                     files.name,
                     model,
@@ -131,7 +132,7 @@ class TorchBackend(IsolatedBackend):
                 raise
 
     def _on_gpu(
-        self, config: ModelConfig, model: LoadedModel
+        self, config: ModelConfig, model: LoadedModel, place: InstancePlace
     ) -> tuple[DeviceRun | None, Callable[[DeviceRun], Graphs] | None]:
         if model.device.type != "cuda":
             return None, None
@@ -154,7 +155,9 @@ class TorchBackend(IsolatedBackend):
             graphs.capture(model, planned, inputs)
             return graphs
 
-        return DeviceRun(model.device, options, pinned=pinned), capture if planned else None
+        return DeviceRun(
+            model.device, options, stream=place.stream, pinned=pinned
+        ), capture if planned else None
 
 
 def _load(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,16 +153,21 @@ class Graphs:
         serving = [captured for captured in self._captured if captured.serves(shapes)]
         return serving[-1] if serving else None
 
-    def replay(self, captured: CapturedGraph, views: Mapping[str, torch.Tensor]) -> Any:
-        """Queues the batch. What the model returns, which has as many rows as the graph and stays until the
-        next one is queued.
+    def replay(
+        self,
+        captured: CapturedGraph,
+        views: Mapping[str, torch.Tensor],
+        fill: Callable[[torch.Tensor, torch.Tensor], object],
+    ) -> Any:
+        """Queues the batch, whose tensors ``fill`` copies to those of the graph. What the model returns,
+        which has as many rows as the graph and stays until the next one is queued.
         """
         for name, view in views.items():
             given = captured.inputs[name]
             if captured.num_rows and view.shape[0] < captured.num_rows:
                 given[view.shape[0] :].zero_()
                 given = given[: view.shape[0]]
-            self._run.upload(view, given)
+            fill(view, given)
         captured.graph.replay()
         return captured.result
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from naiad.backends.model_tensors import ModelTensor
@@ -16,11 +17,18 @@ from naiad.backends.torch.graphs import CapturedGraph, Graphs
 from naiad.backends.torch.loaded import LoadedModel
 from naiad.backends.torch.naming import OutputPlan, is_strings
 from naiad.backends.torch.options import TorchOptions
-from naiad.backends.torch.tensors import DATATYPES, array_of_strings, scalar_of, strings_of, view_of
+from naiad.backends.torch.tensors import (
+    DATATYPES,
+    array_of_strings,
+    scalar_of,
+    strings_of,
+    tensor_over,
+    view_of,
+)
 from naiad.errors import BackendError, NaiadError
 
 if TYPE_CHECKING:
-    from naiad.engine import BatchView
+    from naiad.engine import BatchView, DeviceBatchView
 
 _log = logging.getLogger("naiad.backends.pytorch")
 
@@ -73,7 +81,7 @@ class TorchInstance:
         # What copies read stays until they are done.
         given = batch.inputs()
         try:
-            self._compute(batch, given)
+            self._compute(batch, given, _Copies(self._run))
             if self._run is not None:
                 self._run.wait()
         except Exception as error:
@@ -81,6 +89,15 @@ class TorchInstance:
                 self._drain(self._run, error)
             raise self._failure(error) from None
         if self._run is not None and self._options.clean_cache:
+            torch.cuda.empty_cache()
+
+    def enqueue(self, batch: DeviceBatchView) -> None:
+        """Queues a batch on the stream that ``run`` was made with. Raises as ``execute_batch``."""
+        try:
+            self._compute(batch, batch.inputs(), _OnGpu(self._run))
+        except Exception as error:
+            raise self._failure(error) from None
+        if self._options.clean_cache:
             torch.cuda.empty_cache()
 
     def finalize(self) -> None:
@@ -91,24 +108,26 @@ class TorchInstance:
         self._modes.close()
         self._ended()
 
-    def _compute(self, batch: BatchView, given: Sequence[tuple[str, str, Any]]) -> None:
+    def _compute(
+        self, batch: BatchView | DeviceBatchView, given: Sequence[tuple[str, str, Any]], copies: _Copies
+    ) -> None:
         """On a GPU: queues it, and the copies around it."""
         assert self._model is not None
         model = self._model
         graph, views = self._graph_for(given)
         if graph is not None and self._graphs is not None:
-            result = self._graphs.replay(graph, views)
+            result = self._graphs.replay(graph, views, copies.fill)
         else:
             result = model.call(
                 {
-                    name: self._value(name, datatype, array, model.kinds.get(name, "any"))
+                    name: self._value(name, datatype, array, model.kinds.get(name, "any"), copies)
                     for name, datatype, array in given
                 }
             )
         for name, value in self._plan.pick(result, batch.wanted_outputs):
             if graph is not None and graph.num_rows != batch.num_rows and isinstance(value, torch.Tensor):
                 value = self._own_rows(name, value, graph, batch.num_rows)
-            self._give(batch, self._outputs[name], value)
+            self._give(batch, self._outputs[name], value, copies)
 
     def _graph_for(
         self, given: Sequence[tuple[str, str, Any]]
@@ -118,7 +137,7 @@ class TorchInstance:
         found = self._graphs.find({name: array.shape for name, _, array in given})
         if found is None:
             return None, {}
-        return found, {name: view_of(array, datatype) for name, datatype, array in given}
+        return found, {name: tensor_over(array, datatype) for name, datatype, array in given}
 
     def _own_rows(self, name: str, value: torch.Tensor, graph: CapturedGraph, count: int) -> torch.Tensor:
         if value.ndim == 0 or value.shape[0] != graph.num_rows:
@@ -147,18 +166,23 @@ class TorchInstance:
         if self._run is not None:
             self._modes.enter_context(self._run.entered())
 
-    def _value(self, name: str, datatype: str, array: Any, kind: str) -> Any:
+    def _value(self, name: str, datatype: str, array: Any, kind: str, copies: _Copies) -> Any:
+        if not isinstance(array, np.ndarray):
+            tensor = tensor_over(array, datatype)
+            return tensor if kind in ("any", "tensor") else scalar_of(name, tensor.cpu().numpy(), kind)
         if datatype == "BYTES":
             return strings_of(name, array)
         if kind in ("int", "float", "bool"):
             return scalar_of(name, array, kind)
-        if self._run is not None:
-            return self._run.upload(view_of(array, datatype))
+        if copies.run is not None:
+            return copies.run.upload(view_of(array, datatype))
         if self._copies_shared and not array.flags.writeable:
             array = array.copy()
         return view_of(array, datatype)
 
-    def _give(self, batch: BatchView, output: ModelTensor, value: Any) -> None:
+    def _give(
+        self, batch: BatchView | DeviceBatchView, output: ModelTensor, value: Any, copies: _Copies
+    ) -> None:
         if output.datatype == "BYTES":
             if not is_strings(value):
                 raise self._mismatch(output, f"a {type(value).__name__}", "a list of strings")
@@ -179,15 +203,10 @@ class TorchInstance:
             shape = (1,)  # a scalar, which a configuration has no word for
             value = value.reshape(shape)
         place = batch.place(output.name, datatype, shape)
-        if not place.size:
-            return
-        view = view_of(place, datatype)
-        if self._run is not None and value.device.type == self._run.device.type:
-            self._run.download(value, view)
-        else:
-            view.copy_(value)
+        if value.numel():
+            copies.give(value, tensor_over(place, datatype))
 
-    def _text_shape(self, output: ModelTensor, batch: BatchView) -> tuple[int, ...]:
+    def _text_shape(self, output: ModelTensor, batch: BatchView | DeviceBatchView) -> tuple[int, ...]:
         if output.shape[:1] == (-1,) and len(output.shape) > 1:
             return (batch.num_rows, *output.shape[1:])
         return output.shape
@@ -205,6 +224,35 @@ class TorchInstance:
             f"Failed to process the request(s) for model '{self._name}', message: "
             + encodable(_said_by(error))
         )
+
+
+class _Copies:
+    """Where the tensors of a batch are in memory of the host."""
+
+    def __init__(self, run: DeviceRun | None) -> None:
+        self.run = run
+
+    def fill(self, view: torch.Tensor, into: torch.Tensor) -> None:
+        """An input, to a tensor of a graph."""
+        assert self.run is not None
+        self.run.upload(view, into)
+
+    def give(self, value: torch.Tensor, place: torch.Tensor) -> None:
+        """An output, to its place."""
+        if self.run is not None and value.device.type == self.run.device.type:
+            self.run.download(value, place)
+        else:
+            place.copy_(value)
+
+
+class _OnGpu(_Copies):
+    """Where they are on the GPU already: the core has brought them, and takes what comes."""
+
+    def fill(self, view: torch.Tensor, into: torch.Tensor) -> None:
+        into.copy_(view, non_blocking=True)
+
+    def give(self, value: torch.Tensor, place: torch.Tensor) -> None:
+        place.copy_(value, non_blocking=True)
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:

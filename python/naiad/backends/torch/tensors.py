@@ -40,6 +40,14 @@ def view_of(array: NDArray[Any], datatype: str) -> torch.Tensor:
     return tensor
 
 
+def tensor_over(memory: Any, datatype: str) -> torch.Tensor:
+    """``view_of`` an array, or a tensor over memory of a GPU (``GpuTensor``)."""
+    if isinstance(memory, np.ndarray):
+        return view_of(memory, datatype)
+    tensor: torch.Tensor = torch.from_dlpack(memory)
+    return tensor
+
+
 def strings_of(name: str, array: NDArray[Any]) -> list[str]:
     """The texts of a BYTES tensor of one dimension, besides those of size 1. Raises InvalidArgument."""
     if sum(size != 1 for size in array.shape) > 1:
