@@ -285,7 +285,10 @@ def _last(text: str, status: int) -> str:
     if status == 124:
         return "it took too long"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else f"status {status}"
+    # What a compiler says first is what is wrong; what ninja says last is that something is.
+    wrong = [line for line in lines if "error:" in line] if status != 0 else []
+    told = wrong[:1] or lines[-1:]
+    return told[0][:300] if told else f"status {status}"
 
 
 if __name__ == "__main__":
