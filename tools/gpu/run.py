@@ -111,6 +111,8 @@ def build(run: Run) -> Outcome:
         "-DNAIAD_TESTS=ON",
         f"-DPython_EXECUTABLE={sys.executable}",
     ]
+    if run.options.device == "cuda":
+        settings.append("-DCMAKE_CUDA_ARCHITECTURES=native")
     if (kit / "include").is_dir():
         wanted = (kit / "protos.sha256").read_text().strip()
         if wanted != _digest(sorted((ROOT / "protos").glob("*.proto"))):
