@@ -60,8 +60,6 @@ class Run:
         variables = os.environ | {
             "PYTHONPATH": str(SITE),
             "PYTHONUNBUFFERED": "1",
-            # The C++ tests and the core take what the kit has.
-            "LD_LIBRARY_PATH": f"{self.options.kit / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}",
         }
         with log.open("w") as output:
             try:
@@ -250,6 +248,9 @@ def main() -> int:
         print("naiad: there is no GPU here (no nvidia-smi); --dry-run tries what needs none", file=sys.stderr)
         return 1
     BUILD.mkdir(parents=True, exist_ok=True)
+    # Where a Python has its programs, and CUDA its own, whether or not a shell would look there.
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/local/cuda/bin"]
+    os.environ["PATH"] = os.pathsep.join(places)
     minutes = 90.0 if options.dry_run else options.minutes
     run = Run(options, time.monotonic() + minutes * 60)
     outcomes: dict[str, Outcome] = {}

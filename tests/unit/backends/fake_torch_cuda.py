@@ -84,6 +84,9 @@ class FakeCuda:
     def CUDAGraph(self) -> FakeGraph:
         return FakeGraph(self)
 
+    def empty_cache(self) -> None:
+        self.note("empty cache")
+
     def graph_pool_handle(self) -> str:
         self.note("make pool")
         return "pool"

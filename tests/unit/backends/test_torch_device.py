@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from naiad.backends.torch.device import DeviceRun  # noqa: E402
 from naiad.backends.torch.graphs import Graphs, plan_graphs  # noqa: E402
 from naiad.backends.torch.instance import TorchInstance  # noqa: E402
 from naiad.backends.torch.loaded import LoadedModel  # noqa: E402
-from naiad.backends.torch.pinned import CHUNK_BYTES, Arena, PinnedArenas  # noqa: E402
+from naiad.backends.torch.pinned import CHUNK_BYTES, Arena, PinnedArenas, register_by  # noqa: E402
 
 IO = """
 input { name: "x" data_type: TYPE_FP32 dims: [ 4 ] }
@@ -64,7 +64,9 @@ def made(cuda: FakeCuda, call: Call, config: ModelConfig | None = None, **more: 
         captured.capture(model, planned, inputs)
         return captured
 
-    run = DeviceRun(torch.device("cpu"), options, cuda=cuda, **more)
+    run = DeviceRun(
+        torch.device("cpu"), options, cuda=cuda, free_workspaces=lambda: cuda.note("free workspaces"), **more
+    )
     instance = TorchInstance(
         "m", model, model_outputs(config), TorchOptions(), run=run, graphs=graphs if planned else None
     )
@@ -106,7 +108,7 @@ def test_one_batch_is_one_stream_and_one_wait(cuda: FakeCuda) -> None:
         "copy at once 32 bytes",
     ]
     cuda.ends.close()
-    assert cuda.log[-1] == "leave own"
+    assert cuda.log[-3:] == ["leave own", "free workspaces", "empty cache"]
     assert [event.blocking for event in cuda.events] == [True]
 
 
@@ -183,8 +185,9 @@ def graphs(spec: str = "", dims: str = "4") -> ModelConfig:
 
 def test_graphs_are_captured_once_and_replayed(cuda: FakeCuda) -> None:
     instance = made(cuda, doubled(cuda), graphs("graph_spec { batch_size: 2 } graph_spec { batch_size: 4 }"))
-    captures = [entry for entry in cuda.log if entry.startswith(("capture", "make pool"))]
-    assert captures == ["make pool", "capture on own in pool", "capture on own in pool"]
+    captures = [entry for entry in cuda.log if entry.startswith(("capture", "make pool", "free"))]
+    capture = ["capture on own in pool", "free workspaces"]
+    assert captures == ["free workspaces", "make pool", *capture, "free workspaces", *capture]
     cuda.log.clear()
     for factor in (1, 3):
         assert run(instance, rows(4) * factor).tolist() == (rows(4) * factor * 2).tolist()
@@ -312,6 +315,31 @@ def test_a_refusal_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
         "32 MiB of the memory shared with the server are pinned, no more can be (out of memory): the rest is "
         "copied once more on its way"
     ]
+
+
+def test_what_cuda_refuses_to_pin_is_forgotten() -> None:
+    class Runtime:
+        asked: ClassVar[list[tuple[int, int, int]]] = []
+
+        def cudaHostRegister(self, address: int, size: int, flags: int) -> int:
+            self.asked.append((address, size, flags))
+            return 0 if address else 1
+
+        def cudaGetErrorString(self, status: int) -> str:
+            return "invalid argument"
+
+    def forget() -> None:
+        forgotten.append(True)
+        raise RuntimeError("CUDA error: invalid argument")
+
+    forgotten: list[bool] = []
+    register = register_by(Runtime(), forget)
+    assert register(BASE, 4096, False) == ""
+    assert not forgotten
+    assert register(0, 4096, True) == "invalid argument"
+    assert forgotten == [True]
+    # Portable, and read-only where it is.
+    assert [flags for _, _, flags in Runtime.asked] == [9, 1]
 
 
 def test_pieces_are_copied_one_by_one(cuda: FakeCuda) -> None:

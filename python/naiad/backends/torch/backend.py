@@ -148,7 +148,8 @@ class TorchBackend(IsolatedBackend):
         pinned = None
         if self.arenas:
             arenas = [Arena(*arena) for arena in self.arenas]
-            pinned = PinnedArenas(arenas, self.pinned_limit_bytes, register_by(torch.cuda.cudart()))
+            register = register_by(torch.cuda.cudart(), lambda: torch.zeros(1, device=model.device))
+            pinned = PinnedArenas(arenas, self.pinned_limit_bytes, register)
 
         def capture(run: DeviceRun) -> Graphs:
             graphs = Graphs(config.name, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -29,15 +30,18 @@ class DeviceRun:
         cuda: Any = torch.cuda,
         stream: int = 0,
         pinned: PinnedArenas | None = None,
+        free_workspaces: Callable[[], object] | None = None,
     ) -> None:
         """``cuda``: ``torch.cuda``, or a stand-in. ``stream``: one that somebody else has made (a
         ``cudaStream_t``), which is used then; 0: there is none. ``pinned``: what the instance shares with its
-        server, in a worker.
+        server, in a worker. ``free_workspaces``: that of torch, or a stand-in.
         """
         self.device = device
         self._options = options
         self._cuda = cuda
         self._pinned = pinned
+        torchs: Callable[[], object] = getattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None)
+        self._free_workspaces = free_workspaces or torchs
         if stream:
             self._stream = cuda.ExternalStream(stream, device=device)
         else:
@@ -100,6 +104,17 @@ class DeviceRun:
                 place.copy_(landing)
         finally:
             self._landing.clear()
+
+    def free_cached(self) -> None:
+        """Gives the memory that torch keeps for streams back to the GPU. Waits for the device: at the end of
+        an instance, whose stream nobody will use again.
+        """
+        self.free_workspaces()
+        self._cuda.empty_cache()
+
+    def free_workspaces(self) -> None:
+        """Those of cuBLAS, of which torch keeps one for each stream that there ever was."""
+        self._free_workspaces()
 
     def _pieces(self, view: torch.Tensor) -> list[tuple[int, int]]:
         size = view.numel() * view.element_size()

@@ -130,6 +130,8 @@ class Graphs:
             for _ in range(_WARM_UP_RUNS):
                 model.call(given)
             self._run.wait()
+            # What cuBLAS works with must be the graph's own: that of the stream may be freed while it lives.
+            self._run.free_workspaces()
             graph = self._cuda.CUDAGraph()
             if self._memory is None:
                 # Of all of them: one runs at a time, and what it gave is copied before the next one.
@@ -145,6 +147,8 @@ class Graphs:
                     "model '%s': no CUDA graph is captured for %s: %s", self._name, plan.shapes, error
                 )
                 return
+            finally:
+                self._run.free_workspaces()
             self._captured.append(CapturedGraph(plan, graph, given, result))
             _log.debug("model '%s': captured a CUDA graph for %s", self._name, plan.shapes)
 

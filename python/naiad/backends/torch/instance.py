@@ -106,6 +106,9 @@ class TorchInstance:
             self._graphs.close()
         self._model = None
         self._modes.close()
+        if self._run is not None and not self.is_broken:
+            with contextlib.suppress(RuntimeError):  # the device has failed: there is nothing to give back
+                self._run.free_cached()
         self._ended()
 
     def _compute(

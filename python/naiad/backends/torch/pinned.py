@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -84,12 +85,18 @@ def _cut(at: int, size_bytes: int) -> Iterator[tuple[int, int]]:
         at += size
 
 
-def register_by(cudart: Any) -> Register:
-    """Of ``torch.cuda.cudart()``. It ends with the process."""
+def register_by(cudart: Any, forget: Callable[[], object]) -> Register:
+    """Of ``torch.cuda.cudart()``. It ends with the process. ``forget`` launches something, whatever it
+    raises: CUDA keeps its last error, and the next launch would be thought to have failed.
+    """
 
     def register(address: int, size_bytes: int, is_writable: bool) -> str:
         flags = _PORTABLE if is_writable else _PORTABLE | _READ_ONLY
         status = cudart.cudaHostRegister(address, size_bytes, flags)
-        return "" if int(status) == 0 else str(cudart.cudaGetErrorString(status))
+        if int(status) == 0:
+            return ""
+        with contextlib.suppress(RuntimeError):
+            forget()
+        return str(cudart.cudaGetErrorString(status))
 
     return register
