@@ -17,8 +17,8 @@ from naiad.errors import Unsupported
 
 _KIND = protos.ModelInstanceGroup
 _TENSORRT = "tensorrt"
-_COPIED_BY_CORE = frozenset({"identity"})
-"""Backends of which the core brings batches to the GPU, on streams of its own."""
+_COPIED_BY_CORE = frozenset({"identity", "onnxruntime"})
+"""Backends of which the core brings batches to the GPU, on its own streams. Within the server, pytorch too."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,12 @@ def _hints(message: Any, options: ServerOptions) -> list[tuple[str, Any]]:
     on_gpu = any(group.kind == _KIND.KIND_GPU for group in message.instance_group)
     by_model = any(group.kind == _KIND.KIND_MODEL for group in message.instance_group)
     has_streams = message.backend == _TENSORRT or (message.backend == "pytorch" and (on_gpu or by_model))
-    copied_by_core = message.backend in _COPIED_BY_CORE and on_gpu
+    within = (
+        message.backend == "pytorch"
+        and "isolation" in message.parameters
+        and message.parameters["isolation"].string_value == "thread"
+    )
+    copied_by_core = on_gpu and (message.backend in _COPIED_BY_CORE or within)
     return [
         ("optimization.graph", not by_onnxruntime and optimization.HasField("graph")),
         ("optimization.priority", not (has_streams or copied_by_core) and optimization.priority != 0),

@@ -85,6 +85,23 @@ def test_streams_and_graphs_act_for_models_of_torch_on_a_gpu() -> None:
     assert ignored_hints(ready(text)) == ("optimization.priority", "optimization.cuda")
 
 
+@pytest.mark.parametrize(
+    ("backend", "acts"),
+    [
+        ('"onnxruntime"', True),
+        ('"pytorch" parameters { key: "isolation" value { string_value: "thread" } }', True),
+        ('"pytorch"', False),
+    ],
+)
+def test_kernels_gather_where_the_core_brings_batches_to_the_gpu(backend: str, acts: bool) -> None:
+    text = (
+        f'name: "m" backend: {backend} instance_group {{ kind: KIND_GPU gpus: 0 }} '
+        "optimization { gather_kernel_buffer_threshold: 8 }"
+    )
+    hints = ignored_hints(ready(text, num_gpus=1))
+    assert hints == (() if acts else ("optimization.gather_kernel_buffer_threshold",))
+
+
 def test_a_backend_with_gpu_execution_may_ask_for_gpus() -> None:
     message = ready(BASE + "instance_group { kind: KIND_GPU gpus: 0 }")
     refuse_unsupported(message, ServerOptions(gpu_backends=frozenset({"python"})))
