@@ -21,6 +21,8 @@ class Outcome:
     told: str = ""
     rows: list[Row] = field(default_factory=list)
     """What a bench measured."""
+    table: list[str] = field(default_factory=list)
+    """Lines that a bench has written itself."""
     took_s: float = 0.0
 
 
@@ -42,8 +44,8 @@ def table(outcomes: Mapping[str, Outcome], *, dry: bool) -> str:
     if dry:
         return "\n".join([*lines, "", "a dry run: no GPU has done any of this, and its figures say nothing"])
     for name, outcome in outcomes.items():
-        if outcome.rows:
-            lines += ["", name, *_markdown(outcome.rows)]
+        if outcome.rows or outcome.table:
+            lines += ["", name, *_markdown(outcome.rows), *outcome.table]
     return "\n".join(lines)
 
 
@@ -72,6 +74,6 @@ def draft(folder: Path, facts: Mapping[str, str], outcomes: Mapping[str, Outcome
     lines += [f"- {name}: {value}" for name, value in facts.items()]
     for name, outcome in outcomes.items():
         lines += ["", f"## {name}", "", f"{outcome.word} in {outcome.took_s:.1f} s. {outcome.told}".rstrip()]
-        lines += _markdown(outcome.rows)
+        lines += [*_markdown(outcome.rows), "", *outcome.table]
     path.write_text("\n".join(lines) + "\n")
     return path

@@ -107,6 +107,7 @@ def build(run: Run) -> Outcome:
         "-DCMAKE_BUILD_TYPE=Release",
         "-DNAIAD_CUDA=ON",
         "-DNAIAD_TESTS=ON",
+        "-DNAIAD_BENCH=ON",
         f"-DPython_EXECUTABLE={sys.executable}",
     ]
     if run.options.device == "cuda":
@@ -135,6 +136,7 @@ def build(run: Run) -> Outcome:
             jobs,
             "_core",
             "naiad_descriptors",
+            "bench_gpu",
             *tests,
             limit_s=run.options.build_s,
         )
@@ -190,6 +192,17 @@ def gpu_tests(run: Run) -> Outcome:
     return Outcome("failed" if status not in (0, 5) else "passed", told)
 
 
+def memory(run: Run) -> Outcome:
+    """What copies, gathers and overlap cost: a table of its own."""
+    status, text = run.command("bench_gpu", BUILD / "bench_gpu", limit_s=60)
+    if run.options.device != "cuda":
+        return Outcome("skipped", _last(text, 0))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    if status != 0 or not lines:
+        return Outcome("failed", _last(text, status))
+    return Outcome("passed", table=lines)
+
+
 def bench(name: str, *words: str, cpu: tuple[str, ...], limit_s: float) -> Step:
     """A program of bench/gpu; with ``cpu`` behind it, to try it, where there is no GPU."""
 
@@ -213,6 +226,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("build", build),
     ("C++ tests", cpp_tests),
     ("GPU tests", gpu_tests),
+    ("memory", memory),
     (
         "serving",
         bench("serve", "--seconds", "4", cpu=("--batch=2", "--side=32", "--seconds=0.5"), limit_s=150),

@@ -18,7 +18,7 @@ from naiad.errors import Unsupported
 _KIND = protos.ModelInstanceGroup
 _TENSORRT = "tensorrt"
 _COPIED_BY_CORE = frozenset({"identity", "onnxruntime"})
-"""Backends of which the core brings batches to the GPU, on its own streams. Within the server, pytorch too."""
+"""Backends of which the core brings batches to the GPU, on its streams. Within the server, pytorch too."""
 
 
 @dataclass(frozen=True)
