@@ -144,6 +144,7 @@ def test_a_python_model_gives_tensors_of_its_gpu(server: naiad.Server) -> None:
 
 
 def test_nvml_tells_of_this_gpu(gpu: None) -> None:
+    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
     from naiad.metrics.families import exposition
     from naiad.metrics.machine import gpu_collector
 
