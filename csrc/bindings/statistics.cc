@@ -59,6 +59,7 @@ py::dict statistics_dict(const StatisticsValues& values) {
   dict["inference_count"] = values.inference_count;
   dict["execution_count"] = values.execution_count;
   dict["last_inference_ms"] = values.last_inference_ms;
+  dict["last_used_s"] = static_cast<double>(values.last_used_ns) / 1e9;
   dict["success"] = pair(values.success);
   dict["fail"] = pair(values.fail);
   dict["queue"] = pair(values.queue);

@@ -83,8 +83,12 @@ void EnsembleRun::complete(std::unique_ptr<Request> request, Response response) 
   const Timestamps& marks = request->timestamps;
   if (marks.compute_start_ns >= marks.queued_ns && marks.queued_ns != 0) {
     outcome_.queue_ns += marks.compute_start_ns - marks.queued_ns;
-    outcome_.compute_ns += clock_.now_ns() - marks.compute_start_ns;
+    // Who answers when the execution is over, a decoupled model that is, is at work until then.
+    if (request->computed.total_ns() == 0) {
+      outcome_.computed.infer_ns += clock_.now_ns() - marks.compute_start_ns;
+    }
   }
+  outcome_.computed.add(request->computed);
   Lane& lane = *slot.lane;
   if (!response.status.ok()) {
     fail(slot.step, response.status);
@@ -326,6 +330,7 @@ void EnsembleRun::end(Lock& lock) {
   outcome_.status = response.status;
   std::unique_ptr<Request> request = std::move(request_);
   outcome_.trace = request->trace.get();
+  request->computed = outcome_.computed;
   scope_.client = nullptr;
   lock.unlock();
   for (const auto& [window, size_bytes] : released) window->taken(size_bytes);

@@ -34,8 +34,8 @@ class EnsembleRun final : public CompletionSink, public std::enable_shared_from_
     Status status;
     std::uint64_t received_ns = 0;
     std::uint32_t num_rows = 1;
-    std::uint64_t queue_ns = 0;  // of all steps together
-    std::uint64_t compute_ns = 0;
+    std::uint64_t queue_ns = 0;  // of all steps together, as what follows
+    ComputeTimes computed;
     const Trace* trace = nullptr;  // of the request; null: it is not traced
   };
   using Ended = std::function<void(const Outcome&)>;

@@ -55,14 +55,14 @@ void EnsembleScheduler::ended(const EnsembleRun::Outcome& outcome) {
       return;
     }
     values.last_inference_ms = now_ms;
+    values.last_used_ns = now_ns;
     values.inference_count += outcome.num_rows;
     ++values.execution_count;
     values.success.add(1, spent_ns);
     values.queue.add(1, outcome.queue_ns);
     distributions.add_answer(spent_ns, now_ns, outcome.trace);
     distributions.add_queue(outcome.queue_ns, now_ns, outcome.trace);
-    add_execution(values, distributions, outcome.num_rows, 1, {.infer_ns = outcome.compute_ns}, now_ns,
-                  outcome.trace);
+    add_execution(values, distributions, outcome.num_rows, 1, outcome.computed, now_ns, outcome.trace);
   });
   // With the lock: whoever waits may destroy this as soon as it is let go.
   const std::lock_guard lock(mutex_);

@@ -18,29 +18,14 @@ FailureReason reason_of(Code code) {
   return code == Code::kCancelled ? FailureReason::kCanceled : FailureReason::kBackend;
 }
 
-// A mark that a backend did not set counts as set together with the one before it.
-struct Marks {
-  std::uint64_t start_ns;
-  std::uint64_t inputs_ready_ns;
-  std::uint64_t outputs_ready_ns;
-  std::uint64_t end_ns;
-};
-
-Marks marks_of(const Execution& execution, std::uint64_t end_ns) {
-  Marks marks{execution.start_ns(), execution.inputs_ready_ns(), execution.outputs_ready_ns(), end_ns};
-  if (marks.inputs_ready_ns == 0) marks.inputs_ready_ns = marks.start_ns;
-  if (marks.outputs_ready_ns == 0) marks.outputs_ready_ns = marks.end_ns;
-  return marks;
-}
-
-void trace(const Execution& execution, const Marks& marks) {
+void trace(const Execution& execution) {
   for (std::size_t k = 0; k < execution.num_requests(); ++k) {
     Trace* const trace = execution.trace(k);
     if (trace == nullptr) continue;
-    trace->mark(TraceMark::kComputeStart, marks.start_ns);
-    trace->mark(TraceMark::kComputeInputEnd, marks.inputs_ready_ns);
-    trace->mark(TraceMark::kComputeOutputStart, marks.outputs_ready_ns);
-    trace->mark(TraceMark::kComputeEnd, marks.end_ns);
+    trace->mark(TraceMark::kComputeStart, execution.start_ns());
+    trace->mark(TraceMark::kComputeInputEnd, execution.inputs_ready_ns());
+    trace->mark(TraceMark::kComputeOutputStart, execution.outputs_ready_ns());
+    trace->mark(TraceMark::kComputeEnd, execution.end_ns());
   }
 }
 
@@ -301,10 +286,9 @@ void Model::stop(bool drain) {
 }
 
 void Model::ran(const Execution& execution) {
-  const std::uint64_t end_ns = clock_.now_ns();
+  const std::uint64_t end_ns = execution.end_ns();
   const std::uint64_t now_ms = wall_clock_ms();
-  const Marks marks = marks_of(execution, end_ns);
-  trace(execution, marks);
+  trace(execution);
   statistics_->record([&](StatisticsValues& values, Distributions& distributions) {
     std::uint64_t num_ok = 0;
     std::uint32_t num_rows_ok = 0;
@@ -330,17 +314,15 @@ void Model::ran(const Execution& execution) {
         values.success.add(1, spent_ns);
         distributions.add_answer(spent_ns, end_ns, trace);
       }
-      values.queue.add(1, marks.start_ns - request.queued_ns);
-      distributions.add_queue(marks.start_ns - request.queued_ns, end_ns, trace);
+      values.queue.add(1, execution.start_ns() - request.queued_ns);
+      distributions.add_queue(execution.start_ns() - request.queued_ns, end_ns, trace);
     }
     if (num_ok == 0) return;
     values.last_inference_ms = now_ms;
+    values.last_used_ns = end_ns;
     values.inference_count += num_rows_ok;
     ++values.execution_count;
-    const ComputeTimes times = {.input_ns = marks.inputs_ready_ns - marks.start_ns,
-                                .infer_ns = marks.outputs_ready_ns - marks.inputs_ready_ns,
-                                .output_ns = marks.end_ns - marks.outputs_ready_ns};
-    add_execution(values, distributions, execution.num_rows(), num_ok, times, end_ns, traced);
+    add_execution(values, distributions, execution.num_rows(), num_ok, execution.times(), end_ns, traced);
   });
 }
 

@@ -114,6 +114,7 @@ void SplitRun::complete(std::unique_ptr<Request> request, Response response) noe
   if (began_ns != 0 && (marks.compute_start_ns == 0 || began_ns < marks.compute_start_ns)) {
     marks.compute_start_ns = began_ns;
   }
+  request_->computed.add(request->computed);
   if (!response.status.ok()) {
     const bool is_cancelled = response.status.code() == Code::kCancelled;
     const auto reason = is_cancelled    ? FailureReason::kCanceled

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/distributions.h"
+#include "request/request.h"
 
 namespace naiad {
 
@@ -49,6 +50,7 @@ struct StatisticsValues {
   std::uint64_t inference_count = 0;    // rows that ran
   std::uint64_t execution_count = 0;    // batches that ran
   std::uint64_t last_inference_ms = 0;  // wall clock, since the epoch
+  std::uint64_t last_used_ns = 0;       // the same moment by the steady clock, which does not jump
   Tally success;
   Tally fail;
   Tally queue;
@@ -61,13 +63,6 @@ struct StatisticsValues {
   std::array<std::uint64_t, kNumFailureReasons> failures{};
   std::map<std::uint32_t, BatchTallies> batches;
   std::map<std::size_t, ResponseTallies> responses;  // of requests that were kept
-};
-
-// How long the parts of an execution took.
-struct ComputeTimes {
-  std::uint64_t input_ns = 0;
-  std::uint64_t infer_ns = 0;
-  std::uint64_t output_ns = 0;
 };
 
 // Notes one execution of `num_rows` rows, which answered `num_requests` requests. `trace`: of one of them.

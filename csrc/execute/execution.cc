@@ -139,6 +139,15 @@ void Execution::fail_all(const Status& status) {
   }
 }
 
+void Execution::ended(std::uint64_t end_ns) {
+  end_ns_ = end_ns;
+  if (inputs_ready_ns_ == 0) inputs_ready_ns_ = start_ns_;
+  if (outputs_ready_ns_ == 0) outputs_ready_ns_ = end_ns_;
+  for (const auto& request : requests_) {
+    if (request) request->computed.add(times());
+  }
+}
+
 void Execution::complete() {
   for (std::size_t k = 0; k < requests_.size(); ++k) {
     if (!kept(k)) complete(k);

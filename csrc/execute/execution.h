@@ -59,9 +59,17 @@ class Execution {
   void inputs_ready() { inputs_ready_ns_ = clock_.now_ns(); }
   void outputs_ready() { outputs_ready_ns_ = clock_.now_ns(); }
 
+  // The model has run; its requests, but for those that are kept, know now how long it took.
+  void ended(std::uint64_t end_ns);
+
+  // A mark that a backend did not set counts as set together with the one before it; all after ended().
   std::uint64_t start_ns() const { return start_ns_; }
   std::uint64_t inputs_ready_ns() const { return inputs_ready_ns_; }
   std::uint64_t outputs_ready_ns() const { return outputs_ready_ns_; }
+  std::uint64_t end_ns() const { return end_ns_; }
+  ComputeTimes times() const {
+    return {inputs_ready_ns_ - start_ns_, outputs_ready_ns_ - inputs_ready_ns_, end_ns_ - outputs_ready_ns_};
+  }
   const Response& response(std::size_t k) const { return responses_[k]; }
   // What the statistics need of request `k`, kept or not.
   struct Counted {
@@ -93,6 +101,7 @@ class Execution {
   std::uint64_t start_ns_ = 0;
   std::uint64_t inputs_ready_ns_ = 0;
   std::uint64_t outputs_ready_ns_ = 0;
+  std::uint64_t end_ns_ = 0;
 };
 
 }  // namespace naiad

@@ -27,8 +27,8 @@ void execute(Backend& backend, Execution& execution) {
   }
 }
 
-BatchTimes times_of(const Execution& execution, std::uint64_t end_ns) {
-  BatchTimes times{execution.num_rows(), 0, end_ns - execution.start_ns(), end_ns};
+BatchTimes times_of(const Execution& execution) {
+  BatchTimes times{execution.num_rows(), 0, execution.end_ns() - execution.start_ns(), execution.end_ns()};
   for (std::size_t k = 0; k < execution.num_requests(); ++k) {
     times.queue_ns = std::max(times.queue_ns, execution.start_ns() - execution.counted(k).queued_ns);
   }
@@ -183,8 +183,9 @@ void ModelInstance::run(std::vector<std::unique_ptr<Request>> requests) {
   runner_.store({}, std::memory_order_relaxed);
 }
 
-std::uint64_t ModelInstance::count(const Execution& execution) {
-  const BatchTimes times = times_of(execution, clock_.now_ns());
+std::uint64_t ModelInstance::count(Execution& execution) {
+  execution.ended(clock_.now_ns());
+  const BatchTimes times = times_of(execution);
   // Two batches that were under way together have kept it busy once.
   const std::uint64_t since_ns = std::max(execution.start_ns(), busy_until_ns_);
   busy_until_ns_ = times.end_ns;

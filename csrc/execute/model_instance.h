@@ -83,7 +83,7 @@ class ModelInstance {
   // With busy_ held.
   void run(std::vector<std::unique_ptr<Request>> requests);
   // Tells all who count, before the answers go home; how long the batch has taken.
-  std::uint64_t count(const Execution& execution);
+  std::uint64_t count(Execution& execution);
 
   // What follows is in model_instance_device.cc.
   const DevicePlace& open_lane();

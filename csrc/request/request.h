@@ -42,6 +42,20 @@ struct Timestamps {
   std::uint64_t compute_start_ns = 0;
 };
 
+// How long the parts of an execution took.
+struct ComputeTimes {
+  std::uint64_t input_ns = 0;
+  std::uint64_t infer_ns = 0;
+  std::uint64_t output_ns = 0;
+
+  void add(const ComputeTimes& other) {
+    input_ns += other.input_ns;
+    infer_ns += other.infer_ns;
+    output_ns += other.output_ns;
+  }
+  std::uint64_t total_ns() const { return input_ns + infer_ns + output_ns; }
+};
+
 class CompletionSink;
 class ResponseWindow;
 class Trace;
@@ -80,6 +94,7 @@ struct Request {
   std::vector<bool> wanted;    // by position in spec->outputs
   std::uint32_t num_rows = 1;  // the batch dimension; 1 when the model does not batch
   Timestamps timestamps;
+  ComputeTimes computed;  // in all its executions; of an ensemble, in all its steps
 
   // A row of a direct sequence batch that no sequence has a request for: not a client's, counted nowhere.
   bool is_filler = false;

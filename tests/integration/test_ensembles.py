@@ -115,6 +115,17 @@ def test_chains_nested_and_native(server: naiad.Server) -> None:
     assert success(server, "same") == 9
 
 
+def test_times_are_the_sums_of_those_of_the_steps(server: naiad.Server) -> None:
+    """As Triton's; of an ensemble in an ensemble too."""
+    for _ in range(3):
+        ask(server, "nested", 1)
+    names = ("nested", "chain", "add1", "same", "add10")
+    stats = {name: server.model(name).statistics()["inference_stats"] for name in names}
+    for part in ("compute_input", "compute_infer", "compute_output"):
+        nested, chain, *steps = (stats[name][part]["ns"] for name in names)
+        assert nested == chain == sum(steps), part
+
+
 def test_many_at_once_each_get_their_own(server: naiad.Server) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda i: ask(server, "nested" if i % 2 else "native", i), range(200)))

@@ -45,8 +45,9 @@ struct FakeModels {
     }
     return response;
   }
-  void answer(const std::string& model, float value) {
+  void answer(const std::string& model, float value, const ComputeTimes& computed = {}) {
     auto request = take(model);
+    request->computed.add(computed);
     Response response = values(*request, value);
     CompletionSink* const sink = request->sink;
     sink->complete(std::move(request), std::move(response));
@@ -128,6 +129,20 @@ Graph diamond() {
 }
 
 }  // namespace
+
+TEST_CASE("ensemble: the times of its steps are summed, and known to an ensemble around it") {
+  House house(diamond());
+  house.ask();
+  house.models.answer("right", 5, {.input_ns = 1, .infer_ns = 20, .output_ns = 300});
+  house.models.answer("left", 3, {.input_ns = 4, .infer_ns = 50, .output_ns = 600});
+  house.models.answer("join", 9, {.input_ns = 7, .infer_ns = 80, .output_ns = 900});
+  const StatisticsValues values = house.statistics->values();
+  CHECK(values.compute_input.total_ns == 12);
+  CHECK(values.compute_infer.total_ns == 150);
+  CHECK(values.compute_output.total_ns == 1800);
+  CHECK(values.batches.at(1).compute_output.total_ns == 1800);
+  CHECK(house.sink.homes().at(0).request->computed.total_ns() == 1962);
+}
 
 TEST_CASE("ensemble: steps run when what they read is there, side by side where they can") {
   House house(diamond());
