@@ -183,6 +183,11 @@ std::unique_ptr<H2Stream> GrpcSession::on_request() {
   if (!head.is_post()) return std::make_unique<RefusedRequest>(h2_, "405", GrpcStatus::kOk, "");
   if (!head.is_grpc()) return std::make_unique<RefusedRequest>(h2_, "415", GrpcStatus::kOk, "");
   if (AccessGate::Verdict verdict = head.check(client_); !verdict.allowed()) {
+    if (verdict.refusal == AccessGate::Refusal::kGuessing) {
+      // Each further guess costs a connection; calls that have begun on this one are finished.
+      draining_ = true;
+      last_call();
+    }
     return refused(status_of(verdict.refusal), std::move(verdict.message));
   }
   if (head.is_model_infer()) return std::make_unique<ModelInferCall>(connection_, head);

@@ -30,6 +30,7 @@ bool HttpSession::admit() {
       return false;
     case AccessGate::Refusal::kGuessing: {
       const std::string seconds = std::to_string(verdict.retry_after_s);
+      exchange_.framing.keep_alive = false;  // so that each further guess costs a connection
       refuse(429, verdict.message, Http1Field{"Retry-After", seconds});
       return false;
     }

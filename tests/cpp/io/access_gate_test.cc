@@ -71,19 +71,26 @@ TEST_CASE("who guesses keys is told when to come again") {
   const auto ring = ring_with("secret", kAskedToInfer.bit());
   options.http.gate = gate_with(ring, guesses);
   SessionHouse house(options);
-  HttpClient client = house.connect();
-  const auto show = [&](const std::string& key) {
+  const auto show = [&](HttpClient& client, const std::string& key) {
     return client.ask(
         "POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nAuthorization: Bearer " + key +
         "\r\n\r\n{}");
   };
-  CHECK(show("wrong-1").status == 401);
-  CHECK(show("wrong-2").status == 401);
-  const HttpAnswer answer = show("wrong-3");
+  const auto show_anew = [&](const std::string& key) {
+    HttpClient client = house.connect();
+    return show(client, key);
+  };
+  HttpClient client = house.connect();
+  CHECK(show(client, "wrong-1").status == 401);
+  CHECK(show(client, "wrong-2").status == 401);
+  const HttpAnswer answer = show(client, "wrong-3");
   CHECK(answer.status == 429);
   CHECK(answer.fields.at("retry-after") == "30");
-  CHECK(show("secret").status == 429);
-  CHECK(show("wrong-1").status == 401);
+  // The next guess costs another connection.
+  CHECK(answer.fields.at("connection") == "close");
+  CHECK(client.at_end());
+  CHECK(show_anew("secret").status == 429);
+  CHECK(show_anew("wrong-1").status == 401);
 
   options.grpc.gate = gate_with(ring, guesses);
   GrpcHouse grpc(options);
@@ -92,6 +99,29 @@ TEST_CASE("who guesses keys is told when to come again") {
       caller.ask(kModelInfer, infer_message({1, 2}), {{"authorization", "Bearer wrong-4"}});
   REQUIRE(caller.pump_closed(id));
   CHECK(caller.call(id).status() == 8);
+  CHECK(caller.pump([&] { return caller.gone(); }));
+  CHECK(caller.num_goaways() == 1);
+  CHECK(caller.goaway_last() == id);
+}
+
+TEST_CASE("a guess on a connection that others share ends none of their calls") {
+  DataPlaneOptions options;
+  const auto ring = ring_with("secret", kAskedToInfer.bit());
+  options.grpc.gate = gate_with(ring, std::make_shared<GuessLimit>(std::make_shared<FakeClock>(), 1));
+  GrpcHouse grpc(options);
+  GrpcClient caller(grpc.connect());
+  const auto ask = [&](const std::string& key) {
+    return caller.ask(kModelInfer, infer_message({1, 2}), {{"authorization", "Bearer " + key}});
+  };
+  grpc.echo.gate.shut();
+  const std::int32_t good = ask("secret");
+  REQUIRE(caller.pump([&] { return grpc.echo.gate.num_arrived() == 1; }));
+  for (const char* key : {"wrong-1", "wrong-2"}) REQUIRE(caller.pump_closed(ask(key)));
+  CHECK(caller.pump([&] { return caller.num_goaways() == 1; }));
+  grpc.echo.gate.open();
+  REQUIRE(caller.pump_closed(good));
+  CHECK(caller.call(good).status() == 0);
+  CHECK(caller.pump([&] { return caller.gone(); }));
 }
 
 TEST_CASE("a key that can't be checked opens nothing, and the connection lives on") {
