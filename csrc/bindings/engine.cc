@@ -243,6 +243,13 @@ void register_engine(py::module_& module) {
           },
           py::arg("name"), py::arg("models"), py::kw_only(), py::arg("routes") = py::none())
       .def(
+          "make_ambiguous",
+          [](const std::shared_ptr<Core>& core, const std::string& name, std::size_t num_bearers) {
+            const py::gil_scoped_release release;
+            core->engine.make_ambiguous(name, num_bearers);
+          },
+          py::arg("name"), py::arg("num_bearers"))
+      .def(
           "resize",
           [](const std::shared_ptr<Core>&, const ModelObject& model, const BackendFactoryObject& factory,
              const std::vector<InstancePlan>& instances) {

@@ -97,6 +97,7 @@ void Engine::publish(const std::string& name, std::vector<std::shared_ptr<Model>
     Versions& now = published.versions;
     now.swap(versions);
     published.router.swap(router);
+    published.num_bearers = 1;
     std::erase_if(versions, [&](const auto& old) {
       return std::ranges::any_of(now, [&](const auto& each) { return each.second == old.second; });
     });
@@ -104,6 +105,12 @@ void Engine::publish(const std::string& name, std::vector<std::shared_ptr<Model>
   // At once: requests of a sequence may come behind those that are parked.
   if (is_there) summons_.arrived(name);
   wait_unpinned(versions);
+}
+
+void Engine::make_ambiguous(const std::string& name, std::size_t num_bearers) {
+  publish(name, {});
+  const std::unique_lock lock(mutex_);
+  published_[name].num_bearers = num_bearers;
 }
 
 void Engine::forget(const std::string& name) {
@@ -261,6 +268,12 @@ Status Engine::look_up(std::string_view name, std::string_view version, const Re
   const Versions& versions = entry->second.versions;
   const VersionRouter* const router = entry->second.router.get();
   found.published = &entry->second;
+  if (entry->second.num_bearers > 1) {
+    return {Code::kInvalidArgument,
+            "There are " + std::to_string(entry->second.num_bearers) + " identifiers of model '" +
+                std::string(name) +
+                "' in global map, model namespace must be provided to resolve ambiguity."};
+  }
   if (versions.empty()) return not_found(name, "has no available versions");
   std::optional<std::int64_t> drawn;
   if (version.empty()) {

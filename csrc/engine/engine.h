@@ -58,6 +58,9 @@ class Engine {
   // Any thread but one that submits.
   void publish(const std::string& name, std::vector<std::shared_ptr<Model>> models,
                std::optional<VersionRoutes> routes = {});
+  // So many models bear `name` from now on, and it means none of them: who asks for it is told so. Waits as
+  // publish() does.
+  void make_ambiguous(const std::string& name, std::size_t num_bearers);
   // `name` is unknown from now on. Waits as publish() does.
   void forget(const std::string& name);
   // Refuses further requests of the model, ends it, and lets go of it. Blocks. Any thread but an instance's.
@@ -104,6 +107,7 @@ class Engine {
   struct Published {
     Versions versions;
     std::unique_ptr<const VersionRouter> router;  // null: the highest version gets what names none
+    std::size_t num_bearers = 1;                  // more: it means none of them, and has no versions
   };
   struct Found {
     std::shared_ptr<Model> model;

@@ -431,7 +431,7 @@ class Model:
     """What a batch may wait for company now, where that is found; None where it is what the model says."""
     def statistics(self) -> dict[str, Any]:
         """Cumulative counters; durations in nanoseconds:
-        {"inference_count", "execution_count", "last_inference_ms",
+        {"inference_count", "execution_count", "last_inference_ms", "last_used_s",
          "success"|"fail"|"queue"|"compute_input"|"compute_infer"|"compute_output"|"cache_hit"|
              "cache_miss"|"cache_insertion": (count, ns), the last one a part of "cache_miss",
          "failures": {"REJECTED"|"CANCELED"|"BACKEND"|"OTHER": count},
@@ -571,6 +571,8 @@ class Engine:
     def trim(self) -> None:
         """Gives memory that nothing needs any more back to the system. Takes milliseconds; lets go of the
         GIL."""
+    def make_ambiguous(self, name: str, num_bearers: int) -> None:
+        """So many models bear `name` from now on, and it means none of them: who asks is told so."""
     def forget(self, name: str) -> None:
         """From now on `name` is unknown."""
     def stop(self, model: Model, *, drain: bool = True) -> None:

@@ -129,6 +129,7 @@ def build_core(settings: ServerSettings) -> Core:
             repository,
             settings.repository.model_repositories,
             linked=settings.repository.linked_repository,
+            namespacing=settings.repository.namespacing,
             poll_s=settings.repository.poll_s,
             load_threads=settings.repository.load_threads,
             refresh=(lambda settled: None) if remote is None else remote.follow,

@@ -47,6 +47,8 @@ class RepositorySettings:
     """How often a load that failed is tried again."""
     load_files: bool = True
     """Whether clients may send files of a model with a load: code that is run, among others."""
+    runs_code: bool = True
+    """Whether models that are code, or may bring some, are loaded: those in Python, for one."""
     config_name: str = ""
     """configs/<this>.pbtxt of a model is taken in place of its config.pbtxt, where there is one."""
     poll_s: float = 15.0
@@ -55,6 +57,8 @@ class RepositorySettings:
     """Of main memory, that models may take together with headroom; 0: as much as they want."""
     gpu_limits: Mapping[int, float] = field(default_factory=dict)
     """Number of a GPU -> the part of its memory that may be in use when a model is loaded."""
+    namespacing: bool = False
+    """Whether repositories may have models of equal names."""
     linked_repository: Path | None = None
     """One of them, made of links to what the command line named: these may lead out of it."""
 

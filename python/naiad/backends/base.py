@@ -141,6 +141,11 @@ class Backend(ABC):
         del files
         return config
 
+    def runs_code(self, config: ModelConfig) -> bool:
+        """Whether such a model is, or may bring, code that is run as it is: Python, a library."""
+        del config
+        return False
+
     def runs_on_gpu(self) -> bool:
         """Whether instances of KIND_GPU act. If not, such models are refused, and KIND_AUTO means the CPU."""
         return False

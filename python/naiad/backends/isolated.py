@@ -50,6 +50,10 @@ class IsolatedBackend(InstanceBackend):
     arenas: Sequence[tuple[int, int, bool]] = ()
     """In a worker: the memory that it shares with its server, by address, bytes, and whether it may write."""
 
+    def runs_code(self, config: ModelConfig) -> bool:
+        """It does, or its environment is code."""
+        return True
+
     def auto_complete(self, config: ModelConfig, files: ModelFiles) -> ModelConfig:
         """What ``complete`` says: called where the model's code runs."""
         if not self.completes(config, files):

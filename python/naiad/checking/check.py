@@ -31,6 +31,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class _Step:
+    key: str
     config: ModelConfig
 
 
@@ -77,6 +78,6 @@ def _check_ensemble(check: ModelCheck, config: ModelConfig, checks: dict[str, Mo
                 )
                 return
         if all(checks[step].config is not None and checks[step].states_all_tensors for step in steps):
-            compile_ensemble(config, lambda name, version: _Step(checks[name].config or config))
+            compile_ensemble(config, lambda name, version: _Step(name, checks[name].config or config))
     except NaiadError as error:
         check.add(error)

@@ -97,10 +97,10 @@ class ModelCheck:
 
     def _read(self) -> Any | None:
         try:
-            path = self._directory.file(CONFIG_FILENAME)
-            self._has_file = path.is_file()
+            self._has_file = self._directory.file(CONFIG_FILENAME).is_file()
             if self._has_file:
-                self._lines = field_lines(path.read_text(encoding="utf-8", errors="replace"))
+                text = self._directory.read(CONFIG_FILENAME)
+                self._lines = field_lines(text.decode(errors="replace"))
             message = self._directory.read_config()
         except NaiadError as error:
             self.add(error)
@@ -153,11 +153,11 @@ class ModelCheck:
         with _Catch(self, "output.label_filename"):
             read_labels(self._directory, config)
         with _Catch(self):
-            sequence = sequence_tensors(config, self._directory.file)
+            sequence = sequence_tensors(config, self._directory.read)
             names = [tensor.name for tensor in config.inputs]
             names += [tensor.name for tensor in sequence.inputs] if sequence else []
             if self.states_all_tensors:
-                warmup_samples(config, tuple(names), self._directory.file)
+                warmup_samples(config, tuple(names), self._directory.read)
         if backend is None or self.problems_of_config:
             return
         for version in versions:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
+
+import typer
 
 from naiad.cli.flags import ControlMode, file_flag, flag, switch_flag
 from naiad.cli.values import Switch
@@ -72,6 +75,24 @@ LoadFiles = Annotated[
     Switch,
     switch_flag("--allow-load-files", _MODELS, "Explicit mode: loads may bring a model's files."),
 ]
+RepositoryCode = Annotated[
+    Switch,
+    switch_flag("--allow-repository-code", _MODELS, "Models may be code: Python, PyTorch, engines."),
+]
 ConfigName = Annotated[
     str, flag("--model-config-name", _MODELS, "Take configs/NAME.pbtxt of models that have it.")
 ]
+Namespacing = Annotated[
+    Switch,
+    switch_flag("--model-namespacing", _MODELS, "Repositories may have models of equal names."),
+]
+
+
+def check_modes(mode: ControlMode, load_model: Sequence[str], namespacing: bool) -> None:
+    """Raises BadParameter for flags that do not go with the mode."""
+    if load_model and mode not in (ControlMode.explicit, ControlMode.ondemand):
+        raise typer.BadParameter("needs --model-control-mode=explicit or ondemand", param_hint="--load-model")
+    if namespacing and mode is ControlMode.ondemand:
+        raise typer.BadParameter(
+            "does not go with --model-control-mode=ondemand", param_hint="--model-namespacing"
+        )

@@ -89,7 +89,9 @@ def serve(
     model_load_thread_count: model_flags.LoadThreads = 4,
     model_load_retry_count: model_flags.LoadRetries = 0,
     allow_load_files: model_flags.LoadFiles = _ON,
+    allow_repository_code: model_flags.RepositoryCode = _ON,
     model_config_name: model_flags.ConfigName = "",
+    model_namespacing: model_flags.Namespacing = _OFF,
     cache_config: Annotated[
         list[str] | None,
         _flag(
@@ -303,8 +305,7 @@ def serve(
     Flags are Triton's; further flags of Triton that do not act in this version are refused by name.
     """
     del config  # naiad.cli.sources made flags of it
-    if load_model and model_control_mode not in (ControlMode.explicit, ControlMode.ondemand):
-        raise typer.BadParameter("needs --model-control-mode=explicit or ondemand", param_hint="--load-model")
+    model_flags.check_modes(model_control_mode, load_model or (), model_namespacing.on)
     http_tls = TlsFlags(
         "http", http_use_ssl, http_use_ssl_mutual, http_server_cert, http_server_key, http_root_cert
     )
@@ -329,7 +330,9 @@ def serve(
             load_threads=model_load_thread_count,
             load_retries=model_load_retry_count,
             load_files=allow_load_files.on,
+            runs_code=allow_repository_code.on,
             config_name=model_config_name,
+            namespacing=model_namespacing.on,
             poll_s=float(repository_poll_secs),
         ),
         server_id=server_id,

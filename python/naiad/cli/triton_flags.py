@@ -20,6 +20,7 @@ BOOLEANS = frozenset(
         "--exit-on-error",
         "--disable-auto-complete-config",
         "--strict-readiness",
+        "--model-namespacing",
         "--allow-http",
         "--reuse-http-port",
         "--http-use-ssl",
@@ -38,6 +39,7 @@ BOOLEANS = frozenset(
         "--allow-client-shm",
         "--unbounded-queues",
         "--allow-load-files",
+        "--allow-repository-code",
     }
 )
 """Flags that act and whose value is true or false. Not Triton's: ``--unbounded-queues``, ``--log-access``."""
@@ -46,7 +48,6 @@ _OFF = FALSE_WORDS
 _ON = TRUE_WORDS
 
 UNSUPPORTED: dict[str, tuple[str, ...]] = {
-    "--model-namespacing": _OFF,
     "--enable-peer-access": _ON,
     "--http-thread-count": ("8",),
     "--grpc-infer-thread-count": ("2",),

@@ -14,8 +14,10 @@ from naiad.errors import ConfigError, InvalidArgument, NaiadError
 
 
 class StepModel(Protocol):
-    """A served version of a step's model."""
+    """A served version of a step's model, and by what the engine knows it."""
 
+    @property
+    def key(self) -> str: ...
     @property
     def config(self) -> ModelConfig: ...
 
@@ -55,7 +57,8 @@ def compile_ensemble(config: ModelConfig, find: Find) -> CompiledEnsemble:
     """
     check_graph(config)
     steps = list(config.proto.ensemble_scheduling.step)
-    models = _find_models(config, steps, find)
+    found = _find_models(config, steps, find)
+    models = [model.config for model in found]
     _Specs(config).check(steps, models)
     tensors = _tensor_names(config, steps)
     place = {name: index for index, name in enumerate(tensors)}
@@ -69,10 +72,10 @@ def compile_ensemble(config: ModelConfig, find: Find) -> CompiledEnsemble:
     for index, (step, model) in enumerate(zip(steps, models, strict=True)):
         condition = conditions.get(index)
         plan.add_step(
-            step.model_name,
+            found[index].key,
             "" if step.model_version < 0 else str(step.model_version),
             inputs=[
-                (name, place[tensor], bool((found := model.input(name)) and found.optional))
+                (name, place[tensor], bool((given := model.input(name)) and given.optional))
                 for name, tensor in sorted(step.input_map.items())
             ],
             outputs=[(name, place[tensor], False) for name, tensor in sorted(step.output_map.items())],
@@ -83,13 +86,11 @@ def compile_ensemble(config: ModelConfig, find: Find) -> CompiledEnsemble:
     return CompiledEnsemble(plan, bool(decoupled))
 
 
-def _find_models(config: ModelConfig, steps: list[Any], find: Find) -> list[ModelConfig]:
+def _find_models(config: ModelConfig, steps: list[Any], find: Find) -> list[StepModel]:
     found, missing = [], []
     for step in steps:
         try:
-            found.append(
-                find(step.model_name, "" if step.model_version < 0 else str(step.model_version)).config
-            )
+            found.append(find(step.model_name, "" if step.model_version < 0 else str(step.model_version)))
         except NaiadError:
             missing.append(step.model_name)
     if missing:

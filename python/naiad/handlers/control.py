@@ -59,6 +59,10 @@ class ServedVersion(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def key(self) -> str: ...
+    @property
+    def namespace(self) -> str: ...
+    @property
     def version(self) -> int: ...
     @property
     def config(self) -> ModelConfig: ...
@@ -178,7 +182,7 @@ class ControlPlane:
         """Cumulative statistics of one version, all versions of a model, or all models (``name`` "")."""
         found: list[ServedVersion] = self._repository.loaded()
         if name:
-            found = [served for served in found if served.name == name]
+            found = [served for served in found if name in (served.name, served.key)]
             if not found:
                 raise InvalidArgument(f"requested model '{name}' is not available")
         if version:
@@ -187,7 +191,7 @@ class ControlPlane:
             found = [served for served in found if served.version == number]
             if not found:
                 raise InvalidArgument(f"requested model version is not available for model '{name}'")
-        ordered = sorted(found, key=lambda served: (served.name, served.version))
+        ordered = sorted(found, key=lambda served: (served.name, served.namespace, served.version))
         return {"model_stats": [_statistics(served) for served in ordered]}
 
     def index(self, repository_name: str, ready_only: bool) -> list[Json]:

@@ -71,7 +71,9 @@ class ModelCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """One reading."""
-        served = sorted(self._loaded(), key=lambda version: (version.name, version.version))
+        served = sorted(
+            self._loaded(), key=lambda version: (version.name, version.namespace, version.version)
+        )
         read = [(labels_of(version), version, version.model.statistics()) for version in served]
 
         success = counter(
@@ -127,6 +129,9 @@ def _durations(read: list[tuple[dict[str, str], dict[str, Any]]]) -> Iterator[Me
 
 
 def labels_of(served: ServedVersion) -> dict[str, str]:
-    """Name, version, and the tags of its configuration."""
+    """Name, version, its repository with namespacing, and the tags of its configuration."""
     # What the server says of the model stands above what its configuration claims in a tag.
-    return dict(served.config.metric_tags) | {"model": served.name, "version": str(served.version)}
+    own = {"model": served.name, "version": str(served.version)}
+    if served.namespace:
+        own["namespace"] = served.namespace
+    return dict(served.config.metric_tags) | own

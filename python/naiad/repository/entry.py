@@ -11,6 +11,7 @@ from pathlib import Path
 
 from naiad.errors import InvalidArgument, NotFound, NotReady
 from naiad.repository.fingerprint import Fingerprint
+from naiad.repository.namespaces import public_name
 from naiad.repository.overrides import OverrideFolder
 from naiad.repository.rollout import Rollout, is_label
 from naiad.repository.scan import ModelDirectory
@@ -25,11 +26,12 @@ Rows = Mapping[int | None, tuple[State, str]]
 
 @dataclass
 class ModelEntry:
-    """One model. ``lock`` is held while it loads or unloads; the other fields change under it and are read
-    without: each is replaced whole.
+    """One model, known by its key. ``lock`` is held while it loads or unloads; the other fields change under
+    it and are read without: each is replaced whole.
     """
 
     name: str
+    """Its key: see ``namespaces``."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     served: tuple[LoadedVersion, ...] = ()
     """Ascending."""
@@ -78,12 +80,9 @@ class ModelEntry:
         return sum(claim.sizes.get(place, 0) for claim in claims if claim is not None)
 
     def used_at_s(self) -> float:
-        """When it was loaded or a request of it ran, whichever was later; of the wall clock."""
+        """When it was loaded or a request of it ran, whichever was later; of the steady clock."""
         return max(
-            (
-                max(loaded.loaded_at_s, loaded.model.statistics()["last_inference_ms"] / 1000)
-                for loaded in self.served
-            ),
+            (max(loaded.loaded_at_s, loaded.model.statistics()["last_used_s"]) for loaded in self.served),
             default=0.0,
         )
 
@@ -107,11 +106,12 @@ class ModelEntry:
             if loaded.version == number:
                 return loaded
         if self.rows.get(number, ("", ""))[0] in ("LOADING", "UNLOADING"):
-            raise NotReady(f"Request for unknown model: '{self.name}' version {number} is not at ready state")
+            name = public_name(self.name)
+            raise NotReady(f"Request for unknown model: '{name}' version {number} is not at ready state")
         raise self._not_found(f"version {number} is not found")
 
     def _not_found(self, what: str) -> NotFound:
-        return NotFound(f"Request for unknown model: '{self.name}' {what}")
+        return NotFound(f"Request for unknown model: '{public_name(self.name)}' {what}")
 
     def keep_folder(self, folder: OverrideFolder | None) -> None:
         """Takes the files of an earlier load away."""
@@ -139,7 +139,7 @@ class ModelEntry:
         """Its rows of the repository index."""
         rows = sorted(self.rows.items(), key=lambda row: row[0] or 0)
         return [
-            IndexEntry(self.name, "" if version is None else str(version), state, reason)
+            IndexEntry(public_name(self.name), "" if version is None else str(version), state, reason)
             for version, (state, reason) in rows
         ]
 

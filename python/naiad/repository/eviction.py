@@ -24,7 +24,7 @@ class Resident:
     size_bytes: int
     """At the place where room is made."""
     used_at_s: float
-    """When it was loaded or a request of it ran, whichever was later; of the wall clock."""
+    """When it was loaded or a request of it ran, whichever was later; of the steady clock."""
     is_fixed: bool = False
     """It may not go."""
     steps: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from naiad.errors import NaiadError
 from naiad.repository.entry import ModelEntry, check_version
+from naiad.repository.namespaces import public_name
 from naiad.repository.roots import Roots
 from naiad.repository.scan import Scan
 from naiad.repository.served import IndexEntry
@@ -27,16 +28,18 @@ def index_rows(
     """
     served = {name for name, entry in entries.items() if entry.served}
     rows: list[IndexEntry] = []
-    for name in sorted({*found.models, *found.refused, *served, *elsewhere}):
+    here = {*found.models, *found.refused, *served}
+    names = {public_name(key) for key in here}
+    for name in sorted({*here, *(name for name in elsewhere if name not in names)}):
         entry = entries.get(name)
         if entry is not None and entry.rows:
             rows.extend(entry.index())
         elif name in found.refused:
-            rows.append(IndexEntry(name, "", "UNAVAILABLE", public(found.refused[name])))
+            rows.append(IndexEntry(public_name(name), "", "UNAVAILABLE", public(found.refused[name])))
         elif name in summonable:
             rows.append(IndexEntry(name, "", "UNAVAILABLE", LOADS_ON_DEMAND))
         else:
-            rows.append(IndexEntry(name, "", "", ""))
+            rows.append(IndexEntry(public_name(name), "", "", ""))
     return rows
 
 
@@ -46,7 +49,8 @@ def names_at_start(settings: RepositorySettings, roots: Roots) -> tuple[list[str
         # In poll mode its watch has brought them up to date.
         found = roots.scan(fresh=settings.control_mode != "poll")
         return list(found.models), dict(found.refused)
-    return list(dict.fromkeys(settings.load_models)), {}
+    keys = [key for name in settings.load_models for key in roots.keys(name, fresh=True)]
+    return list(dict.fromkeys(keys)), {}
 
 
 def versions_by_name(roots: Roots) -> Mapping[str, tuple[int, ...]]:

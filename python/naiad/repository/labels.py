@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 from naiad.config import ModelConfig
 from naiad.errors import InvalidArgument
 from naiad.repository.scan import ModelDirectory
@@ -21,7 +23,7 @@ def read_labels(model: ModelDirectory, config: ModelConfig) -> dict[str, tuple[s
 
 def _lines(model: ModelDirectory, filename: str) -> tuple[str, ...]:
     try:
-        text = model.file(filename).read_text(encoding="utf-8")
+        text = StringIO(model.read(filename).decode(), newline=None).read()
     except OSError as error:
         raise InvalidArgument(
             f"label file '{filename}' of model '{model.name}' can not be read: {error.strerror}"

@@ -7,9 +7,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from naiad.backends.base import ModelFiles
+from naiad.backends.base import Backend, ModelFiles
 from naiad.backends.registry import BackendRegistry
 from naiad.config import (
     BackendCompletion,
@@ -56,22 +57,25 @@ class ModelLoader:
         self,
         engine: Engine,
         backends: BackendRegistry,
-        find: Callable[[str, str], LoadedVersion],
+        find_step: Callable[[str, str, str], LoadedVersion],
         *,
         auto_complete: bool = True,
+        runs_code: bool = True,
         config_name: str = "",
         num_gpus: int = 0,
         scheduling: SchedulingSettings | None = None,
         budget: MemoryBudget | None = None,
         measure: Measure | None = None,
     ) -> None:
-        """``find``: a served model by name and version, for the steps of ensembles. ``budget``: has the
-        claims of what is loaded, and refuses what has no room.
+        """``find_step``: a served model by the key of an ensemble, and name and version in a step of it.
+        ``runs_code``: whether models that are code are loaded. ``budget``: has the claims of what is loaded,
+        and refuses what has no room.
         """
         self._engine = engine
         self._backends = backends
-        self._find = find
+        self._find_step = find_step
         self._auto_complete = auto_complete
+        self._runs_code = runs_code
         self._config_name = config_name
         self._num_gpus = num_gpus
         self._scheduling = scheduling or SchedulingSettings()
@@ -133,7 +137,8 @@ class ModelLoader:
                     start(loaded.version, loaded.config)
         except LoadFailed:
             for loaded in started:
-                self._engine.stop(loaded.model, drain=False)
+                with self._measure.ending(loaded.config, loaded.model):
+                    self._engine.stop(loaded.model, drain=False)
                 self._budget.release(loaded.claim)
             raise
         return [replace(made[version], versions=list(versions)) for version in versions]
@@ -210,7 +215,7 @@ class ModelLoader:
         seen: frozenset[tuple[str, int, int]],
     ) -> LoadedVersion:
         try:
-            claim = self._budget.admit(directory.name, version, seen, size_by_files(config, seen))
+            claim = self._budget.admit(directory.key, version, seen, size_by_files(config, seen))
         except Exception as error:
             raise LoadFailed(version, error) from error
         start_time_s = time.monotonic()
@@ -222,14 +227,15 @@ class ModelLoader:
             try:
                 self._budget.settle(claim, took)
             except Unavailable:
-                self._engine.stop(model, drain=False)
+                with self._measure.ending(config, model):
+                    self._engine.stop(model, drain=False)
                 raise
         except Exception as error:
             self._budget.release(claim)
             raise LoadFailed(version, error) from error
         _log.info(
             "loaded '%s' version %d in %.3f s; memory %+.1f MB",
-            directory.name,
+            directory.key,
             version,
             duration_s,
             claim.main_bytes / 1e6,
@@ -245,7 +251,8 @@ class ModelLoader:
             content,
             seen,
             claim=claim,
-            loaded_at_s=time.time(),
+            loaded_at_s=time.monotonic(),
+            namespace=directory.namespace,
         )
 
     def _start_model(
@@ -254,20 +261,21 @@ class ModelLoader:
         files = ModelFiles(directory.name, version, directory.path, directory.root)
         labels = read_labels(directory, config)
         if config.is_ensemble:
-            compiled = compile_ensemble(config, self._find)
+            find_step = partial(self._find_step, directory.key)
+            compiled = compile_ensemble(config, find_step)
             if compiled.decoupled:
                 work = config.copy_proto()
                 work.model_transaction_policy.decoupled = True
                 config = ModelConfig(work)
-            content = self._content_of_ensemble(config, version)
+            content = self._content_of_ensemble(config, version, find_step)
             spec = self._spec(config, version, labels, content)
             return config, labels, content, self._engine.start_ensemble(spec, compiled.plan)
         content = self._content(directory, version, config)
-        factory = self._backends.get(config.backend).factory(config, files)
-        sequence = sequence_tensors(config, directory.file)
+        factory = self._backend(config.backend, config).factory(config, files)
+        sequence = sequence_tensors(config, directory.read)
         inputs = tuple(tensor.name for tensor in config.inputs)
         inputs += tuple(tensor.name for tensor in sequence.inputs) if sequence else ()
-        warmups = warmup_samples(config, inputs, directory.file)
+        warmups = warmup_samples(config, inputs, directory.read)
         spec = self._spec(config, version, labels, content, sequence, warmups)
         add_ragged(spec, config)
         model = self._engine.start(spec, factory, instance_specs(config, self._scheduling.host_policies))
@@ -300,23 +308,34 @@ class ModelLoader:
             return ""
         return content_digest(directory.path, version, _written(config))
 
-    def _content_of_ensemble(self, config: ModelConfig, version: int) -> str:
+    def _content_of_ensemble(
+        self, config: ModelConfig, version: int, find_step: Callable[[str, str], LoadedVersion]
+    ) -> str:
         """Of its graph and all its steps; "" where one of them has none."""
         if self._scheduling.redis is None or config.decoupled:
             return ""
         whole = hashlib.sha256(_written(config) + str(version).encode())
         for step in config.proto.ensemble_scheduling.step:
             wanted = "" if step.model_version < 0 else str(step.model_version)
-            content = self._find(step.model_name, wanted).content
+            content = find_step(step.model_name, wanted).content
             if not content:
                 return ""
             whole.update(content.encode())
         return whole.hexdigest()
 
+    def _backend(self, name: str, config: ModelConfig) -> Backend:
+        """Before it looks at the model's files. Raises Unsupported where they are code that may not run."""
+        backend = self._backends.get(name)
+        if not self._runs_code and backend.runs_code(config):
+            raise Unsupported(
+                f"a model of backend '{name}' may be code, or bring some, and --allow-repository-code=false "
+                "lets none run"
+            )
+        return backend
+
     def _completion(self, files: ModelFiles) -> Callable[[str], BackendCompletion | None]:
         def of_backend(name: str) -> BackendCompletion | None:
-            backend = self._backends.get(name)
-            return lambda config: backend.auto_complete(config, files)
+            return lambda config: self._backend(name, config).auto_complete(config, files)
 
         return of_backend
 

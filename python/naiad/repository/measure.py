@@ -1,9 +1,10 @@
-"""How much memory a load took."""
+"""How much memory a load took, whatever ends beside it."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 from naiad.config import ModelConfig
@@ -18,6 +19,8 @@ _IN_WORKERS = frozenset({"python", "pytorch", "tensorrt", "vllm"})
 
 TURN_S = 30.0
 """How long a load waits for the one before it: that may be a model which has this one loaded."""
+
+_LOOK_S = 0.005
 
 
 class Taken:
@@ -55,8 +58,8 @@ class Measure:
     def __init__(
         self, gpus: GpuMemory | None = None, *, exact: bool = False, trim: Callable[[], None] = lambda: None
     ) -> None:
-        """``exact``: models that share this process are loaded one at a time, so that each is seen to take
-        what it takes, and ``trim`` gives back what was left unused before.
+        """``exact``: models that share this process are loaded, and ended, one at a time, so that each is
+        seen to take what it takes. ``trim`` gives back what is unused.
         """
         self._gpus = gpus
         self._exact = exact
@@ -66,12 +69,43 @@ class Measure:
     @contextlib.contextmanager
     def of(self, config: ModelConfig) -> Iterator[Taken]:
         """To be held while a model of this configuration is loaded."""
-        turn = self._exact and not config.is_ensemble and _shares_this_process(config)
-        held = turn and self._turn.acquire(timeout=TURN_S)
-        try:
-            if turn:
+        takes_turns = self._takes_turns(config)
+        with self._in_turn(takes_turns):
+            if takes_turns:
                 self._trim()
             yield Taken(instance_places(config), self._gpus)
+
+    @contextlib.contextmanager
+    def ending(self, config: ModelConfig, model: Model) -> Iterator[None]:
+        """To be held while a model that nobody can ask any more is ended: what it gives back is then not
+        taken for less that another one takes. Waits for what it is doing.
+        """
+        takes_turns = self._takes_turns(config)
+        while takes_turns and model.in_flight > 0:
+            time.sleep(_LOOK_S)  # a load beside it does not wait for that
+        with self._in_turn(takes_turns):
+            yield
+            if takes_turns:
+                self._trim()
+
+    def trim(self) -> None:
+        """Gives back what is unused; not while a load is measured, for which it was done already."""
+        if not self._exact:
+            self._trim()
+        elif self._turn.acquire(blocking=False):
+            try:
+                self._trim()
+            finally:
+                self._turn.release()
+
+    def _takes_turns(self, config: ModelConfig) -> bool:
+        return self._exact and not config.is_ensemble and _shares_this_process(config)
+
+    @contextlib.contextmanager
+    def _in_turn(self, takes_turns: bool) -> Iterator[None]:
+        held = takes_turns and self._turn.acquire(timeout=TURN_S)
+        try:
+            yield
         finally:
             if held:
                 self._turn.release()

@@ -6,14 +6,14 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 from naiad.backends.registry import BackendRegistry
 from naiad.engine import Engine, gpu_count
 from naiad.errors import InvalidArgument, NaiadError, NotFound, NotReady, Stopping
-from naiad.repository.entry import ModelEntry, check_version, closing_order
+from naiad.repository.entries import Entries
+from naiad.repository.entry import ModelEntry, closing_order
 from naiad.repository.eviction import Evictor
 from naiad.repository.failures import Failures
 from naiad.repository.fingerprint import Fingerprint, fingerprint
@@ -22,10 +22,13 @@ from naiad.repository.index import has_version, index_rows, names_at_start, vers
 from naiad.repository.loader import LoadFailed, ModelLoader
 from naiad.repository.measure import Measure
 from naiad.repository.memory_budget import MemoryBudget
+from naiad.repository.namespaces import FROM_A_LOAD, ambiguity, namespace_of, public_name
 from naiad.repository.overrides import OverrideFolder
 from naiad.repository.plan import Plan
-from naiad.repository.rollout import configured_rollout, rollout_from_json
+from naiad.repository.rollout import configured_rollout
+from naiad.repository.rollout_control import RolloutControl
 from naiad.repository.roots import Roots
+from naiad.repository.scan import ModelDirectory
 from naiad.repository.served import IndexEntry, LoadedVersion
 from naiad.repository.serving import Serving
 from naiad.settings import RepositorySettings, SchedulingSettings
@@ -33,7 +36,7 @@ from naiad.settings import RepositorySettings, SchedulingSettings
 _log = logging.getLogger("naiad.repository")
 
 
-class ModelRepository:
+class ModelRepository(RolloutControl):
     """Keeps the engine's models as they are asked for. Any thread; what is done to one model takes turns."""
 
     def __init__(
@@ -53,24 +56,24 @@ class ModelRepository:
         """
         self._settings = settings
         self.budget = MemoryBudget(settings.memory_limit_bytes, settings.gpu_limits, gpus)
+        measure = Measure(gpus, exact=self.budget.is_limited, trim=engine.trim)
+        super().__init__(Entries(), Serving(engine, self.budget, measure))
         self._loader = ModelLoader(
             engine,
             backends,
-            self.find,
+            self.find_step,
             auto_complete=settings.auto_complete,
+            runs_code=settings.runs_code,
             config_name=settings.config_name,
             num_gpus=gpu_count() if num_gpus is None else num_gpus,
             scheduling=scheduling,
             budget=self.budget,
-            measure=Measure(gpus, exact=self.budget.is_limited, trim=engine.trim),
+            measure=measure,
         )
-        self._entries: dict[str, ModelEntry] = {}
-        self._entries_lock = threading.Lock()
         # Held while an ensemble is loaded together with the models of its steps: two that name each other
         # must not wait for one another.
         self._ensembles_lock = threading.RLock()
         self._roots = Roots(settings, refresh, elsewhere)
-        self._serving = Serving(engine, self.budget)
         self._failures = Failures(self._serving, self._roots)
         self._summonable: Mapping[str, tuple[int, ...]] = {}
         if settings.control_mode == "ondemand":
@@ -87,7 +90,7 @@ class ModelRepository:
         names, refused = names_at_start(self._settings, self._roots)
         names = [name for name in names if name not in passed_over]
         for name, error in refused.items():
-            self._failures.refuse(self._entry(name), error)
+            self._failures.refuse(self._entries.of(name), error)
         failures = {name: str(error) for name, error in refused.items()}
         with ThreadPoolExecutor(max(1, self._settings.load_threads), thread_name_prefix="naiad-load") as pool:
             for name, failure in zip(names, pool.map(self._try_load, names), strict=True):
@@ -114,32 +117,52 @@ class ModelRepository:
         versions were doing is done. Raises InvalidArgument with the reason; the old versions serve on then.
         """
         self._check_open()
+        try:
+            keys = self._roots.keys(name, fresh=not files)
+            if len(keys) > 1 and (files or config_json is not None):
+                raise InvalidArgument(ambiguity(name, len(keys)))
+        except NaiadError as error:
+            raise InvalidArgument(f"failed to load '{name}': {error}") from None
+        failures: list[NaiadError] = []
+        for key in keys:
+            try:
+                self._load_key(key, config_json, files, summoned)
+            except NaiadError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _load_key(
+        self, key: str, config_json: str | None, files: Mapping[str, bytes] | None, summoned: bool
+    ) -> None:
         folder: OverrideFolder | None = None
         try:
             if files:
-                folder = OverrideFolder(name, files)
+                namespace = namespace_of(key) or (FROM_A_LOAD if self._settings.namespacing else "")
+                folder = OverrideFolder(public_name(key) if namespace else key, files, namespace)
                 directory = folder.directory()
             else:
-                directory = self._roots.find(name, fresh=True)
+                directory = self._roots.find(key, fresh=True)
         except NaiadError as error:
             # Not NotFound: clients of the load call take that for a missing API.
-            raise InvalidArgument(f"failed to load '{name}': {error}") from None
-        entry = self._entry(name)
+            raise InvalidArgument(f"failed to load '{key}': {error}") from None
+        entry = self._entries.of(directory.key)
         try:
             self._load_with_steps(entry, Plan(directory, config_json, folder, summoned=summoned))
         finally:
             if folder is not None and entry.folder is not folder:
                 folder.remove()
-        self._renew_dependents(name)
+        self._renew_dependents(directory.key)
 
     def summon(self, name: str) -> None:
         """Loads a model that a request wants, if it does not serve already. Blocks; raises as ``load``."""
-        if not self._entry(name).served:
+        if not self._entries.of(name).served:
             self.load(name, summoned=True)
 
     def must_summon(self, name: str) -> bool:
         """Whether it does not serve, and ``summon`` would load it."""
-        return name in self._summonable and not (name in self._entries and self._entries[name].served)
+        entry = self._entries.by_key.get(name)
+        return name in self._summonable and not (entry is not None and entry.served)
 
     def summonable(self) -> Mapping[str, tuple[int, ...]]:
         """The models of all repositories, by name, and their versions as far as these are known. Reads the
@@ -152,26 +175,26 @@ class ModelRepository:
         """``load``, if that is what the repository has, at the end too. Raises as ``load``."""
         self._check_open()
         plan = Plan(self._roots.find(name), expected=seen)
-        self._load_with_steps(self._entry(name), plan)
+        self._load_with_steps(self._entries.of(name), plan)
         self._renew_dependents(name)
 
     def tried(self, name: str) -> Fingerprint | None:
         """What the model's files were like at its last load, failed or not; None: none since an unload."""
-        entry = self._entries.get(name)
+        entry = self._entries.by_key.get(name)
         return None if entry is None else entry.tried
 
     def folders(self) -> list[Path]:
         """Where the models that are served lie."""
-        return [entry.path for entry in list(self._entries.values()) if entry.path is not None]
+        return [entry.path for entry in self._entries.all() if entry.path is not None]
 
     def wanted(self) -> list[str]:
         """The models that were asked for and not unloaded since."""
-        return [entry.name for entry in list(self._entries.values()) if entry.wanted]
+        return [entry.name for entry in self._entries.all() if entry.wanted]
 
     def _load_with_steps(self, entry: ModelEntry, plan: Plan) -> None:
         entry.tried = plan.seen
         try:
-            steps = self._loader.steps(plan.directory, plan.config_json)
+            steps = self._steps(plan.directory, plan.config_json)
         except LoadFailed as failure:
             entry.wanted = entry.wanted or not plan.summoned
             raise self._failures.of_load(entry, failure) from None
@@ -187,29 +210,42 @@ class ModelRepository:
     ) -> None:
         """Loads what an ensemble needs and is not served. What fails is told by the ensemble's own load."""
         for step in steps:
-            entry = self._entry(step)
+            entry = self._entries.of(step)
             held.enter_context(entry.held())
             if step in (name, *above) or entry.served:
                 continue
             try:
                 plan = Plan(self._roots.find(step, fresh=True), summoned=summoned)
-                inner = self._loader.steps(plan.directory, None)
+                inner = self._steps(plan.directory, None)
                 self._load_steps(step, inner, (name, *above), held, summoned)
                 self._load(entry, plan, inner)
+                if self._settings.namespacing:
+                    self._renew_dependents(step)  # which may have had another one of this name
             except (NaiadError, LoadFailed):
                 continue
 
+    def _steps(self, directory: ModelDirectory, config_json: str | None) -> tuple[str, ...]:
+        """The keys of the models that an ensemble needs, where these are clear. Raises LoadFailed."""
+        keys = []
+        for step in self._loader.steps(directory, config_json):
+            # What is wrong with one that is not clear is told when the ensemble is compiled.
+            with suppress(InvalidArgument, NotFound):
+                keys.append(self._roots.step_key(directory.key, step))
+        return tuple(keys)
+
     def _renew_dependents(self, name: str) -> None:
         """Ensembles are compiled for the models of their steps as these are now."""
-        for entry in self._dependents(name):
+        for entry in self._entries.users_of_name(name):
             with self._ensembles_lock, entry.lock:
                 if not entry.served:
                     continue
                 try:
                     directory = entry.folder.directory() if entry.folder else self._roots.find(entry.name)
                     seen = fingerprint(directory.path, entry.config_json)
+                    steps = self._steps(directory, entry.config_json)
                     loaded = self._loader.load(directory, entry.config_json, seen)
                     self._serving.take_over(entry, tuple(loaded), entry.rollout)
+                    entry.steps = steps
                 except LoadFailed as failure:
                     self._serving.stop(entry)
                     self._failures.of_load(entry, failure)
@@ -217,9 +253,6 @@ class ModelRepository:
                     self._serving.stop(entry)
                     self._failures.refuse(entry, error)
             self._renew_dependents(entry.name)
-
-    def _dependents(self, name: str) -> list[ModelEntry]:
-        return [entry for entry in list(self._entries.values()) if name in entry.steps]
 
     def _load(self, entry: ModelEntry, plan: Plan, steps: tuple[str, ...]) -> None:
         with entry.lock:
@@ -266,21 +299,25 @@ class ModelRepository:
         Ensembles that have it for a step are unloaded first. ``unload_dependents``: of an ensemble, the
         models of its steps too. Raises InvalidArgument for a name that no repository has.
         """
-        entry = self._entries.get(name)
-        if entry is None:
+        entries = self._entries.named(name)
+        if not entries:
             try:
-                self._roots.find(name)
+                for key in self._roots.keys(name):
+                    self._roots.find(key)
             except NaiadError as error:
                 raise InvalidArgument(f"failed to unload '{name}': {error}") from None
-            return
+        for entry in entries:
+            self._unload(entry, unload_dependents)
+
+    def _unload(self, entry: ModelEntry, unload_dependents: bool) -> None:
         steps = entry.steps
-        for dependent in self._dependents(name):
+        for dependent in self._entries.dependents(entry.name):
             self.unload(dependent.name)
         with entry.lock:
             entry.wanted = False
             entry.tried = None
             self._serving.stop(entry)
-            if name in self._summonable:
+            if entry.name in self._summonable:
                 entry.rows = {}  # as if it had never been loaded
         if unload_dependents:
             for step in steps:
@@ -288,10 +325,8 @@ class ModelRepository:
 
     def close(self) -> None:
         """Unloads all models. Idempotent."""
-        with self._entries_lock:
-            self._closed = True
-            entries = list(self._entries.values())
-        for entry in closing_order(entries):
+        self._closed = True
+        for entry in closing_order(self._entries.all()):
             with entry.lock:
                 self._serving.stop(entry)
         self._serving.close()
@@ -301,39 +336,11 @@ class ModelRepository:
 
         Raises NotFound, NotReady, or InvalidArgument for what is neither.
         """
-        entry = self._entries.get(name)
-        if entry is None:
-            check_version(version)
-            raise NotFound(f"Request for unknown model: '{name}' is not found")
-        return entry.find(version)
+        return self._entries.find(name, version)
 
-    def rollout(self, name: str) -> dict[str, Any]:
-        """How the requests for a model are spread over its versions, as JSON. Raises NotFound."""
-        return self._served_entry(name).rollout.to_json()
-
-    def has_labels(self, name: str) -> bool:
-        """Whether versions of the model have labels."""
-        return name in self._entries and bool(self._entries[name].rollout.labels)
-
-    def set_rollout(self, name: str, given: Mapping[str, Any]) -> None:
-        """From now on requests are spread so (see ``rollout_from_json``), until the model is unloaded or its
-        configuration asks for something else than before. Raises NotFound, or InvalidArgument when it names a
-        version that is not served; nothing has changed then.
-        """
-        rollout = rollout_from_json(given)
-        entry = self._served_entry(name)
-        with entry.lock:
-            self._serving.spread(entry, rollout)
-
-    def roll_back(self, name: str) -> None:
-        """Undoes the last ``set_rollout``. Raises NotFound, or InvalidArgument when there is none left."""
-        entry = self._served_entry(name)
-        with entry.lock:
-            self._serving.spread_as_before(entry)
-
-    def _served_entry(self, name: str) -> ModelEntry:
-        self.find(name)
-        return self._entries[name]
+    def find_step(self, ensemble: str, name: str, version: str) -> LoadedVersion:
+        """The version that a step of an ensemble, known by its key, names. Raises as ``find``."""
+        return self._entries.find(self._roots.step_key(ensemble, name), version)
 
     def is_ready(self, name: str, version: str = "") -> bool:
         """Whether requests for the model are served; not while all its workers are started again. Raises
@@ -350,11 +357,11 @@ class ModelRepository:
 
     def all_ready(self) -> bool:
         """Whether every model that was asked for and not unloaded since is served."""
-        return all(entry.served for entry in list(self._entries.values()) if entry.wanted)
+        return all(entry.served for entry in self._entries.all() if entry.wanted)
 
     def entries(self) -> list[ModelEntry]:
         """All models that were ever dealt with, by name."""
-        return sorted(self._entries.values(), key=lambda entry: entry.name)
+        return self._entries.all()
 
     def loaded(self) -> list[LoadedVersion]:
         """All versions that are served, by name and version."""
@@ -365,7 +372,7 @@ class ModelRepository:
         rows = index_rows(
             self._roots.scan(),
             self._roots.elsewhere(),
-            self._entries,
+            self._entries.by_key,
             self._summonable,
             self._failures.public,
         )
@@ -376,20 +383,11 @@ class ModelRepository:
         try:
             self.load(name)
         except NaiadError as error:
-            entry = self._entry(name)
+            entry = self._entries.of(name)
             if not entry.rows:
                 self._failures.refuse(entry, error)
             return str(error)
         return None
-
-    def _entry(self, name: str) -> ModelEntry:
-        with self._entries_lock:
-            entry = self._entries.get(name)
-            if entry is None:
-                entry = ModelEntry(name)
-                # Copied, so that who reads it without the lock never sees it change.
-                self._entries = {**self._entries, name: entry}
-            return entry
 
     def _check_open(self) -> None:
         if self._closed:

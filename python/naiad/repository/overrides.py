@@ -24,7 +24,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class OverrideFolder:
     """The files of one load in a private temporary folder. Not thread-safe."""
 
-    def __init__(self, name: str, files: Mapping[str, bytes]) -> None:
+    def __init__(self, name: str, files: Mapping[str, bytes], namespace: str = "") -> None:
         """Writes ``files``: ``<version>/<path>`` -> content.
 
         Raises InvalidArgument for a name or a path that does not lead into the folder, Unavailable when they
@@ -37,6 +37,7 @@ class OverrideFolder:
                 f"load of '{name}': {len(paths)} files are given, at most {MAX_FILES} are taken"
             )
         self._name = name
+        self._namespace = namespace
         # Only for this user: mkdtemp.
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
         try:
@@ -60,7 +61,7 @@ class OverrideFolder:
 
     def directory(self) -> ModelDirectory:
         """The model as it lies there."""
-        return read_model(self.path, self._name)
+        return read_model(self.path, self._name, namespace=self._namespace)
 
     def remove(self) -> None:
         """Takes the files away. Idempotent."""

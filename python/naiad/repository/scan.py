@@ -10,6 +10,8 @@ from typing import Any
 
 from naiad.config import is_inside, parse_pbtxt
 from naiad.errors import AlreadyExists, ConfigError, InvalidArgument, NaiadError, NotFound
+from naiad.repository.beneath import read_beneath
+from naiad.repository.namespaces import ambiguity, key_of, namespace_of, public_name
 
 CONFIG_FILENAME = "config.pbtxt"
 CONFIGS_DIRECTORY = "configs"
@@ -25,6 +27,7 @@ class ModelDirectory:
     """A model on disk as it was when it was looked at. Paths are for the server only, never for a client."""
 
     name: str
+    """That of its folder."""
     root: Path
     """The repository, symbolic links resolved: nothing outside of it is read. Of a repository whose links may
     lead out of it: the root of the file system."""
@@ -32,6 +35,13 @@ class ModelDirectory:
     """The model directory, symbolic links resolved."""
     versions: tuple[int, ...]
     """Ascending."""
+    namespace: str = ""
+    """The number of its repository, where names are looked at within one."""
+
+    @property
+    def key(self) -> str:
+        """By what it is known."""
+        return key_of(self.namespace, self.name)
 
     def version_path(self, version: int) -> Path:
         """The directory of one of ``versions``."""
@@ -53,6 +63,12 @@ class ModelDirectory:
             raise InvalidArgument(f"file '{name}' of model '{self.name}' is outside of the model directory")
         return path
 
+    def read(self, name: str) -> bytes:
+        """The bytes of a file below the model directory, which no link leads out of the repository from, were
+        it made this moment. Raises InvalidArgument as ``file``, OSError when it can not be read.
+        """
+        return read_beneath(self.root, self.file(name))
+
     def read_config(self, config_name: str = "") -> Any | None:
         """The message of the configuration as it is written; None when there is none. Raises ConfigError.
 
@@ -65,10 +81,9 @@ class ModelDirectory:
         return self._read_config(CONFIG_FILENAME)
 
     def _read_config(self, filename: str) -> Any | None:
-        path = self.file(filename)
         name = f"{self.name}/{filename}"
         try:
-            text = path.read_bytes()
+            text = self.read(filename)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -81,9 +96,9 @@ class Scan:
     """The result of looking at all repositories."""
 
     models: dict[str, ModelDirectory]
-    """By name, sorted."""
+    """By key, sorted."""
     refused: dict[str, NaiadError]
-    """Why a directory is not a model that can be loaded, by its name."""
+    """Why a directory is not a model that can be loaded, by its key."""
 
 
 def check_model_name(name: str) -> None:
@@ -95,43 +110,62 @@ def check_model_name(name: str) -> None:
         )
 
 
-def scan(roots: Sequence[Path], *, linked: Path | None = None) -> Scan:
+def scan(roots: Sequence[Path], *, linked: Path | None = None, namespacing: bool = False) -> Scan:
     """Looks at every model directory of every root. ``linked``: the root whose links may lead out of it.
 
     Hidden directories and plain files are passed over. Two roots with a model of one name leave none of the
-    two, for nothing says which is meant. Raises NotFound for a root that is not a directory.
+    two, for nothing says which is meant, unless there is ``namespacing``. Raises NotFound for a root that is
+    not a directory.
     """
     models: dict[str, ModelDirectory] = {}
     refused: dict[str, NaiadError] = {}
-    for index, root in enumerate(_distinct(roots)):
+    for index, root in enumerate(_distinct(roots), 1):
         if not root.is_dir():
-            raise NotFound(f"model repository {index + 1} is not a directory")
+            raise NotFound(f"model repository {index} is not a directory")
+        namespace = str(index) if namespacing else ""
         for entry in sorted(root.iterdir()):
             if entry.name.startswith(".") or not entry.is_dir():
                 continue
-            if entry.name in models or entry.name in refused:
-                refused[entry.name] = _twice(entry.name)
-                models.pop(entry.name, None)
+            key = key_of(namespace, entry.name)
+            if key in models or key in refused:
+                refused[key] = _twice(entry.name)
+                models.pop(key, None)
                 continue
             try:
-                models[entry.name] = read_model(root, entry.name, linked=linked)
+                models[key] = read_model(root, entry.name, linked=linked, namespace=namespace)
             except NaiadError as error:
-                refused[entry.name] = error
+                refused[key] = error
     return Scan(models=dict(sorted(models.items())), refused=dict(sorted(refused.items())))
 
 
-def find_model(roots: Sequence[Path], name: str, *, linked: Path | None = None) -> ModelDirectory:
-    """One model, looked for anew in all roots. Raises InvalidArgument, NotFound or AlreadyExists."""
+def find_keys(roots: Sequence[Path], name: str) -> list[str]:
+    """The keys of the models that bear a name, in the order of the roots, with namespacing."""
     check_model_name(name)
-    found = [root for root in _distinct(roots) if (root / name).is_dir()]
+    return [
+        key_of(str(index), name) for index, root in enumerate(_distinct(roots), 1) if (root / name).is_dir()
+    ]
+
+
+def find_model(
+    roots: Sequence[Path], key: str, *, linked: Path | None = None, namespacing: bool = False
+) -> ModelDirectory:
+    """One model, looked for anew in all roots. Raises InvalidArgument, NotFound or AlreadyExists."""
+    name, within = public_name(key), namespace_of(key) if namespacing else ""
+    check_model_name(name if namespacing else key)
+    found = [
+        (root, str(index) if namespacing else "")
+        for index, root in enumerate(_distinct(roots), 1)
+        if (root / name).is_dir() and within in ("", str(index))
+    ]
     if not found:
-        raise NotFound(f"model '{name}' is not in the model repository")
+        raise NotFound(f"model '{key}' is not in the model repository")
     if len(found) > 1:
-        raise _twice(name)
-    return read_model(found[0], name, linked=linked)
+        raise InvalidArgument(ambiguity(name, len(found))) if namespacing else _twice(name)
+    root, namespace = found[0]
+    return read_model(root, name, linked=linked, namespace=namespace)
 
 
-def read_model(root: Path, name: str, *, linked: Path | None = None) -> ModelDirectory:
+def read_model(root: Path, name: str, *, linked: Path | None = None, namespace: str = "") -> ModelDirectory:
     """Looks at one model directory. ``linked``: the root whose links may lead out of it.
 
     Raises InvalidArgument for a bad name or a link out of the repository.
@@ -152,7 +186,9 @@ def read_model(root: Path, name: str, *, linked: Path | None = None) -> ModelDir
                 f"version {entry.name} of model '{name}' is a link that leads out of its model repository"
             )
         versions.append(int(entry.name))
-    return ModelDirectory(name=name, root=root, path=path, versions=tuple(sorted(versions)))
+    return ModelDirectory(
+        name=name, root=root, path=path, versions=tuple(sorted(versions)), namespace=namespace
+    )
 
 
 def _twice(name: str) -> AlreadyExists:

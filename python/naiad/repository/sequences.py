@@ -8,7 +8,6 @@ import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from naiad import protos
@@ -36,8 +35,9 @@ class SequenceTensors:
     outputs: list[TensorSpec] = field(default_factory=list)
 
 
-def sequence_tensors(config: ModelConfig, file: Callable[[str], Path]) -> SequenceTensors | None:
-    """None without ``sequence_batching``. ``file`` finds a file of the model's directory by its name there.
+def sequence_tensors(config: ModelConfig, read: Callable[[str], bytes]) -> SequenceTensors | None:
+    """None without ``sequence_batching``. ``read`` gives the bytes of a file of the model's directory by
+    its name there.
 
     Raises ConfigError for what does not fit together, InvalidArgument for a file outside of the model.
     """
@@ -48,7 +48,7 @@ def sequence_tensors(config: ModelConfig, file: Callable[[str], Path]) -> Sequen
     for control in config.proto.sequence_batching.control_input:
         _add_control(tensors, config, control, lead)
     for state in config.proto.sequence_batching.state:
-        _add_state(tensors, config, state, lead, file)
+        _add_state(tensors, config, state, lead, read)
     return tensors
 
 
@@ -107,7 +107,7 @@ def _add_state(
     config: ModelConfig,
     state: Any,
     lead: tuple[int, ...],
-    file: Callable[[str], Path],
+    read: Callable[[str], bytes],
 ) -> None:
     _refuse_taken(config, tensors, state.input_name)
     datatype = wire_datatype(_TYPES.values_by_number[state.data_type].name)
@@ -116,7 +116,7 @@ def _add_state(
     if output is None:
         output = len(config.outputs) + len(tensors.outputs)
         tensors.outputs.append(TensorSpec(state.output_name, datatype, dims, internal=True))
-    initial_dims, initial = _initial_state(config, state, datatype, file)
+    initial_dims, initial = _initial_state(config, state, datatype, read)
     tensors.spec.add_state(
         len(config.inputs) + len(tensors.inputs),
         output,
@@ -128,7 +128,7 @@ def _add_state(
 
 
 def _initial_state(
-    config: ModelConfig, state: Any, datatype: str, file: Callable[[str], Path]
+    config: ModelConfig, state: Any, datatype: str, read: Callable[[str], bytes]
 ) -> tuple[tuple[int, ...], bytes]:
     """Its dims and its bytes: what is said, and otherwise zeros, one for each size that is free."""
     initial = state.initial_state[0] if state.initial_state else None
@@ -149,9 +149,8 @@ def _initial_state(
     size = math.prod(dims) * _BYTES_OF.get(datatype, 4)  # of texts: that many empty ones
     if initial is None or initial.WhichOneof("state_data") != "data_file":
         return dims, bytes(size)
-    path = file(f"{INITIAL_STATE_DIRECTORY}/{initial.data_file}")
     try:
-        content = path.read_bytes()
+        content = read(f"{INITIAL_STATE_DIRECTORY}/{initial.data_file}")
     except OSError as error:
         raise ConfigError(
             f"{where}: file '{initial.data_file}' can not be read: {error.strerror}",

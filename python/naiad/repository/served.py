@@ -8,6 +8,7 @@ from typing import Literal
 from naiad.config import ModelConfig
 from naiad.engine import Model
 from naiad.repository.memory_budget import Claim
+from naiad.repository.namespaces import key_of
 
 State = Literal["", "READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
 """Of a version; "" is a model that nobody asked to load."""
@@ -18,6 +19,7 @@ class LoadedVersion:
     """A version that is served. Any thread."""
 
     name: str
+    """As clients see it: others may bear it too."""
     version: int
     config: ModelConfig
     model: Model
@@ -33,7 +35,15 @@ class LoadedVersion:
     claim: Claim | None = None
     """What it takes of memory."""
     loaded_at_s: float = 0.0
-    """Of the wall clock."""
+    """Of the steady clock."""
+
+    namespace: str = ""
+    """The number of its repository, where names are looked at within one."""
+
+    @property
+    def key(self) -> str:
+        """By what the engine and the repository know it."""
+        return key_of(self.namespace, self.name)
 
     @property
     def memory_bytes(self) -> int:

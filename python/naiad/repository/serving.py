@@ -9,8 +9,10 @@ from naiad.engine import Engine
 from naiad.errors import InvalidArgument, NaiadError
 from naiad.repository.entry import ModelEntry
 from naiad.repository.loader import LoadFailed
+from naiad.repository.measure import Measure
 from naiad.repository.memory import Trimmer
 from naiad.repository.memory_budget import MemoryBudget
+from naiad.repository.namespaces import PublicNames
 from naiad.repository.rollout import Rollout
 from naiad.repository.served import LoadedVersion, State
 
@@ -22,10 +24,14 @@ _ROLLOUTS_KEPT = 16
 class Serving:
     """Changes what the engine serves. Any thread that holds the lock of the entry."""
 
-    def __init__(self, engine: Engine, budget: MemoryBudget | None = None) -> None:
+    def __init__(
+        self, engine: Engine, budget: MemoryBudget | None = None, measure: Measure | None = None
+    ) -> None:
         self._engine = engine
+        self._names = PublicNames(engine)
         self._budget = budget or MemoryBudget()
-        self._trimmer = Trimmer(engine.trim)
+        self._measure = measure or Measure(trim=engine.trim)
+        self._trimmer = Trimmer(self._measure.trim)
 
     def take_over(self, entry: ModelEntry, loaded: tuple[LoadedVersion, ...], rollout: Rollout) -> None:
         """In the same moment the new versions take over and requests are spread as ``rollout`` says; then
@@ -65,7 +71,7 @@ class Serving:
         old = entry.served
         if not old:
             return
-        self._engine.publish(entry.name, [])
+        self._names.publish(entry.name, [])
         self._budget.note_serving([version.claim for version in old], False)
         entry.served = ()
         entry.fingerprint = None
@@ -80,7 +86,7 @@ class Serving:
 
     def pause(self, entry: ModelEntry) -> None:
         """Has requests for it wait, if it may be summoned, until ``resume`` or until it is loaded again."""
-        self._engine.publish(entry.name, [])
+        self._names.publish(entry.name, [])
 
     def resume(self, entry: ModelEntry) -> None:
         """It serves as before ``pause``, those that wait first."""
@@ -88,7 +94,7 @@ class Serving:
 
     def refuse(self, entry: ModelEntry, version: int | None, reason: str) -> None:
         """Shows why nothing of it is served."""
-        self._engine.publish(entry.name, [])
+        self._names.publish(entry.name, [])
         entry.rows = {version: ("UNAVAILABLE", reason)}
 
     def spread(self, entry: ModelEntry, rollout: Rollout) -> None:
@@ -117,14 +123,15 @@ class Serving:
     def _publish(self, name: str, versions: Sequence[LoadedVersion], rollout: Rollout) -> None:
         models = [version.model for version in versions]
         if not rollout:
-            self._engine.publish(name, models)
+            self._names.publish(name, models)
             return
         routes = rollout.routes((version.version for version in versions), name)
-        self._engine.publish(name, models, routes=routes)
+        self._names.publish(name, models, routes)
 
     def _end(self, versions: Iterable[LoadedVersion], *, drain: bool = True) -> None:
         for version in versions:
-            self._engine.stop(version.model, drain=drain)
+            with self._measure.ending(version.config, version.model):
+                self._engine.stop(version.model, drain=drain)
             self._budget.release(version.claim)
             self._trimmer.ask()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +25,10 @@ _BYTES_OF = {
 
 
 def warmup_samples(
-    config: ModelConfig, inputs: tuple[str, ...], file: Callable[[str], Path]
+    config: ModelConfig, inputs: tuple[str, ...], read: Callable[[str], bytes]
 ) -> list[WarmupSample]:
-    """``inputs``: the names of the core's inputs, in order. ``file`` finds a file of the model's directory by
-    its name there. Raises ConfigError, or InvalidArgument for a file outside of the model.
+    """``inputs``: the names of the core's inputs, in order. ``read`` gives the bytes of a file of the model's
+    directory by its name there. Raises ConfigError, or InvalidArgument for a file outside of the model.
     """
     samples = []
     for setting in config.proto.model_warmup:
@@ -43,7 +42,7 @@ def warmup_samples(
                     f"warmup sample '{setting.name}' has an input '{name}' that model '{config.name}' lacks",
                     field="model_warmup.inputs",
                 )
-            _add_input(sample, config, inputs.index(name), name, value, file)
+            _add_input(sample, config, inputs.index(name), name, value, read)
         samples.append(sample)
     return samples
 
@@ -64,7 +63,7 @@ def _add_input(
     index: int,
     name: str,
     value: Any,
-    file: Callable[[str], Path],
+    read: Callable[[str], bytes],
 ) -> None:
     datatype = wire_datatype(_TYPES.values_by_number[value.data_type].name)
     dims = tuple(value.dims)
@@ -89,7 +88,7 @@ def _add_input(
             field="model_warmup.inputs.input_data_type",
         )
     if kind == "input_data_file":
-        content = _content(config, file, value.input_data_file, None if datatype == "BYTES" else size)
+        content = _content(config, read, value.input_data_file, None if datatype == "BYTES" else size)
     elif kind == "random_data" and datatype != "BYTES":
         content = _random(datatype, math.prod(dims))
     else:
@@ -100,9 +99,9 @@ def _add_input(
     sample.add_input(index, datatype=datatype, shape=(*lead, *shape), content=content)
 
 
-def _content(config: ModelConfig, file: Callable[[str], Path], name: str, size: int | None) -> bytes:
+def _content(config: ModelConfig, read: Callable[[str], bytes], name: str, size: int | None) -> bytes:
     try:
-        content = file(f"{WARMUP_DIRECTORY}/{name}").read_bytes()
+        content = read(f"{WARMUP_DIRECTORY}/{name}")
     except OSError as error:
         raise ConfigError(
             f"warmup file '{name}' of model '{config.name}' can not be read: {error.strerror}",

@@ -57,20 +57,23 @@ class RepositoryWatch:
         roots: Sequence[Path],
         *,
         linked: Path | None = None,
+        namespacing: bool = False,
         poll_s: float,
         load_threads: int = 4,
         refresh: Callable[[bool], None] = lambda settled: None,
         listen: Callable[[Sequence[Path], Callable[[], None], threading.Event], None] | None = None,
         settle_s: float = SETTLE_S,
     ) -> None:
-        """``linked``: as of ``scan``. ``refresh`` is called before each look: by ``begin`` with False, by
-        ``look`` with True, for what has held still since the last call only. It may raise NaiadError.
+        """``linked``, ``namespacing``: as of ``scan``. ``refresh`` is called before each look: by ``begin``
+        with False, by ``look`` with True, for what has held still since the last call only. It may raise
+        NaiadError.
         ``listen`` blocks until the event is set, and calls back whenever something changes below the roots:
         then the next look is soon.
         """
         self._repository = repository
         self._roots = tuple(roots)
         self._linked = linked
+        self._namespacing = namespacing
         self._poll_s = poll_s
         self._load_threads = load_threads
         self._refresh = refresh
@@ -169,7 +172,7 @@ class RepositoryWatch:
                 soon = False
 
     def _looks(self) -> dict[str, _Look]:
-        found = scan(self._roots, linked=self._linked)
+        found = scan(self._roots, linked=self._linked, namespacing=self._namespacing)
         for name, error in found.refused.items():
             self._tell(f"'{name}' is not taken: {error}")
         looks: dict[str, _Look] = {}

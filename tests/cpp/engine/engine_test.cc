@@ -106,6 +106,26 @@ TEST_CASE("a failing batch fails its requests only, and the instance lives on") 
   CHECK(values.success.count == 1);
 }
 
+TEST_CASE("a name that several models bear means none of them, until one of them is left") {
+  House house;
+  const auto first = house.engine.start(row_model(8), add_one(), instances(1));
+  house.engine.publish("1::m", {first});
+  house.engine.publish("m", {first});
+  house.engine.make_ambiguous("m", 2);
+  std::shared_ptr<Model> found;
+  const Status status = house.engine.find("m", "1", found);
+  CHECK(status.code() == Code::kInvalidArgument);
+  CHECK(status.message() ==
+        "There are 2 identifiers of model 'm' in global map, model namespace must be provided to resolve "
+        "ambiguity.");
+  auto request = row_request(1, 1, 1);
+  request->model_name = "m";
+  CHECK(house.engine.submit(request).message() == status.message());
+  CHECK(house.engine.find("1::m", "", found).ok());
+  house.engine.publish("m", {first});
+  CHECK(house.engine.find("m", "", found).ok());
+}
+
 TEST_CASE("names and versions are told apart in Triton's words") {
   House house;
   const auto first = house.engine.start(row_model(8), add_one(), instances(1));

@@ -16,6 +16,10 @@ from naiad.errors import ConfigError, InvalidArgument, NaiadError, NotFound
 class Served:
     config: ModelConfig
 
+    @property
+    def key(self) -> str:
+        return self.config.name
+
 
 class FakePlan:
     """The core's plan, written down."""

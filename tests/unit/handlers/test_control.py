@@ -57,6 +57,11 @@ class Served:
     versions: list[int]
     model: FakeModel = field(default_factory=FakeModel)
     load_duration_s: float = 0.5
+    namespace: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}::{self.name}" if self.namespace else self.name
 
 
 @dataclass

@@ -58,6 +58,11 @@ class Served:
     versions: list[int] = field(default_factory=list)
     model: Any = field(default_factory=FakeModel)
     load_duration_s: float = 0.25
+    namespace: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}::{self.name}" if self.namespace else self.name
 
 
 def test_names_are_written_as_they_are_and_labels_escaped() -> None:

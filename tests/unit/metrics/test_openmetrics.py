@@ -41,6 +41,8 @@ class Served:
     config: ModelConfig = field(default_factory=lambda: ModelConfig.of(protos.ModelConfig(name="m")))
     versions: list[int] = field(default_factory=list)
     load_duration_s: float = 0.5
+    namespace: str = ""
+    key: str = "m"
 
 
 def examples(exemplars: dict[str, list[tuple[int, str, float, int]]], name: str) -> dict[str, Any]:

@@ -26,10 +26,10 @@ class FakeModel:
     origin: Any
     healthy: bool = True
     in_flight: int = 0
-    last_inference_ms: int = 0
+    last_used_s: float = 0.0
 
     def statistics(self) -> dict[str, Any]:
-        return {"last_inference_ms": self.last_inference_ms}
+        return {"last_used_s": self.last_used_s}
 
     def instance_use(self) -> list[tuple[str, int, int]]:
         return []
@@ -61,6 +61,10 @@ class FakeEngine:
         self.published[name] = list(models)
         self.routes[name] = routes
         self.log.append(("publish", name, *(str(model.version) for model in models)))
+
+    def make_ambiguous(self, name: str, num_bearers: int) -> None:
+        self.published[name] = []
+        self.log.append(("ambiguous", name, str(num_bearers)))
 
     def resize(self, model: FakeModel, factory: Any, instances: Sequence[Any]) -> None:
         if self.fixed_instances:

@@ -47,7 +47,7 @@ class House:
         self.on_sleep: Any = lambda: None
         self.entries: dict[str, ModelEntry] = {}
         for used_at, name in enumerate(names):
-            model: Any = FakeModel(name, 1, None, last_inference_ms=used_at * 1000)
+            model: Any = FakeModel(name, 1, None, last_used_s=float(used_at))
             claim = self.budget.admit(name, 1, frozenset(), {CPU: 100})
             config: Any = None
             entry = ModelEntry(name, served=(LoadedVersion(name, 1, config, model, 0.0, [1], claim=claim),))

@@ -18,6 +18,8 @@ MB = 1 << 20
 class Loaded:
     """A model with workers of these numbers."""
 
+    in_flight = 0
+
     def __init__(self, *pids: int) -> None:
         self.pids = pids
 
@@ -120,6 +122,60 @@ def test_those_that_share_this_process_take_turns(
     other.join()
     assert inside.is_set()
     assert len(trims) == (1 if together else 2)
+
+
+def test_what_ends_beside_a_load_is_not_taken_for_less_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An eviction waits for the load that is measured, and the trimming behind it is left out."""
+    monkeypatch.setattr(measuring, "TURN_S", 60.0)
+    memory = Memory(monkeypatch)
+    trims: list[None] = []
+    measure = Measure(exact=True, trim=lambda: trims.append(None))
+    ending: Any = Loaded()
+    ended = threading.Event()
+
+    def end() -> None:
+        with measure.ending(config("onnxruntime"), ending):
+            memory.of[None] -= 70
+            ended.set()
+
+    with measure.of(config("onnxruntime")) as taken:
+        memory.of[None] += 50
+        other = threading.Thread(target=end)
+        other.start()
+        assert not ended.wait(0.05)
+        measure.trim()
+        assert len(trims) == 1
+        assert taken.by(Loaded()) == {CPU: 50}  # type: ignore[arg-type]
+    other.join()
+    assert ended.is_set() and len(trims) == 2
+    measure.trim()
+    assert len(trims) == 3
+
+
+def test_a_load_does_not_wait_for_what_an_ending_model_is_doing(monkeypatch: pytest.MonkeyPatch) -> None:
+    measure = Measure(exact=True)
+    busy: Any = Loaded()
+    busy.in_flight = 1
+    looked = threading.Event()
+
+    def look(seconds: float) -> None:
+        looked.set()
+        threading.Event().wait(seconds)
+
+    monkeypatch.setattr(measuring.time, "sleep", look)
+
+    def end() -> None:
+        with measure.ending(config("onnxruntime"), busy):
+            pass
+
+    other = threading.Thread(target=end)
+    other.start()
+    assert looked.wait(60)
+    with measure.of(config("onnxruntime")):
+        pass
+    busy.in_flight = 0
+    other.join(60)
+    assert not other.is_alive()
 
 
 def test_who_waits_too_long_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from naiad.errors import Internal, InvalidArgument, NotFound, NotReady, Stopping
 from naiad.repository.model_repository import ModelRepository
 from naiad.repository.served import IndexEntry
 
-from .fakes import FakeEngine, Make, change, write
+from .fakes import FakeBackend, FakeEngine, Make, change, write
 
 
 def rows(repository: ModelRepository, **options: Any) -> list[tuple[str, str, str]]:
@@ -269,3 +269,22 @@ def test_closing_stops_everything_and_refuses_more(
     assert engine.running == []
     with pytest.raises(Stopping):
         made.load("a")
+
+
+@pytest.mark.parametrize("auto_complete", [True, False])
+def test_code_of_the_repository_is_not_run_where_it_may_not(
+    tmp_path: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, repository: Make, auto_complete: bool
+) -> None:
+    """Neither to find out what the model is like nor to load it."""
+    touched: list[str] = []
+    monkeypatch.setattr(FakeBackend, "runs_code", lambda self, config: True)
+    monkeypatch.setattr(FakeBackend, "auto_complete", lambda self, config, files: touched.append("asked"))
+    monkeypatch.setattr(FakeBackend, "factory", lambda self, config, files: touched.append("made"))
+    write(tmp_path, "a", 1)
+    made = repository(runs_code=False, auto_complete=auto_complete)
+    made.load_all()
+    (entry,) = made.index()
+    assert entry.state == "UNAVAILABLE" and "--allow-repository-code=false" in entry.reason
+    with pytest.raises(InvalidArgument, match="--allow-repository-code=false"):
+        made.load("a", '{"backend": "fake"}', {"1/model.fake": b"ok"})
+    assert touched == [] and engine.running == []

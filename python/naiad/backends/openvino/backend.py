@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from naiad.backends.base import InstancePlace, ModelFiles
-from naiad.backends.isolated import ISOLATION_OPTIONS, IsolatedBackend
+from naiad.backends.isolated import ENVIRONMENT, ISOLATION_OPTIONS, IsolatedBackend
 from naiad.backends.made_once import MadeOnce
 from naiad.backends.openvino.options import OpenVinoOptions, openvino_options
 from naiad.backends.python.failure import load_failure
@@ -44,6 +44,10 @@ class OpenVinoBackend(IsolatedBackend):
     def __init__(self, options: Mapping[str, str]) -> None:
         super().__init__(options)
         self._shared: MadeOnce[_Compiled] = MadeOnce()
+
+    def runs_code(self, config: ModelConfig) -> bool:
+        """Where it has an environment of its own."""
+        return ENVIRONMENT in config.parameters or self.options.get("install-requirements", "no") != "no"
 
     def completes(self, config: ModelConfig, files: ModelFiles) -> bool:
         """Every file says what its tensors are."""
