@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections import Counter
@@ -79,6 +80,9 @@ def test_what_a_model_held_comes_back(start_server: Start, tmp_path: Path, isola
     assert server.call("POST", "/v2/models/heavy/infer", REQUEST)[0] == 200
     held = resident_mb(server) - before
     assert held > 0.9 * HELD_MB
+    # The log says what it took, and how long.
+    said = re.search(r"loaded 'heavy' version 1 in \d+\.\d{3} s; memory \+(\d+)\.\d MB", server.log)
+    assert said is not None and int(said[1]) > 0.9 * HELD_MB
     assert unload(server, "heavy") == 200
     left = wait_below(server, before + STAYS_MB) - before
     print(f"isolation {isolation}: {held:.0f} MB more with the model, {left:.0f} MB more after it")

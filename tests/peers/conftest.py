@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.integration.twin_repositories import write_twins
 
-from .models import write_identity, write_models
-from .sides import Pair, Side, copy_repository, table, until
+from .models import write_identity, write_models, write_plain
+from .sides import Pair, Row, Side, copy_repository, table, until
 
 _FLAGS = ("--cache-config=local,size=1048576", "--allow-gpu-metrics=false")
 
@@ -38,12 +39,19 @@ _GUARDED = (
 
 
 @pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def rows() -> Iterator[list[Row]]:
+    """Of the table of results."""
+    rows: list[Row] = []
+    yield rows
+    if named := os.environ.get("NAIAD_PEER_TABLE"):
+        Path(named).write_text(table(rows))
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> Iterator[Pair]:
     """Both with their defaults."""
-    with _started(tmp_path_factory.mktemp("peers"), write_models, "plain") as pair:
+    with _started(tmp_path_factory.mktemp("peers"), write_models, "plain", rows=rows) as pair:
         yield pair
-        if named := os.environ.get("NAIAD_PEER_TABLE"):
-            Path(named).write_text(table(pair.rows))
 
 
 @pytest.fixture(scope="session")
@@ -60,11 +68,41 @@ def small_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield pair
 
 
+@pytest.fixture(scope="module")
+def fault_pair(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> Iterator[Pair]:
+    """Both with their defaults, to be broken."""
+    with _started(tmp_path_factory.mktemp("faults"), write_plain, "plain", rows=rows) as pair:
+        yield pair
+
+
+@pytest.fixture
+def ending_pair(tmp_path: Path, rows: list[Row]) -> Iterator[Pair]:
+    """The same, to be ended."""
+    with _started(tmp_path, write_plain, "plain", rows=rows) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def twin_pair(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> Iterator[Pair]:
+    """With three repositories that have models of equal names."""
+    directory = tmp_path_factory.mktemp("namespaces")
+    one, *others = write_twins(directory / "twins")
+    flags = ("--model-namespacing=true", "--model-control-mode=explicit")
+    flags += tuple(f"--model-repository={other}" for other in others)
+    with _started(directory, lambda path: copy_repository(one, path), "", flags, rows=rows) as pair:
+        yield pair
+
+
 @contextlib.contextmanager
 def _started(
-    directory: Path, write: Callable[[Path], None], model: str, more_flags: tuple[str, ...] = ()
+    directory: Path,
+    write: Callable[[Path], object],
+    model: str,
+    more_flags: tuple[str, ...] = (),
+    *,
+    rows: list[Row] | None = None,
 ) -> Iterator[Pair]:
-    """Both servers, once ``model`` can be asked."""
+    """Both servers, once ``model`` can be asked; "": once they are ready."""
     triton = os.environ.get("NAIAD_TRITON", "")
     if not triton:
         pytest.skip("NAIAD_TRITON names no Triton server to compare with")
@@ -85,7 +123,7 @@ def _started(
         }
         for side in sides.values():
             _wait_ready(side, model)
-        yield Pair(**sides, rows=[])
+        yield Pair(**sides, rows=[] if rows is None else rows)
     finally:
         for process in running:
             process.terminate()
@@ -121,7 +159,8 @@ def _start(
 def _wait_ready(side: Side, model: str) -> None:
     def ready() -> bool:
         try:
-            side.waiting(model)
+            if model:
+                side.waiting(model)
             with urllib.request.urlopen(f"http://{side.http}/v2/health/ready") as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError):

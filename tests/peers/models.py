@@ -161,6 +161,11 @@ def write_identity(repository: Path) -> None:
     _write(repository, "identity", _IDENTITY, _IDENTITY_MODEL)
 
 
+def write_plain(repository: Path) -> None:
+    """One that writes down what it is given, without dynamic batching."""
+    _write(repository, "plain", CONFIGS["plain"], RECORDER)
+
+
 def _write(repository: Path, name: str, config: str, model: str | None) -> None:
     version = repository / name / "1"
     version.mkdir(parents=True)

@@ -81,6 +81,33 @@ def test_ensemble(pair: Pair) -> None:
     pair.agree(ENSEMBLE, "output; success, inferences, executions of it and its 2 steps", scenario, expected)
 
 
+def test_times_of_an_ensemble(pair: Pair) -> None:
+    """Since the server began, in nanoseconds."""
+
+    def spent(side: Side, model: str, part: str) -> int:
+        _, body = side.call("GET", f"/v2/models/{model}/stats")
+        return int(body["model_stats"][0]["inference_stats"][part]["ns"])
+
+    def scenario(side: Side) -> list[bool]:
+        before = {model: side.statistics(model) for model in ("both", "second")}
+        parts = ("compute_input", "compute_infer", "compute_output")
+        sums = {part: [spent(side, model, part) for model in ("both", "first", "second")] for part in parts}
+        assert side.infer("both", 6)[0] == 200
+        for model in before:
+            added(side, model, before[model], "success")
+        grown = [
+            [
+                spent(side, model, part) - old
+                for model, old in zip(("both", "first", "second"), sums[part], strict=True)
+            ]
+            for part in parts
+        ]
+        return [whole == first + second for whole, first, second in grown]
+
+    what = "compute input, infer and output of the ensemble are the sums of those of its steps"
+    pair.agree(ENSEMBLE, what, scenario, [True, True, True])
+
+
 def test_ensemble_whose_step_fails(pair: Pair) -> None:
     def scenario(side: Side) -> Any:
         before = {model: side.statistics(model) for model in ("both", "first", "second")}
