@@ -22,9 +22,13 @@ if(NAIAD_SANITIZE)
   add_compile_definitions(_GLIBCXX_ASSERTIONS)
 endif()
 if(NAIAD_COVERAGE)
-  # Threads count without losing any; a file is named by its whole path, so that the parts of a report meet.
-  add_compile_options(--coverage -fprofile-update=atomic -fprofile-abs-path)
-  add_link_options(--coverage)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "NAIAD_COVERAGE needs clang: apt-get install clang-14 llvm-14, then -DCMAKE_CXX_COMPILER=clang++-14")
+  endif()
+  # Counts are of the source, not of what an optimizer makes of it: branches are conditions that somebody wrote.
+  # Threads count without losing any.
+  add_compile_options(-fprofile-instr-generate -fcoverage-mapping -fprofile-update=atomic)
+  add_link_options(-fprofile-instr-generate)
 endif()
 if(NAIAD_FUZZ)
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

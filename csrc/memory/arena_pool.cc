@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "memory/poison.h"
 
 namespace naiad {
 namespace {
@@ -78,6 +79,8 @@ ArenaPool::~ArenaPool() {
 #ifndef NDEBUG
   log_blocks_out();
 #endif
+  // The sanitizer does not notice that other things may be mapped here.
+  unpoison(arena_.data(), cursor_);
   for (std::byte* start : pinned_) options_.unpin(start);
   for (std::size_t i = 0; i < kNumSegments; ++i) {
     Slot* const slots = segments_[i].load(std::memory_order_relaxed);
@@ -108,13 +111,16 @@ BufferRef ArenaPool::hand_out(std::uint32_t index, std::size_t size_bytes) {
   } else if (slot.large()) {
     cached_large_bytes_.fetch_sub(block_size_bytes(slot.size_class), std::memory_order_relaxed);
   }
+  std::byte* const data = arena_.data() + slot.offset;
+  unpoison(data, size_bytes);
   auto* const place = reinterpret_cast<Block*>(slot.block.data());
-  return BufferRef::adopt(std::construct_at(place, arena_.data() + slot.offset, size_bytes, this, index));
+  return BufferRef::adopt(std::construct_at(place, data, size_bytes, this, index));
 }
 
 void ArenaPool::take_back(std::uint32_t index) noexcept {
   Slot& slot = slot_at(index);
   Class& own = classes_[slot.size_class];
+  poison(arena_.data() + slot.offset, block_size_bytes(slot.size_class));
   if (slot.large()) {
     const std::size_t size_bytes = block_size_bytes(slot.size_class);
     const std::size_t cached = cached_large_bytes_.fetch_add(size_bytes, std::memory_order_relaxed);
@@ -177,6 +183,7 @@ std::uint32_t ArenaPool::cut(std::size_t size_class) {
   if (!take_range(slab_bytes, alignment_bytes, range) && !take_range(size_bytes, alignment_bytes, range)) {
     return kNoSlot;
   }
+  poison(arena_.data() + range.begin, range.end - range.begin);
   for (std::size_t offset = range.begin + size_bytes; offset < range.end; offset += size_bytes) {
     classes_[size_class].free.push(add_slot(size_class, offset), Links{this});
   }

@@ -169,6 +169,8 @@ TEST_CASE("metadata beyond the limit is refused, call by call") {
 TEST_CASE("a header block far beyond the limit is reset, in front of the message and behind it") {
   DataPlaneOptions options;
   options.http2.max_metadata_bytes = 4096;
+  // So few that the time which this takes, on a machine with much else to do, does not make up for them.
+  options.http2.max_resets_per_second = 1;
   GrpcHouse house(options);
   GrpcClient client(house.connect());
   const std::int32_t vast =
@@ -182,7 +184,7 @@ TEST_CASE("a header block far beyond the limit is reset, in front of the message
   // One entry of the table, named 10,000 times.
   std::string bomb = "\x40\6x-bomb\x7F\xA1\x1E" + std::string(4000, 'b') + std::string(10'000, '\xBE');
   std::string calls = std::string(kPreface) + frame(4, 0, 0, "");
-  for (std::uint32_t i = 0; i < 1200; ++i)
+  for (std::uint32_t i = 0; i < 100; ++i)
     calls += call_head(2 * i + 1, kModelInfer) + frame(1, 5, 2 * i + 1, bomb);
   CHECK(end_of(house, calls).code == kEnhanceYourCalm);
 }
