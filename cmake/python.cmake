@@ -20,6 +20,9 @@ target_compile_definitions(_core PRIVATE NAIAD_VERSION="${SKBUILD_PROJECT_VERSIO
 # pybind11's headers are not ours to warn about; -Wconversion does not get through them.
 target_compile_options(_core PRIVATE -Wall -Wextra -Wshadow -Werror)
 target_link_libraries(_core PRIVATE naiad_io naiad_backends)
+if(NAIAD_COVERAGE)
+  target_sources(_core PRIVATE ${CMAKE_SOURCE_DIR}/tests/coverage/write_counts.cc)
+endif()
 install(TARGETS _core LIBRARY DESTINATION .)
 # The module that existing Triton model.py files import by this name lies beside the package.
 if(SKBUILD_PLATLIB_DIR)

@@ -54,7 +54,7 @@ CodingThread::~CodingThread() {
 
 CodingThread::Job CodingThread::run(std::function<void()> work, std::function<void()> done) {
   Job job;
-  job.state_ = std::make_shared<Job::State>(std::move(work), std::move(done));
+  job.state_ = std::make_shared<Job::State>(Job::State{std::move(work), std::move(done)});
   {
     const std::lock_guard lock(queue_->mutex);
     queue_->waiting.push_back(job.state_);

@@ -69,10 +69,6 @@ bool ProtoReader::read_varint(std::uint64_t& value) {
 bool ProtoReader::read_fixed64(std::uint64_t& value) {
   return expect(WireType::kFixed64) && take_fixed64(value);
 }
-bool ProtoReader::read_fixed32(std::uint32_t& value) {
-  return expect(WireType::kFixed32) && take_fixed32(value);
-}
-
 bool ProtoReader::read_bytes(std::span<const std::byte>& bytes) {
   std::uint64_t size = 0;
   if (!expect(WireType::kLength) || !take_varint(size)) return false;

@@ -26,7 +26,6 @@ class ProtoReader {
 
   bool read_varint(std::uint64_t& value);
   bool read_fixed64(std::uint64_t& value);
-  bool read_fixed32(std::uint32_t& value);
   bool read_bytes(std::span<const std::byte>& bytes);
   // A proto3 string: bytes that are UTF-8.
   bool read_string(std::string_view& text);

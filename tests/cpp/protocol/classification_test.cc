@@ -52,6 +52,22 @@ TEST_CASE("more classes than elements, ties and NaN") {
   CHECK(shape == Shape{2, 0});
 }
 
+TEST_CASE("a single value of a model that batches is one row, and labels may be left out") {
+  Shape shape;
+  CHECK(classes_of(DataType::kFp32, {}, bytes_of<float>({5}), 3, true, shape) ==
+        std::vector<std::string>{"5.000000:0:apple"});
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK(classes_of(DataType::kFp32, {3}, bytes_of<float>({nan, nan, 1}), 3, false, shape) ==
+        std::vector<std::string>{"1.000000:2:cherry", "nan:0:apple", "nan:1:pickle"});
+  TensorSpec spec;
+  spec.labels = {"", "second"};
+  Classes classes;
+  const std::string bytes = bytes_of<std::int32_t>({9, 8});
+  const auto view = std::as_bytes(std::span(bytes));
+  REQUIRE(classify({DataType::kInt32, {2}, view.data(), view.size(), {}}, spec, 2, false, classes).ok());
+  CHECK(classes.bytes == wire_strings({"9:0", "8:1:second"}));
+}
+
 TEST_CASE("every numeric datatype has classes") {
   Shape shape;
   const auto top = [&](DataType dtype, const std::string& bytes) {
@@ -68,6 +84,8 @@ TEST_CASE("every numeric datatype has classes") {
   CHECK(top(DataType::kFp64, bytes_of<double>({0.25, 0.5})) == "0.500000:1:pickle");
   CHECK(top(DataType::kFp16, bytes_of<std::uint16_t>({0x3C00, 0xC000})) == "1.000000:0:apple");
   CHECK(top(DataType::kFp16, bytes_of<std::uint16_t>({0x0001, 0x7C00})) == "inf:1:pickle");
+  CHECK(top(DataType::kFp16, bytes_of<std::uint16_t>({0xC000, 0xBC00})) == "-1.000000:1:pickle");
+  CHECK(top(DataType::kFp16, bytes_of<std::uint16_t>({0xFC00, 0x8001})) == "-0.000000:1:pickle");
   CHECK(top(DataType::kBf16, bytes_of<std::uint16_t>({0x3F80, 0x4049})) == "3.140625:1:pickle");
 }
 

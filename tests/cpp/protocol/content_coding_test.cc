@@ -217,9 +217,18 @@ TEST_CASE("what gzip says about its size is believed within bounds") {
         "request body is not valid gzip data");
 }
 
+TEST_CASE("every coding has the name that headers give it") {
+  CHECK(content_coding_name(ContentCoding::kIdentity) == "identity");
+  CHECK(content_coding_name(ContentCoding::kGzip) == "gzip");
+  CHECK(content_coding_name(ContentCoding::kDeflate) == "deflate");
+}
+
 TEST_CASE("an exhausted pool is said") {
   const std::string body = deflated(random_text(300'000, 20), ContentCoding::kDeflate);
   const Status status = inflated(body, ContentCoding::kDeflate, kMaxBytes, 1000).status;
   CHECK(status.code() == Code::kUnavailable);
   CHECK(status.message() == "tensor memory is exhausted: no room to inflate a deflate body");
+  // Zeros do not fit the block that so short a body is first given, and there is none twice as large.
+  const std::string zeros = deflated(std::string(300'000, '\0'), ContentCoding::kDeflate);
+  CHECK(inflated(zeros, ContentCoding::kDeflate, kMaxBytes, 100'000).status.message() == status.message());
 }

@@ -99,7 +99,8 @@ TEST_CASE("generate: what does not fit is refused") {
   for (const char* const json :
        {"", "[1]", "{\"text\":5}", "{\"count\":\"a\"}", "{\"count\":1.5}", "{\"id\":5}", "{\"text\":\"a\"} x",
         "{\"text\":\"a\",\"parameters\":{\"text\":\"b\"}}", "{\"parameters\":[1]}", "{\"a\":null}",
-        "{\"text\":\"a\"", "{\"triton_x\":1}"}) {
+        "{\"text\":\"a\"", "{\"triton_x\":1}", "{\"count\":[1", "{\"count\":[true]}", "{\"count\":tru}",
+        "{\"text\":[\"a\",1]}", "{\"a\":tru}", "{\"parameters\":{\"a\":1}"}) {
     CAPTURE(json);
     CHECK(Decoded(json).status.code() == Code::kInvalidArgument);
   }
@@ -142,6 +143,30 @@ TEST_CASE("generate: a response is one flat object") {
   text = ">";
   CHECK(append_generate_response(text, request, response).code() == Code::kInvalidArgument);
   CHECK(text == ">");
+  response.outputs[0].index = 2;
+  CHECK(append_generate_response(text, request, response).code() == Code::kInternal);
+  response.outputs.clear();
+  response.parameters.push_back({"p", std::string("\xFF")});
+  response.parameters.push_back({"q", true});
+  CHECK(append_generate_response(text, request, response).code() == Code::kInternal);
+  response.parameters.clear();
+  spec->outputs[0].name = "\xFF";
+  response.outputs.push_back({0, tensor({7})});
+  response.outputs.push_back({0, tensor({8})});
+  CHECK(append_generate_response(text, request, response).code() == Code::kInternal);
+  request.id = "\xFF";
+  CHECK(append_generate_response(text, request, response).message() == "the request's id is not valid UTF-8");
+  CHECK(text == ">");
   response.status = {Code::kUnavailable, "no"};
   CHECK(append_generate_response(text, request, response).message() == "no");
+}
+
+TEST_CASE("generate: parameters are bounded") {
+  const auto parameters = [](int count) {
+    std::string json = R"({"text":"a")";
+    for (int i = 0; i < count; ++i) json += ",\"p" + std::to_string(i) + "\":1";
+    return Decoded(json + "}").status;
+  };
+  CHECK(parameters(1024).ok());
+  CHECK(parameters(1025).code() == Code::kInvalidArgument);
 }

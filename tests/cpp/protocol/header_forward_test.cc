@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
+#include "protocol/request_parameter.h"
+
 using namespace naiad;
 
 TEST_CASE("fields in whose names the pattern is found become parameters") {
@@ -33,4 +37,13 @@ TEST_CASE("what is no expression, and names with a meaning, are refused") {
   CHECK(all.add("priority", "u=1", request).code() == Code::kInvalidArgument);
   CHECK(all.add("triton_x", "1", request).code() == Code::kInvalidArgument);
   CHECK(request.parameters.empty());
+}
+
+TEST_CASE("fields that become parameters are bounded") {
+  Request request;
+  const HeaderForward all(".*");
+  for (std::size_t i = 0; i < kMaxParameters; ++i)
+    REQUIRE(all.add("x-" + std::to_string(i), "1", request).ok());
+  CHECK(all.add("x-more", "1", request).code() == Code::kInvalidArgument);
+  CHECK(request.parameters.size() == kMaxParameters);
 }

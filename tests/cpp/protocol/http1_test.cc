@@ -149,6 +149,59 @@ TEST_CASE("response heads are written as they are read") {
   CHECK(written(299, 1, true, 1) == "HTTP/1.1 299 \r\nContent-Length: 1\r\n\r\n");
 }
 
+TEST_CASE("statuses have the phrases of their registry") {
+  const std::pair<int, std::string_view> reasons[] = {
+      {100, "Continue"},
+      {101, "Switching Protocols"},
+      {200, "OK"},
+      {201, "Created"},
+      {202, "Accepted"},
+      {204, "No Content"},
+      {206, "Partial Content"},
+      {301, "Moved Permanently"},
+      {302, "Found"},
+      {304, "Not Modified"},
+      {307, "Temporary Redirect"},
+      {308, "Permanent Redirect"},
+      {400, "Bad Request"},
+      {401, "Unauthorized"},
+      {403, "Forbidden"},
+      {404, "Not Found"},
+      {405, "Method Not Allowed"},
+      {406, "Not Acceptable"},
+      {408, "Request Timeout"},
+      {409, "Conflict"},
+      {411, "Length Required"},
+      {413, "Content Too Large"},
+      {414, "URI Too Long"},
+      {415, "Unsupported Media Type"},
+      {417, "Expectation Failed"},
+      {421, "Misdirected Request"},
+      {422, "Unprocessable Content"},
+      {426, "Upgrade Required"},
+      {429, "Too Many Requests"},
+      {431, "Request Header Fields Too Large"},
+      {499, "Client Closed Request"},
+      {500, "Internal Server Error"},
+      {501, "Not Implemented"},
+      {502, "Bad Gateway"},
+      {503, "Service Unavailable"},
+      {504, "Gateway Timeout"},
+      {505, "HTTP Version Not Supported"},
+  };
+  for (const auto& [status, reason] : reasons) CHECK(http_reason(status) == reason);
+}
+
+TEST_CASE("control characters in a field's value are written as spaces, tabs as they are") {
+  const Http1Field fields[] = {{"X",
+                                "a\tb\x7F"
+                                "c\x01"
+                                "d\xE9"}};
+  std::string text;
+  write_http1_response_head(text, 204, fields, std::nullopt, true, 1);
+  CHECK(text == "HTTP/1.1 204 No Content\r\nX: a\tb c d\xE9\r\n\r\n");
+}
+
 TEST_CASE("every refusal has a status with a reason phrase and words") {
   const std::string_view texts[] = {"GET / HTTP/1.1\r\n\r\n", "GET / HTTP/3.0\r\n\r\n",
                                     "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"};

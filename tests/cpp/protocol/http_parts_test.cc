@@ -51,6 +51,7 @@ TEST_CASE("which paths are inference") {
       {"/v2/models/a%2Fb/infer", "INFER a/b"},
       {"/v2/models/a%20b/infer", "INFER a b"},
       {"/v2/models/m%/infer", "INFER m%"},
+      {"/v2/models/m%4g/infer", "INFER m%4g"},
       {"/v2/models/m%+1%zz%4/infer", "INFER m%+1%zz%4"},
       {"/v2/models/%C3%A4%ff/infer", "INFER \u00E4\uFFFD"},
       {"/v2/models/%E2%82x%F0%9F%98/infer", "INFER \uFFFDx\uFFFD"},
@@ -70,6 +71,9 @@ TEST_CASE("which paths are inference") {
       {"/v2/models/m/versions/-1/infer", "CONTROL"},
       {"/v2/models/m/versions/_a/infer", "CONTROL"},
       {"/v2/models/m/versions/a%41/infer", "CONTROL"},
+      {"/v2/models/m/versions/a{/infer", "CONTROL"},
+      {"/v2/models/m/versions/{/infer", "CONTROL"},
+      {"/v2/models/m/versions/a@/infer", "CONTROL"},
       {"/v2/models/m/versions//infer", "CONTROL"},
       {"/v2/models/m/versions/%31/infer", "CONTROL"},
       {"/v2/models/versions/1/infer", "CONTROL"},
@@ -145,6 +149,12 @@ TEST_CASE("broken UTF-8 is repaired as Python does it") {
   CHECK(repaired_utf8("\xC0\x80") == "\uFFFD\uFFFD");
   CHECK(repaired_utf8("\xE0\x80\x80") == "\uFFFD\uFFFD\uFFFD");
   CHECK(repaired_utf8("\xF4\x90\x80\x80") == "\uFFFD\uFFFD\uFFFD\uFFFD");
+  CHECK(repaired_utf8("\xED\xA0\x80") == "\uFFFD\uFFFD\uFFFD");
+  CHECK(repaired_utf8("\xED\x9F") == "\uFFFD");
+  CHECK(repaired_utf8("\xF0\x80\x80\x80") == "\uFFFD\uFFFD\uFFFD\uFFFD");
+  CHECK(repaired_utf8("\xF4\x8F\xBF") == "\uFFFD");
+  CHECK(repaired_utf8("\xF1\x80(\xBF") == "\uFFFD(\uFFFD");
+  CHECK(repaired_utf8("\xE1\x80(") == "\uFFFD(");
   CHECK(repaired_utf8("\xF0\x9F\x98") == "\uFFFD");
   CHECK(repaired_utf8("\xF0\x9F") == "\uFFFD");
   CHECK(repaired_utf8("\xF0"

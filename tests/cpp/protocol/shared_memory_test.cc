@@ -179,6 +179,20 @@ TEST_CASE("gRPC: inputs all in shared memory, or beside typed ones") {
   CHECK(output.request->wanted_outputs.at(0).shared.size_bytes() == 8);
 }
 
+TEST_CASE("gRPC: what lies in shared memory has a shape that can be, and leaves no other contents over") {
+  const Client client;
+  const auto message = [](const std::vector<std::int64_t>& shape) {
+    return length_field(5, proto_input("A", "INT32", shape) + grpc_place(8, 0, 4));
+  };
+  CHECK(decode_grpc(message({2}), client.limits()).status.ok());
+  CHECK(decode_grpc(message({-2}), client.limits()).status.code() == Code::kInvalidArgument);
+  CHECK(decode_grpc(message({3}), client.limits()).status.code() == Code::kInvalidArgument);
+  const std::string output = length_field(1, "Y") + grpc_place(8, 0, 2);
+  CHECK(decode_grpc(length_field(6, output), client.limits()).status.ok());
+  const std::string beyond = length_field(1, "Y") + grpc_place(8, 300, 2);
+  CHECK(decode_grpc(length_field(6, beyond), client.limits()).status.code() == Code::kInvalidArgument);
+}
+
 TEST_CASE("outputs go to shared memory; the response says only what they are") {
   const Client client;
   Answer answer;

@@ -86,8 +86,10 @@ TEST_CASE("floating-point tensors take NaN and Infinity, other tensors do not") 
 TEST_CASE("numbers too small for their type become zero, too large ones are refused") {
   check_values<double>("FP64", "[1e-400,-0.000e999999999999,0.00001e-330,2.2250738585072014e-308]",
                        {0.0, -0.0, 0.0, 2.2250738585072014e-308});
+  check_values<double>("FP64", "[1e+2,1E-99999999999,0e99999999999,0.0]", {100.0, 0.0, 0.0, 0.0});
   check_values<float>("FP32", "[1e-60,3.4028234e38]", {0.0F, 3.4028234e38F});
-  for (const char* data : {"[1e400]", "[-1e400]", "[100000e99999999999999999]", "[0.00001e400]"}) {
+  for (const char* data : {"[1e400]", "[-1e400]", "[1e+400]", "[0.1e+99999999999]",
+                           "[100000e99999999999999999]", "[0.00001e400]"}) {
     CAPTURE(data);
     CHECK(decode_http(one_input("FP64", "[1]", data)).status.code() == Code::kInvalidArgument);
   }
@@ -204,6 +206,10 @@ TEST_CASE("the raw form takes the whole body as the one input") {
   spec.inputs[0].dims = Shape{-1, 0};
   CHECK(decode_http(body, 0, &spec).status.code() == Code::kInvalidArgument);
   CHECK(decode_http("", 0, &spec).input().tensor.shape == Shape{1, 0, 0});
+
+  spec.inputs[0].dims = Shape{std::int64_t{1} << 62, 8};
+  CHECK(decode_http(body, 0, &spec).status.message().ends_with("is too large"));
+  CHECK(decode_http(body, 0).status.code() == Code::kInternal);
 
   spec.max_batch_size = 0;
   spec.inputs[0] = {"X", DataType::kBytes, Shape{1}, {}, false, {}};

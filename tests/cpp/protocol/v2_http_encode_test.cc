@@ -113,6 +113,43 @@ TEST_CASE("a backend's inconsistent output is refused, not read") {
   CHECK(encode_http(failed).status.code() == Code::kUnavailable);
 }
 
+TEST_CASE("an output that the model does not have, or whose shape has no size, is the backend's failure") {
+  Answer other;
+  other.add("Y", DataType::kInt8, {1}, "a");
+  other.response.outputs[0].index = 1;
+  CHECK(encode_http(other).status.message() == "the response has an output that the model does not have");
+  CHECK(encode_grpc(other).status.code() == Code::kInternal);
+  Answer vast;
+  vast.add("Y", DataType::kBytes, {std::int64_t{1} << 62, 8}, "");
+  CHECK(encode_http(vast).status.code() == Code::kInternal);
+  Answer more;
+  more.add("Y", DataType::kBytes, {1}, wire_strings({"a"}) + "bc");
+  CHECK(encode_http(more).status.code() == Code::kInternal);
+}
+
+TEST_CASE("what JSON has no form for is refused, wherever it stands") {
+  const std::string broken = "\xFF";
+  const auto refused = [](const Answer& answer, std::string_view words) {
+    const Encoded encoded = encode_http(answer);
+    CHECK(encoded.status.code() == Code::kInternal);
+    CHECK(encoded.status.message() == std::string(words) + " is not valid UTF-8");
+  };
+  Answer id;
+  id.request->id = broken;
+  refused(id, "the request's id");
+  Answer model;
+  model.spec->name = broken;
+  refused(model, "the model's name");
+  Answer parameter;
+  parameter.response.parameters = {{broken, true}};
+  refused(parameter, "a response parameter's name");
+  parameter.response.parameters = {{"p", broken}};
+  refused(parameter, "a response parameter");
+  Answer output;
+  output.add(broken, DataType::kInt8, {1}, "a");
+  refused(output, "an output's name");
+}
+
 TEST_CASE("classes are written as value:index[:label]") {
   Answer answer;
   answer.add("Y", DataType::kFp32, {4}, bytes_of<float>({1.1F, 3.3F, 0.5F, 2.4F}));
