@@ -88,8 +88,9 @@ TEST_CASE("a unary call has exactly one whole message") {
   client.write_message(compressed, "x", true);
   const std::map<std::int32_t, int> expected = {{none, 12},   {two, 12},  {half, 13},
                                                 {prefix, 13}, {flag, 13}, {compressed, 13}};
-  for (const auto& [id, status] : expected) {
-    CAPTURE(id);
+  for (const auto& row : expected) {
+    const auto& [id, status] = row;
+    CAPTURE(row.first);
     REQUIRE(client.pump_closed(id));
     CHECK(client.call(id).status() == status);
     CHECK_FALSE(client.call(id).message().empty());

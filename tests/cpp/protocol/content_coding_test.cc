@@ -112,8 +112,9 @@ TEST_CASE("Accept-Encoding is weighed") {
       {"identity;q=nan, deflate;q=0.1", "deflate"},
       {"gzip;q=0x1", "identity"},
   };
-  for (const auto& [header, expected] : choices) {
-    CAPTURE(header);
+  for (const auto& row : choices) {
+    const auto& [header, expected] = row;
+    CAPTURE(row.first);
     CHECK(content_coding_name(choose_content_coding(header)) == expected);
   }
 }

@@ -96,8 +96,9 @@ TEST_CASE("every form of a tensor says that the pool is exhausted, and is read w
       {"contents of gRPC", grpc_contents},
       {"shared memory", shared_memory},
   };
-  for (const auto& [form, decode] : forms) {
-    CAPTURE(form);
+  for (const auto& row : forms) {
+    const auto& [form, decode] = row;
+    CAPTURE(row.first);
     const Status status = decode(15);
     CHECK(status.code() == Code::kUnavailable);
     CHECK(status.message().starts_with("tensor memory is exhausted"));

@@ -87,8 +87,9 @@ TEST_CASE("which paths are inference") {
       {"/", "CONTROL"},
       {"", "CONTROL"},
   };
-  for (const auto& [target, expected] : routes) {
-    CAPTURE(target);
+  for (const auto& row : routes) {
+    const auto& [target, expected] = row;
+    CAPTURE(row.first);
     CHECK(route_text(target) == expected);
   }
 }
