@@ -152,7 +152,7 @@ soak: dev
 	NAIAD_BAD_INPUTS=1000000 $(BIN)/pytest -rP tests/integration/test_bad_inputs.py
 	NAIAD_SLOW_CLIENTS=2000 $(BIN)/pytest -rP tests/integration/test_slow_clients.py
 	NAIAD_DRAINS=100 $(BIN)/pytest -rP tests/integration/test_drains.py
-	NAIAD_CUTS=10000 $(BIN)/pytest tests/integration/test_cuts.py
+	NAIAD_CUTS=10000 $(BIN)/pytest -rP tests/integration/test_cuts.py
 	NAIAD_KILLS=100 $(BIN)/pytest -rP tests/integration/test_isolation.py -k killed_again
 	NAIAD_KILLS=100 $(BIN)/pytest -rP tests/integration/test_faults.py -k killed
 	NAIAD_CYCLES=10000 $(BIN)/pytest -rP tests/integration/test_memory_returns.py

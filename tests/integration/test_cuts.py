@@ -81,6 +81,9 @@ def test_cut_at_any_byte(echo: ServerProcess, protocol: str) -> None:
     process = psutil.Process(echo.process.pid)
     files, threads = process.num_fds(), process.num_threads()
     ledger = run_cuts(port, said, CUTS, lambda: ask(port), seed=20261127)
+    print(
+        f"{ledger.num_cuts} cuts over {protocol}; others: {ledger.num_right} right, {ledger.num_wrong} wrong"
+    )
     assert (ledger.num_cuts, ledger.num_wrong, ledger.problems) == (CUTS, 0, [])
     assert ledger.num_right > 0
     end = time.monotonic() + 20

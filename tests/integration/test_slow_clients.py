@@ -111,6 +111,9 @@ def test_slow_clients_hold_up_nobody(served: ServerProcess) -> None:
         f"p99 of {BYSTANDERS} others {p99(alone):.2f} ms before, {p99(beside):.2f} ms beside them; {ledger}; "
         f"memory {grown / SLOW / 1024:.1f} KiB a connection"
     )
+    if LONG:
+        # A machine that has other work to do needs `chrt -r 5` before the command for this.
+        assert p99(beside) <= max(2 * p99(alone), p99(alone) + 50)
     assert grown < (64 << 20) + SLOW * MAX_GROWTH_BYTES
     until(lambda: not any(reading(served, name) for name in RESTING), "all is let go of")
     until(lambda: process.num_fds() <= files + 2, "its descriptors are closed")
