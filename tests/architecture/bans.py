@@ -64,7 +64,7 @@ CPP_BANS = (
         re.compile(
             r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b(?!.*\b(__x86_64__|__aarch64__|__GNUC__|__clang__|__cplusplus|NDEBUG)\b)"
         ),
-        ("cuda/",),
+        ("cuda/", "memory/poison.h"),
         "a choice of the build is a choice of rooms, not of lines",
     ),
     Ban(
