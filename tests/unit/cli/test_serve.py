@@ -62,6 +62,7 @@ def test_where_models_come_from(monkeypatch: pytest.MonkeyPatch, parsed: list[Se
         "--model-repository=/a", "--model-repository=s3://http://h:1/b", "--model-repository=gs://b/c",
         "--model-control-mode=poll", "--repository-poll-secs=3", "--repository-cache-directory=/c",
         "--model-load-retry-count=2", "--model-config-name=gpu", "--lame-duck-secs=7",
+        "--model-namespacing", "--allow-repository-code", "false",
     )  # fmt: skip
     assert code == 0
     (settings,) = parsed
@@ -70,6 +71,7 @@ def test_where_models_come_from(monkeypatch: pytest.MonkeyPatch, parsed: list[Se
     assert settings.repository.cache_directory == Path("/c")
     assert (settings.repository.control_mode, settings.repository.poll_s) == ("poll", 3)
     assert (settings.repository.load_retries, settings.repository.config_name) == (2, "gpu")
+    assert (settings.repository.namespacing, settings.repository.runs_code) == (True, False)
     assert settings.lame_duck_s == 7
 
 
@@ -164,6 +166,10 @@ def test_models_on_demand_within_limits(
         (
             ("--model-repository=/m", "--model-control-mode=poll", "--load-model=a"),
             "needs --model-control-mode=explicit",
+        ),
+        (
+            ("--model-repository=/m", "--model-control-mode=ondemand", "--model-namespacing=true"),
+            "does not go with --model-control-mode=ondemand",
         ),
         (("--model-repository=/m", "--model-memory-limit=lots"), "'lots' should be a number"),
         (("--model-repository=/m", "--model-memory-limit=0GB"), "more than nothing"),
