@@ -66,7 +66,7 @@ class FakeGpu final : public Gpu {
   // Does all that is queued, without anybody having waited for it.
   void work_off();
 
-  // The `number`th call from now on that queues or allocates fails; with `for_good` all after it, too.
+  // The `number`th call from now on that queues, marks or allocates fails; with `for_good` all after it, too.
   void fail_call(std::size_t number, bool for_good = false) {
     const std::lock_guard lock(mutex_);
     calls_left_ = number;

@@ -34,7 +34,7 @@ inline void FakeGpu::work_off() {
 
 inline Status FakeEvent::record(GpuStream& stream) {
   const std::lock_guard lock(gpu_.mutex_);
-  if (!gpu_.failure_.ok()) return gpu_.failure_;
+  if (Status status = gpu_.called(); !status.ok()) return status;
   const int number = static_cast<FakeStream&>(stream).number_;
   FakeGpu::Queue& queue = gpu_.queues_[number];
   if (queue.captures) return {Code::kUnavailable, "the stream captures"};
@@ -47,7 +47,7 @@ inline Status FakeEvent::record(GpuStream& stream) {
 
 inline Status FakeStream::wait(const GpuEvent& event) {
   const std::lock_guard lock(gpu_.mutex_);
-  if (!gpu_.failure_.ok()) return gpu_.failure_;
+  if (Status status = gpu_.called(); !status.ok()) return status;
   const auto& fake = static_cast<const FakeEvent&>(event);
   FakeGpu::Queue& own = gpu_.queues_[number_];
   own.past.add(fake.past_);
