@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # kit.sh DIRECTORY: gathers what `make gpu` needs and a machine without a network may lack: headers and shared libraries of
 # zlib, nghttp2 and OpenSSL, doctest, and the protocol's descriptors. All of it is this machine's own; take the directory
-# along with the checkout. PYTHON names a Python that has grpcio-tools.
+# along with the checkout. KIT_PYTHON names a Python that has grpcio-tools.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 kit=$1
-python=${PYTHON:-.venv/bin/python}
+python=${KIT_PYTHON:-.venv/bin/python}
 headers=(zlib.h zconf.h nghttp2 openssl doctest)
 
 die() {
