@@ -173,8 +173,8 @@ def cpp_tests(run: Run) -> Outcome:
         else:
             failed.append(f"{room} ({_last(text, status)})")
     told = ", ".join(case.split("|")[0].split(":")[1].strip() for case in cases)
-    if failed:
-        return Outcome("failed", "; ".join(failed))
+    if failed or not passed:
+        return Outcome("failed", "; ".join(failed) or "no program was built")
     return Outcome("passed", f"{passed} programs, of cases: {told}")
 
 
@@ -189,7 +189,9 @@ def gpu_tests(run: Run) -> Outcome:
     skipped = {line.split(": ", 1)[-1] for line in text.splitlines() if line.startswith("SKIPPED")}
     told = _last(text, status) + "".join(f"; {why}" for why in sorted(skipped))
     # 5: all were skipped before they began.
-    return Outcome("failed" if status not in (0, 5) else "passed", told)
+    if status not in (0, 5):
+        return Outcome("failed", told)
+    return Outcome("passed" if " passed" in _last(text, status) else "skipped", told)
 
 
 def memory(run: Run) -> Outcome:
