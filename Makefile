@@ -113,7 +113,7 @@ coverage: dev
 	cp -r python/. tests/coverage/sitecustomize.py build/coverage/python
 	NAIAD_SEEDS=100 NAIAD_TEST_ONNXRUNTIME=$(ONNXRUNTIME) LLVM_PROFILE_FILE=$(COUNTS) $(CTEST) \
 	  --test-dir build/coverage -LE model
-	PYTHONPATH=build/coverage/python LLVM_PROFILE_FILE=$(COUNTS) $(BIN)/pytest -q $(COVERING_TESTS)
+	PYTHONPATH=$(CURDIR)/build/coverage/python LLVM_PROFILE_FILE=$(COUNTS) $(BIN)/pytest -q $(COVERING_TESTS)
 	llvm-profdata-14 merge -o build/coverage/all.profdata build/coverage/counts/*.profraw
 	llvm-cov-14 export --summary-only $(COVERED) > build/coverage/summary.json
 	llvm-cov-14 show --format=html --show-branches=count -o build/coverage/html $(COVERED) csrc > /dev/null

@@ -173,7 +173,7 @@ def test_reloads_under_traffic_fail_no_request(explicit: ServerProcess, models: 
 def test_instances_change_in_place(explicit: ServerProcess, models: Path) -> None:
     write_model(models, "many", config(), code(5))
     assert load(explicit, "many")[0] == 200
-    assert explicit.log.count("loaded 'many' version 1 in") == 1
+    until(lambda: explicit.log.count("loaded 'many' version 1 in") == 1)
     for count in (4, 2, 1):
         (models / "many" / "config.pbtxt").write_text(config(count=count))
         assert load(explicit, "many")[0] == 200

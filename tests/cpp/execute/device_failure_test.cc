@@ -163,7 +163,8 @@ TEST_CASE("failure: what waits is dropped where the house is closed without drai
 TEST_CASE("failure: whatever fails and whenever, every request is answered once and no wrong bytes go home") {
   std::size_t num_right = 0;
   std::size_t num_wrong = 0;
-  for (auto [seed, end] = seeds(60); seed < end; ++seed) {
+  const Seeds all = seeds(60);
+  for (std::uint32_t seed = all.first; seed < all.end; ++seed) {
     CAPTURE(seed);
     std::mt19937 random(seed);
     auto gpu = std::make_shared<FakeGpu>();

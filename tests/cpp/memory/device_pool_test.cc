@@ -184,7 +184,8 @@ TEST_CASE("device pool: in a steady state nothing is allocated and nothing waits
 }
 
 TEST_CASE("device pool: any order of streams, sizes and ends is free of faults, and all comes back") {
-  for (auto [seed, end] = seeds(200); seed < end; ++seed) {
+  const Seeds all = seeds(200);
+  for (std::uint32_t seed = all.first; seed < all.end; ++seed) {
     CAPTURE(seed);
     std::mt19937 random(seed);
     Bench bench({}, 24 * kMiB);
