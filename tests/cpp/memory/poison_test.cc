@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 // They say nothing without the address sanitizer: `make asan` runs them.
-const auto kOnlyWithAsan = doctest::skip(!kPoisons);
+const auto kOnlyWithAsan = doctest::skip(!can_poison());
 
 TEST_CASE("poison: of a block that is out, what was asked for may be touched and no more" * kOnlyWithAsan) {
   const auto pool = make_arena_pool(16 * kMiB);
