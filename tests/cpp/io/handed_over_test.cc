@@ -130,10 +130,10 @@ TEST_CASE("handed over: what the model does not take is refused") {
       {"HTTP/1.1 200 OK\r\nNaiad-Text-Frame: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 502},
       {"!HTTP/1.1 200 OK\r\nNaiad-Text-Frame: 1\r\nContent-Length: 9\r\n\r\n{", 502},
   };
-  for (const auto& [reply, status] : rows) {
-    WriterHouse house(reply);
+  for (const auto& row : rows) {
+    WriterHouse house(row.first);
     HttpClient client = house.connect();
-    CHECK_MESSAGE(client.ask(ask_for_text()).status == status, reply);
+    CHECK_MESSAGE(client.ask(ask_for_text()).status == row.second, row.first);
   }
 }
 

@@ -46,12 +46,12 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("device pool: a block that came back serves its own stream at once") {
+  std::vector<std::byte> host(1000);
   Bench bench;
   BufferRef block = bench.take(1000, bench.one);
   CHECK(block->device() == Device{DeviceKind::kGpu, 0});
   CHECK(block->size_bytes() == 1000);
   std::byte* const data = block->data();
-  std::vector<std::byte> host(1000);
   CHECK(bench.one->copy_to_gpu(data, host).ok());
   block = {};  // while the copy is still queued
   block = bench.take(1001, bench.one);
@@ -62,10 +62,10 @@ TEST_CASE("device pool: a block that came back serves its own stream at once") {
 }
 
 TEST_CASE("device pool: another stream gets a block only when what used it is done") {
+  std::vector<std::byte> host(1000);
   Bench bench;
   BufferRef block = bench.take(1000, bench.one);
   std::byte* const data = block->data();
-  std::vector<std::byte> host(1000);
   CHECK(bench.one->copy_to_gpu(data, host).ok());
   block = {};
   BufferRef second = bench.take(1000, bench.two);
@@ -140,11 +140,11 @@ TEST_CASE("device pool: its own limit holds for what is out and what is kept") {
 }
 
 TEST_CASE("device pool: trim keeps what it may, and leaves alone what is still used") {
+  std::vector<std::byte> host(kMiB);
   Bench bench;
   {
     const BufferRef a = bench.take(8 * kMiB, bench.one);
     const BufferRef b = bench.take(2 * kMiB, bench.one);
-    std::vector<std::byte> host(kMiB);
     CHECK(bench.one->copy_to_gpu(a->data(), host).ok());
     CHECK(bench.one->copy_to_gpu(b->data(), host).ok());
   }
@@ -166,8 +166,8 @@ TEST_CASE("device pool: a device that has failed is not taken for a full one") {
 }
 
 TEST_CASE("device pool: in a steady state nothing is allocated and nothing waits") {
-  Bench bench;
   std::vector<std::byte> host(kMiB);
+  Bench bench;
   std::size_t after_first = 0;
   for (int round = 0; round < 200; ++round) {
     for (const auto& stream : {bench.one, bench.two}) {
@@ -188,8 +188,8 @@ TEST_CASE("device pool: any order of streams, sizes and ends is free of faults, 
   for (std::uint32_t seed = all.first; seed < all.end; ++seed) {
     CAPTURE(seed);
     std::mt19937 random(seed);
-    Bench bench({}, 24 * kMiB);
     std::vector<std::byte> host(kMiB);
+    Bench bench({}, 24 * kMiB);
     std::vector<BufferRef> out;
     for (int step = 0; step < 60; ++step) {
       if (!out.empty() && random() % 2 == 0) {

@@ -18,13 +18,14 @@ namespace {
 constexpr std::size_t kBytes = 1 << 20;
 
 struct Bench {
+  // What is copied outlives the copies that are queued.
+  std::vector<std::byte> host = std::vector<std::byte>(kBytes, std::byte{7});
+  std::vector<std::byte> back = std::vector<std::byte>(kBytes);
   FakeGpu gpu;
   std::unique_ptr<GpuStream> in = stream_of(gpu);
   std::unique_ptr<GpuStream> other = stream_of(gpu);
   std::unique_ptr<GpuEvent> event = event_of(gpu);
   std::unique_ptr<GpuAllocation> there = allocation_of(gpu, kBytes);
-  std::vector<std::byte> host = std::vector<std::byte>(kBytes, std::byte{7});
-  std::vector<std::byte> back = std::vector<std::byte>(kBytes);
 
   std::span<const std::byte> on_gpu() const { return {there->data(), kBytes}; }
 };
