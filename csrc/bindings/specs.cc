@@ -59,8 +59,8 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
                           std::vector<WarmupSample> warmups, bool preserve_ordering,
                           std::vector<QueuePolicy> levels, std::uint32_t default_priority,
                           bool split_oversize, std::uint64_t latency_target_us, bool unbounded_queue,
-                          std::string content, std::vector<double> first_response_buckets_ms,
-                          bool summaries, const std::string& stream_priority, std::size_t gather_threshold) {
+                          std::string content, std::vector<double> first_response_buckets_ms, bool summaries,
+                          const std::string& stream_priority, std::size_t gather_threshold) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
