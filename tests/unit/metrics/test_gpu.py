@@ -101,6 +101,7 @@ class Version(SimpleNamespace):
         super().__init__(
             name=name,
             version=1,
+            namespace="",
             config=SimpleNamespace(metric_tags={}),
             model=SimpleNamespace(instance_use=lambda: use),
         )
