@@ -6,9 +6,11 @@
 #include <stdexcept>
 #include <thread>
 
+#include "fakes/comes_true.h"
 #include "fakes/requests.h"
 
 using namespace naiad;
+using naiad::test::comes_true;
 using naiad::test::RecordingSink;
 using naiad::test::row_model;
 using naiad::test::row_request;
@@ -68,6 +70,8 @@ TEST_CASE("requests come home with their own rows, and are counted") {
   const auto model = house.engine.start(spec, add_one(), instances(1));
   house.engine.publish("m", {model});
   for (int i = 0; i < 4; ++i) REQUIRE(house.submit(row_request(1, 3, static_cast<float>(i))).ok());
+  REQUIRE(comes_true(
+      [&] { return house.sink.size() == 4; }));  // one that is stopped forms its last batches early
   house.engine.stop(*model, true);
   REQUIRE(house.sink.homes().size() == 4);
   for (auto& home : house.sink.homes()) {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/error.h"
-#include "comes_true.h"
 #include "control_fake.h"
 #include "echo_model.h"
+#include "fakes/comes_true.h"
 #include "http_client.h"
 
 using namespace naiad;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "comes_true.h"
+#include "fakes/comes_true.h"
 #include "grpc_house.h"
 #include "io/data_plane.h"
 #include "tls_tunnel.h"

@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "comes_true.h"
 #include "echo_model.h"
+#include "fakes/comes_true.h"
 #include "grpc_client.h"
 #include "io/grpc_session.h"
 #include "protocol/proto_kit.h"

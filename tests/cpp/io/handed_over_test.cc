@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "comes_true.h"
 #include "control_fake.h"
+#include "fakes/comes_true.h"
 #include "session_house.h"
 
 using namespace naiad;

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "comes_true.h"
+#include "fakes/comes_true.h"
 #include "session_house.h"
 
 using namespace naiad;

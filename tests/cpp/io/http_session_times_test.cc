@@ -4,8 +4,8 @@
 #include <thread>
 #include <vector>
 
-#include "comes_true.h"
 #include "control_fake.h"
+#include "fakes/comes_true.h"
 #include "io/http_session.h"
 #include "session_house.h"
 

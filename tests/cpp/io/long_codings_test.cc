@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "comes_true.h"
+#include "fakes/comes_true.h"
 #include "grpc_house.h"
 #include "protocol/content_coding.h"
 #include "session_house.h"
