@@ -64,7 +64,7 @@ struct BatchingSpec {
 // How a model uses a GPU, of its `optimization`.
 struct DeviceSpec {
   StreamPriority priority = StreamPriority::kDefault;  // of the streams of its instances
-  std::size_t gather_threshold = 0;  // from so many pieces on an input is gathered by a kernel; 0: never
+  std::size_t gather_threshold = 0;    // from so many pieces on an input is gathered by a kernel; 0: never
   std::size_t memory_limit_bytes = 0;  // in blocks of the pool, on each GPU; 0: no limit
 };
 
