@@ -148,6 +148,11 @@ std::vector<OnnxBinding> bind_outputs(const ModelSpec& model, const OnnxMetadata
 
 }  // namespace
 
+Error absent_input(const ModelSpec& model, const OnnxBinding& binding) {
+  return {Code::kInvalidArgument, "input '" + binding.name + "' of model '" + model.name +
+                                      "' is absent, but the ONNX model has no value of its own for it"};
+}
+
 OnnxBindings OnnxBindings::make(const ModelSpec& model, const OnnxMetadata& metadata) {
   return {bind_inputs(model, metadata), bind_outputs(model, metadata)};
 }

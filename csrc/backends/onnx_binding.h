@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backends/onnx_metadata.h"
+#include "base/error.h"
 #include "request/model_spec.h"
 
 namespace naiad {
@@ -17,6 +18,9 @@ struct OnnxBinding {
   bool scalar = false;       // of rank 0 in the file, [1] in the configuration
   bool has_default = false;  // inputs: the file holds a value for it
 };
+
+// What is thrown for a request without an input that the file has no value for. Any thread.
+Error absent_input(const ModelSpec& model, const OnnxBinding& binding);
 
 // A model's configuration laid beside its file.
 struct OnnxBindings {

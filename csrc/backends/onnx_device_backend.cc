@@ -56,9 +56,7 @@ class OnnxDeviceBackend final : public DeviceBackend {
     Tensor tensor = batch.input(index);
     if (!tensor.present()) {
       if (binding.has_default) return;  // the library takes the file's own value
-      throw Error(Code::kInvalidArgument,
-                  "input '" + binding.name + "' of model '" + model_.name +
-                      "' is absent, but the ONNX model has no value of its own for it");
+      throw absent_input(model_, binding);
     }
     const bool is_on_gpu = tensor.owner && tensor.owner->device().kind == DeviceKind::kGpu;
     const ort::MemoryInfo* const memory = is_on_gpu ? gpu_memory_.get() : runtime_.host_memory();

@@ -117,9 +117,7 @@ class OnnxRuntimeBackend final : public Backend {
     Tensor tensor = execution.input(index);
     if (!tensor.present()) {
       if (binding.has_default) return;  // the library takes the file's own value
-      throw Error(Code::kInvalidArgument,
-                  "input '" + binding.name + "' of model '" + model_.name +
-                      "' is absent, but the ONNX model has no value of its own for it");
+      throw absent_input(model_, binding);
     }
     input_names_.push_back(binding.name.c_str());
     owned_.push_back(binding.element == ort::kString

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "memory/host_pinning.h"
 
 namespace naiad {
 
@@ -15,6 +16,18 @@ inline Status cuda_status(cudaError_t error, std::string_view what) {
   static_cast<void>(cudaGetLastError());  // or the next call of this thread would report it again
   const Code code = error == cudaErrorMemoryAllocation ? Code::kUnavailable : Code::kInternal;
   return {code, std::string(what) + ": " + cudaGetErrorString(error)};
+}
+
+// Whether there is such a GPU: kUnsupported where there is none at all, kInvalidArgument for another number.
+inline Status check_gpu(int device) {
+  if (std::string absence = gpu_absence(); !absence.empty()) {
+    return {Code::kUnsupported, "GPUs not supported: " + absence};
+  }
+  if (const int count = gpu_count(); device < 0 || device >= count) {
+    return {Code::kInvalidArgument,
+            "there is no GPU " + std::to_string(device) + ": this machine has " + std::to_string(count)};
+  }
+  return {};
 }
 
 // Makes a GPU the current one of this thread until it ends.

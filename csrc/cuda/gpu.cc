@@ -236,13 +236,7 @@ class CudaGpu final : public Gpu {
 }  // namespace
 
 Status open_gpu(int device, std::shared_ptr<Gpu>& gpu) {
-  if (std::string absence = gpu_absence(); !absence.empty()) {
-    return {Code::kUnsupported, "GPUs not supported: " + absence};
-  }
-  if (const int count = gpu_count(); device < 0 || device >= count) {
-    return {Code::kInvalidArgument,
-            "there is no GPU " + std::to_string(device) + ": this machine has " + std::to_string(count)};
-  }
+  if (Status status = check_gpu(device); !status.ok()) return status;
   const CurrentDevice current(device);
   cudaDeviceProp properties{};
   int lowest = 0;

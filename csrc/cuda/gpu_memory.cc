@@ -74,13 +74,7 @@ class IpcMemory final : public GpuMemory {
 }  // namespace
 
 Status open_gpu_memory(const GpuMemoryHandle& handle, int device, std::unique_ptr<const GpuMemory>& memory) {
-  if (std::string absence = gpu_absence(); !absence.empty()) {
-    return {Code::kUnsupported, "GPUs not supported: " + absence};
-  }
-  if (const int count = gpu_count(); device < 0 || device >= count) {
-    return {Code::kInvalidArgument,
-            "there is no GPU " + std::to_string(device) + ": this machine has " + std::to_string(count)};
-  }
+  if (Status status = check_gpu(device); !status.ok()) return status;
   const CurrentDevice current(device);
   if (current.error() != cudaSuccess) {
     return failed(Code::kInternal, "cannot use GPU " + std::to_string(device), current.error());

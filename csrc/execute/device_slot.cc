@@ -46,14 +46,10 @@ DeviceSlot::DeviceSlot(const DeviceStreams& streams, std::size_t number)
 
 DeviceSlot::~DeviceSlot() = default;
 
-void DeviceSlot::start(DeviceBackend& backend, Execution& execution) {
-  execution_ = &execution;
-  batch_.emplace(*this, execution);
+template <typename Work>
+void DeviceSlot::attempt(const Work& work) {
   try {
-    stage_inputs();
-    execution.inputs_ready();
-    backend.enqueue(*batch_);
-    queue_outputs();
+    work();
   } catch (const DeviceError& error) {
     failure_ = error.status();
     device_failed_ = true;
@@ -64,6 +60,17 @@ void DeviceSlot::start(DeviceBackend& backend, Execution& execution) {
   } catch (const std::exception& error) {
     failure_ = {Code::kInternal, error.what()};
   }
+}
+
+void DeviceSlot::start(DeviceBackend& backend, Execution& execution) {
+  execution_ = &execution;
+  batch_.emplace(*this, execution);
+  attempt([&] {
+    stage_inputs();
+    execution.inputs_ready();
+    backend.enqueue(*batch_);
+    queue_outputs();
+  });
   close();
 }
 
@@ -240,22 +247,13 @@ bool DeviceSlot::finish(DeviceBackend& backend) {
 }
 
 void DeviceSlot::deliver(DeviceBackend& backend) {
-  try {
+  attempt([&] {
     backend.finish(*batch_);
     for (DeviceBatch::Output& output : batch_->outputs_) {
       const Tensor& tensor = output.copied.present() ? output.copied : output.made;
       if (tensor.present()) execution_->output(output.index, tensor);
     }
-  } catch (const DeviceError& error) {
-    device_failed_ = true;
-    failure_ = error.status();
-  } catch (const Error& error) {
-    failure_ = error.status();
-  } catch (const std::bad_alloc&) {
-    failure_ = {Code::kUnavailable, "the backend ran out of memory"};
-  } catch (const std::exception& error) {
-    failure_ = {Code::kInternal, error.what()};
-  }
+  });
 }
 
 }  // namespace naiad

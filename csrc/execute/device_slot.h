@@ -43,6 +43,9 @@ class DeviceSlot {
   bool finish(DeviceBackend& backend);
 
  private:
+  // Runs it; what it throws is the failure of the batch.
+  template <typename Work>
+  void attempt(const Work& work);
   friend class DeviceBatch;
 
   // All throw Error, and DeviceError.

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,25 @@ backend: "vllm"
 parameters { key: "EXECUTION_ENV_PATH" value { string_value: "%s" } }
 parameters { key: "REPORT_CUSTOM_METRICS" value { string_value: "true" } }
 """
+
+
+def write_llm(repository: Path, home: Path, **arguments: object) -> Path:
+    """The model `llm`, of the weights in ``home`` unless ``model`` says others; the folder of its version."""
+    version = repository / "llm" / "1"
+    version.mkdir(parents=True)
+    told = {"model": str(home / "model"), "enforce_eager": True, **arguments}
+    (version / "model.json").write_text(json.dumps(told))
+    (repository / "llm" / "config.pbtxt").write_text(CONFIG % (home / "venv"))
+    return version
+
+
+@contextmanager
+def started_alone(start_server: Start, repository: Path) -> Iterator[ServerProcess]:
+    """A server that has ended when this is left: the next tests have an engine of their own."""
+    server = start_server(repository, patience_s=LOADS_IN_S)
+    yield server
+    server.signal()
+    assert server.wait() == 0
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +67,5 @@ def llm_server(
 ) -> ServerProcess:
     """The model under the name `llm`."""
     repository = tmp_path_factory.mktemp("llm")
-    version = repository / "llm" / "1"
-    version.mkdir(parents=True)
-    arguments = {
-        "model": str(llm_home / "model"),
-        "enforce_eager": True,
-        "max_model_len": 1024,
-        "kv_cache_memory_bytes": 1 << 30,
-    }
-    (version / "model.json").write_text(json.dumps(arguments))
-    (repository / "llm" / "config.pbtxt").write_text(CONFIG % (llm_home / "venv"))
+    write_llm(repository, llm_home, max_model_len=1024, kv_cache_memory_bytes=1 << 30)
     return start_server(repository, patience_s=LOADS_IN_S)

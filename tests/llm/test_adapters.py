@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from ..integration.conftest import ServerProcess, Start, exchange
-from .conftest import CONFIG, LOADS_IN_S
+from .conftest import LOADS_IN_S, started_alone, write_llm
 from .engine_requests import GREEDY, PROMPT, generate
 
 pytestmark = pytest.mark.timeout(2 * LOADS_IN_S)
@@ -50,29 +50,22 @@ def server(
     start_server: Start, llm_home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
     root = tmp_path_factory.mktemp("adapters")
-    version = root / "models" / "llm" / "1"
-    version.mkdir(parents=True)
-    arguments = {
-        "model": str(llm_home / "model"),
-        "enforce_eager": True,
-        "max_model_len": 256,
-        "kv_cache_memory_bytes": 1 << 28,
-        "enable_lora": True,
-        "max_lora_rank": RANK,
-        "max_loras": 2,
-    }
-    (version / "model.json").write_text(json.dumps(arguments))
+    version = write_llm(
+        root / "models",
+        llm_home,
+        max_model_len=256,
+        kv_cache_memory_bytes=1 << 28,
+        enable_lora=True,
+        max_lora_rank=RANK,
+        max_loras=2,
+    )
     places = {}
     for name, scale in {"nothing": 0.0, "strong": 0.1}.items():
         write_adapter(root / name, llm_home / "model", scale)
         places[name] = str(root / name)
     (version / "multi_lora.json").write_text(json.dumps(places))
-    (root / "models" / "llm" / "config.pbtxt").write_text(CONFIG % (llm_home / "venv"))
-    server = start_server(root / "models", patience_s=LOADS_IN_S)
-    yield server
-    # The next tests have an engine of their own.
-    server.signal()
-    assert server.wait() == 0
+    with started_alone(start_server, root / "models") as server:
+        yield server
 
 
 def say(server: ServerProcess, adapter: str | None) -> str:

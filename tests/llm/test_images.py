@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from ..integration.conftest import ServerProcess, Start
-from .conftest import CONFIG, LOADS_IN_S
+from .conftest import LOADS_IN_S, started_alone, write_llm
 from .engine_requests import generate
 
 pytestmark = pytest.mark.timeout(2 * LOADS_IN_S)
@@ -33,21 +33,10 @@ def server(
     maker = Path(__file__).with_name("make_image_model.py")
     python = llm_home / "venv" / "bin" / "python"
     subprocess.run([python, maker, llm_home / "model", root / "weights"], check=True, timeout=LOADS_IN_S)
-    version = root / "models" / "llm" / "1"
-    version.mkdir(parents=True)
-    arguments = {
-        "model": str(root / "weights"),
-        "enforce_eager": True,
-        "max_model_len": 256,
-        "kv_cache_memory_bytes": 1 << 28,
-    }
-    (version / "model.json").write_text(json.dumps(arguments))
-    (root / "models" / "llm" / "config.pbtxt").write_text(CONFIG % (llm_home / "venv"))
-    server = start_server(root / "models", patience_s=LOADS_IN_S)
-    yield server
-    # The next tests have an engine of their own.
-    server.signal()
-    assert server.wait() == 0
+    weights = str(root / "weights")
+    write_llm(root / "models", llm_home, model=weights, max_model_len=256, kv_cache_memory_bytes=1 << 28)
+    with started_alone(start_server, root / "models") as server:
+        yield server
 
 
 def picture(seed: int) -> str:

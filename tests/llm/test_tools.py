@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from ..integration.conftest import Start
-from .conftest import CONFIG, LOADS_IN_S
+from .conftest import LOADS_IN_S, started_alone, write_llm
 
 pytestmark = pytest.mark.timeout(2 * LOADS_IN_S)
 
@@ -51,22 +51,12 @@ def client(
         if file.name != "chat_template.jinja":
             (weights / file.name).symlink_to(file)
     (weights / "chat_template.jinja").write_text(TEMPLATE)
-    version = root / "models" / "llm" / "1"
-    version.mkdir(parents=True)
-    arguments = {
-        "model": str(weights),
-        "enforce_eager": True,
-        "max_model_len": 512,
-        "kv_cache_memory_bytes": 1 << 28,
-    }
-    (version / "model.json").write_text(json.dumps(arguments))
-    (root / "models" / "llm" / "config.pbtxt").write_text(CONFIG % (llm_home / "venv"))
-    server = start_server(root / "models", patience_s=LOADS_IN_S)
-    with openai.OpenAI(base_url=f"http://{server.http}/v1", api_key="none", max_retries=0) as client:
+    write_llm(root / "models", llm_home, model=str(weights), max_model_len=512, kv_cache_memory_bytes=1 << 28)
+    with (
+        started_alone(start_server, root / "models") as server,
+        openai.OpenAI(base_url=f"http://{server.http}/v1", api_key="none", max_retries=0) as client,
+    ):
         yield client
-    # The next tests have an engine of their own.
-    server.signal()
-    assert server.wait() == 0
 
 
 def check_arguments(text: str) -> None:

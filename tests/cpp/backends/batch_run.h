@@ -75,6 +75,21 @@ inline ModelSpec model_of(std::uint32_t max_batch_size, std::vector<TensorSpec> 
   return model;
 }
 
+// What a batch is made of; each request is its inputs.
+inline std::vector<std::unique_ptr<Request>> requests_of(const std::shared_ptr<const ModelSpec>& model,
+                                                         std::vector<std::vector<Tensor>> batch) {
+  std::vector<std::unique_ptr<Request>> requests;
+  for (std::vector<Tensor>& inputs : batch) {
+    auto request = std::make_unique<Request>();
+    request->spec = model;
+    if (model->batches()) request->num_rows = static_cast<std::uint32_t>(inputs.front().shape[0]);
+    request->inputs = std::move(inputs);
+    request->wanted.assign(model->outputs.size(), true);
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
 // One instance of a backend, and batches run through it.
 class BatchRun {
  public:
@@ -84,16 +99,8 @@ class BatchRun {
 
   // Runs one batch; each request is its inputs. The answers are read from what it returns.
   std::unique_ptr<Execution> run(std::vector<std::vector<Tensor>> batch) {
-    std::vector<std::unique_ptr<Request>> requests;
-    for (std::vector<Tensor>& inputs : batch) {
-      auto request = std::make_unique<Request>();
-      request->spec = model_;
-      if (model_->batches()) request->num_rows = static_cast<std::uint32_t>(inputs.front().shape[0]);
-      request->inputs = std::move(inputs);
-      request->wanted.assign(model_->outputs.size(), true);
-      requests.push_back(std::move(request));
-    }
-    auto execution = std::make_unique<Execution>(*model_, std::move(requests), *pool_, clock_);
+    auto execution =
+        std::make_unique<Execution>(*model_, requests_of(model_, std::move(batch)), *pool_, clock_);
     backend_->execute(*execution);
     return execution;
   }

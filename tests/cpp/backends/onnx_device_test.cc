@@ -106,7 +106,8 @@ bool noted(const std::string& what) {
 // One instance on a FakeGpu, and batches that go through its slot.
 class DeviceRun {
  public:
-  explicit DeviceRun(ModelSpec model, const std::string& file) : model_(std::move(model)) {
+  DeviceRun(ModelSpec model, const std::string& file)
+      : model_(std::make_shared<ModelSpec>(std::move(model))) {
     CudaLibrary::gpu = gpu.get();
     CudaLibrary::stream = streams_.place.stream->native();
     InstanceSpec spec{*model_, *pool_, "m_0_0", {DeviceKind::kGpu, 0}};
@@ -116,16 +117,8 @@ class DeviceRun {
   }
 
   std::unique_ptr<Execution> run(std::vector<std::vector<Tensor>> batch) {
-    std::vector<std::unique_ptr<Request>> requests;
-    for (std::vector<Tensor>& inputs : batch) {
-      auto request = std::make_unique<Request>();
-      request->spec = model_;
-      if (model_->batches()) request->num_rows = static_cast<std::uint32_t>(inputs.front().shape[0]);
-      request->inputs = std::move(inputs);
-      request->wanted.assign(model_->outputs.size(), true);
-      requests.push_back(std::move(request));
-    }
-    auto execution = std::make_unique<Execution>(*model_, std::move(requests), *pool_, clock_);
+    auto execution =
+        std::make_unique<Execution>(*model_, requests_of(model_, std::move(batch)), *pool_, clock_);
     slot_.start(*backend_->on_device(), *execution);
     CHECK(slot_.finish(*backend_->on_device()));
     return execution;
@@ -134,15 +127,7 @@ class DeviceRun {
   std::shared_ptr<FakeGpu> gpu = std::make_shared<FakeGpu>();
 
  private:
-  struct Shared {
-    explicit Shared(ModelSpec spec) : model(std::make_shared<ModelSpec>(std::move(spec))) {}
-    const ModelSpec& operator*() const { return *model; }
-    const ModelSpec* operator->() const { return model.get(); }
-    operator std::shared_ptr<const ModelSpec>() const { return model; }  // NOLINT: as a pointer converts
-    std::shared_ptr<const ModelSpec> model;
-  };
-
-  Shared model_;
+  const std::shared_ptr<const ModelSpec> model_;
   SteadyClock clock_;
   std::unique_ptr<TensorPool> pool_ = make_arena_pool(1 << 24);
   DevicePool gpu_memory_{gpu};
