@@ -21,12 +21,13 @@ Events = AsyncGenerator[Event, None]
 DONE = b"data: [DONE]\n\n"
 
 _log = logging.getLogger("naiad.openai")
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+encode = json.JSONEncoder(separators=(",", ":")).encode
+"""JSON as events have it: without spaces."""
 
 
 def event_bytes(name: str, data: Json) -> bytes:
     """One event as it is sent."""
-    text = _encode(data)
+    text = encode(data)
     return (f"event: {name}\ndata: {text}\n\n" if name else f"data: {text}\n\n").encode()
 
 

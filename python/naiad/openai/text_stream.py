@@ -7,13 +7,12 @@ logprobs, tools) come through Python.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from naiad.openai.events import DONE, Events, event_bytes
+from naiad.openai.events import DONE, Events, encode, event_bytes
 from naiad.openai.fields import Json
 from naiad.openai.generation import Generation
 
@@ -84,8 +83,8 @@ class TextStream:
     def handed_over(self) -> web.Response:
         """The answer that makes the core ask the model and send the events."""
         generation = self.generation
-        frame = _encode(self.frame.to_json(generation.entry.name)).encode()
-        members = _encode(generation.members).encode()
+        frame = encode(self.frame.to_json(generation.entry.name)).encode()
+        members = encode(generation.members).encode()
         return web.Response(
             body=frame + members, content_type="application/json", headers={_FIELD: str(len(frame))}
         )
@@ -95,10 +94,7 @@ def _pieces(data: Json, *marks: Json) -> list[str]:
     """The event, cut where the marks are; one that is not in it cuts nothing."""
     pieces = [event_bytes("", data).decode()]
     for mark in marks:
-        before, found, behind = pieces[-1].partition(_encode(mark))
+        before, found, behind = pieces[-1].partition(encode(mark))
         if found:
             pieces[-1:] = [before, behind]
     return pieces
-
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
