@@ -24,37 +24,31 @@ __device__ void copy_bytes(std::byte* to, const std::byte* from, std::size_t siz
   for (std::size_t at = threadIdx.x; at < size_bytes; at += kThreads) to[at] = from[at];
 }
 
-// One part of a piece by all threads of a block: 16 bytes at a time where both sides can be read so together,
-// single bytes before and behind.
-__device__ void copy_part(std::byte* to, const std::byte* from, std::size_t size_bytes) {
-  const auto to_address = reinterpret_cast<std::uintptr_t>(to);
-  const auto from_address = reinterpret_cast<std::uintptr_t>(from);
-  if ((to_address - from_address) % sizeof(int4) != 0) {
-    if ((to_address - from_address) % sizeof(int) != 0) {
-      copy_bytes(to, from, size_bytes);
-      return;
-    }
-    // Elements of four bytes, as most are: 4 at a time.
-    std::size_t head = (sizeof(int) - to_address % sizeof(int)) % sizeof(int);
-    if (head > size_bytes) head = size_bytes;
-    copy_bytes(to, from, head);
-    const std::size_t count = (size_bytes - head) / sizeof(int);
-    auto* const wide_to = reinterpret_cast<int*>(to + head);
-    const auto* const wide_from = reinterpret_cast<const int*>(from + head);
-    for (std::size_t i = threadIdx.x; i < count; i += kThreads) wide_to[i] = wide_from[i];
-    const std::size_t done = head + count * sizeof(int);
-    copy_bytes(to + done, from + done, size_bytes - done);
-    return;
-  }
-  std::size_t head = (sizeof(int4) - to_address % sizeof(int4)) % sizeof(int4);
+// The same a word at a time, single bytes before and behind. Both sides are as far behind a word's boundary.
+template <typename Word>
+__device__ void copy_words(std::byte* to, const std::byte* from, std::size_t size_bytes) {
+  std::size_t head = (sizeof(Word) - reinterpret_cast<std::uintptr_t>(to) % sizeof(Word)) % sizeof(Word);
   if (head > size_bytes) head = size_bytes;
   copy_bytes(to, from, head);
-  const std::size_t count = (size_bytes - head) / sizeof(int4);
-  auto* const wide_to = reinterpret_cast<int4*>(to + head);
-  const auto* const wide_from = reinterpret_cast<const int4*>(from + head);
-  for (std::size_t i = threadIdx.x; i < count; i += kThreads) wide_to[i] = wide_from[i];
-  const std::size_t done = head + count * sizeof(int4);
+  const std::size_t count = (size_bytes - head) / sizeof(Word);
+  auto* const words_to = reinterpret_cast<Word*>(to + head);
+  const auto* const words_from = reinterpret_cast<const Word*>(from + head);
+  for (std::size_t i = threadIdx.x; i < count; i += kThreads) words_to[i] = words_from[i];
+  const std::size_t done = head + count * sizeof(Word);
   copy_bytes(to + done, from + done, size_bytes - done);
+}
+
+// One part of a piece by all threads of a block, in the widest words that both sides can be read in together:
+// of 16 bytes, or of 4, which most elements have.
+__device__ void copy_part(std::byte* to, const std::byte* from, std::size_t size_bytes) {
+  const std::uintptr_t apart = reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from);
+  if (apart % sizeof(int4) == 0) {
+    copy_words<int4>(to, from, size_bytes);
+  } else if (apart % sizeof(int) == 0) {
+    copy_words<int>(to, from, size_bytes);
+  } else {
+    copy_bytes(to, from, size_bytes);
+  }
 }
 
 // blockIdx.y is the piece, blockIdx.x its first part; the others follow at the stride of the grid.
