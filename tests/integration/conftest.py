@@ -68,6 +68,8 @@ class TritonPythonModel:
         ]
 """
 
+LAST_LINES_IN_S = 60
+"""Of a server that was killed: its processes end when they find that out."""
 STARTED = re.compile(r"Started (HTTPService|GRPCInferenceService|Metrics Service) at [^ ]*:(\d+)")
 
 
@@ -89,15 +91,24 @@ class ServerProcess:
     ports: dict[str, int] = field(default_factory=dict)
     started: threading.Event = field(default_factory=threading.Event)
 
-    def read(self) -> None:
-        """Follows the log until the process ends."""
+    def follow(self) -> threading.Thread:
+        """Reads the log until nobody can write to it any more, on a thread of its own. Processes of the
+        server's may be the last.
+        """
+        reader = threading.Thread(target=self._read, daemon=True)
+        reader.start()
+        return reader
+
+    def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line)
-            if match := STARTED.search(line):
-                self.ports[match[1]] = int(match[2])
-                if len(self.ports) == 3:
-                    self.started.set()
+        # Closed by who reads: from elsewhere that could come in the midst of a read.
+        with self.process.stderr as log:
+            for line in log:
+                self.lines.append(line)
+                if match := STARTED.search(line):
+                    self.ports[match[1]] = int(match[2])
+                    if len(self.ports) == 3:
+                        self.started.set()
         self.started.set()
 
     @property
@@ -184,7 +195,7 @@ Start = Callable[..., ServerProcess]
 @pytest.fixture(scope="session")
 def start_server() -> Iterator[Start]:
     """Starts ``naiad serve`` with further flags; whatever still runs at the end is ended."""
-    running: list[ServerProcess] = []
+    running: list[tuple[ServerProcess, threading.Thread]] = []
 
     def start(
         repository: Path, *flags: str, expect_ready: bool = True, patience_s: float = 60
@@ -198,19 +209,17 @@ def start_server() -> Iterator[Start]:
             command, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"}
         )
         server = ServerProcess(process)
-        running.append(server)
-        threading.Thread(target=server.read, daemon=True).start()
+        running.append((server, server.follow()))
         assert server.started.wait(patience_s), server.log
         if expect_ready:
             assert len(server.ports) == 3, server.log
         return server
 
     yield start
-    for server in running:
+    for server, reader in running:
         server.process.kill()
         server.process.wait()
-        if server.process.stderr is not None:
-            server.process.stderr.close()
+        reader.join(LAST_LINES_IN_S)
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """``naiad serve`` with paths; ended by a signal at the end, whereupon nothing is left behind."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    running: list[ServerProcess] = []
+    running: list[tuple[ServerProcess, threading.Thread]] = []
 
     def start(*arguments: str | Path) -> ServerProcess:
         command = [sys.executable, "-m", "naiad", "serve", *map(str, arguments), "--http-address=127.0.0.1"]
@@ -50,17 +50,15 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
         environment = os.environ | {"TMPDIR": str(scratch), "COLUMNS": "200"}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         server = ServerProcess(process)
-        running.append(server)
-        threading.Thread(target=server.read, daemon=True).start()
+        running.append((server, server.follow()))
         assert server.started.wait(60) and len(server.ports) == 3, server.log
         return server
 
     yield start
-    for server in running:
+    for server, reader in running:
         server.signal()
         assert server.wait() == 0, server.log
-        assert server.process.stderr is not None
-        server.process.stderr.close()
+        reader.join()
     assert list(scratch.glob("naiad-*")) == []
 
 
