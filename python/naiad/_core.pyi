@@ -72,6 +72,7 @@ class ModelSpec:
         summaries: bool = False,
         stream_priority: str = "PRIORITY_DEFAULT",
         gather_threshold: int = 0,
+        gpu_memory_limit_bytes: int = 0,
     ) -> None:
         """`max_queue_size` 0 takes the core's default bound, or none with `unbounded_queue`. `sequence` is
         not changed any more. `levels`: by priority, 1 first; none: one, with no policy. `default_priority`:
@@ -80,8 +81,9 @@ class ModelSpec:
         within it. `content`: what tells it from all other models whose answers lie in the same store; without
         it they are those of this load alone. `first_response_buckets_ms`: bounds of the histogram
         `first_response_ms`, ascending. `summaries`: whether quantiles of what lately was are kept. Of
-        instances on a GPU: `stream_priority`, the configuration's name, and `gather_threshold`, from how many
-        pieces on a kernel gathers an input, 0: never."""
+        instances on a GPU: `stream_priority`, the configuration's name, `gather_threshold`, from how many
+        pieces on a kernel gathers an input, 0: never, and `gpu_memory_limit_bytes`, what they may have of the
+        pool on each GPU, 0: no limit."""
 
     def add_batch_input(
         self, kind: str, name: str, *, datatype: str, dims: Sequence[int], source: str

@@ -8,6 +8,7 @@ from typing import Any
 
 from naiad import protos
 from naiad.config.batching_parameters import latency_target_us, splits_oversize
+from naiad.config.gpu_memory_limit import gpu_memory_limit_bytes
 from naiad.config.metric_controls import first_response_buckets_ms
 from naiad.config.print import to_json, to_pbtxt
 
@@ -243,6 +244,11 @@ class ModelConfig:
     def latency_target_us(self) -> int:
         """What queue and compute may take, where the queue delay is found by itself; 0: it is not."""
         return latency_target_us(self.proto)
+
+    @property
+    def gpu_memory_limit_bytes(self) -> int:
+        """What it may have of the core's pool on each GPU; 0: no limit."""
+        return gpu_memory_limit_bytes(self.proto)
 
     @cached_property
     def version_policy(self) -> VersionPolicy:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naiad import protos
+from naiad.config.gpu_memory_limit import GPU_MEMORY_LIMIT
 from naiad.config.metric_controls import has_unknown_metric
 from naiad.errors import Unsupported
 
@@ -138,6 +139,10 @@ def _hints(message: Any, options: ServerOptions) -> list[tuple[str, Any]]:
             not copied_by_core and optimization.gather_kernel_buffer_threshold != 0,
         ),
         ("optimization.eager_batching", optimization.eager_batching),
+        (
+            f"parameters: {GPU_MEMORY_LIMIT}",
+            not copied_by_core and GPU_MEMORY_LIMIT in message.parameters,
+        ),
         ("input.format", any(io.format for io in message.input)),
         (
             "instance_group.rate_limiter",

@@ -84,6 +84,7 @@ def model_spec(
         warmups=warmups,
         stream_priority=_PRIORITIES[config.proto.optimization.priority],
         gather_threshold=config.proto.optimization.gather_kernel_buffer_threshold,
+        gpu_memory_limit_bytes=config.gpu_memory_limit_bytes,
     )
 
 

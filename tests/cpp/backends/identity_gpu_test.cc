@@ -115,3 +115,35 @@ TEST_CASE("identity on a GPU: without one it is refused with one sentence") {
   CHECK_THROWS_WITH(house.start(identity_model()),
                     "unable to load model 'm': GPUs not supported: no GPU in this machine");
 }
+
+TEST_CASE("identity on a GPU: a request over the model's budget is refused with the numbers, smaller ones run") {
+  House house;
+  ModelSpec spec = identity_model();
+  spec.device.memory_limit_bytes = 64 << 10;
+  house.start(spec);
+  GatheredAnswers answers;
+  const std::vector<std::int64_t> widths = {100'000, 16};
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    auto request = std::make_unique<Request>();
+    request->model_name = "m";
+    const std::vector<float> values(static_cast<std::size_t>(widths[i]), 1);
+    request->given_inputs.push_back({"X", floats(Shape{1, widths[i]}, values)});
+    request->sink = &answers;
+    request->tag = i;
+    REQUIRE(house.engine.submit(request).ok());
+    answers.wait(i + 1);
+  }
+  for (auto& [tag, response] : answers.all()) {
+    if (tag == 1) {
+      CHECK_MESSAGE(response.status.ok(), response.status.message());
+      continue;
+    }
+    CHECK(response.status.code() == Code::kUnavailable);
+    const std::string message(response.status.message());
+    CHECK_MESSAGE(message.find("model 'm' cannot have 0.4 MiB more on GPU 0: it has 0.0 MiB of the 0.1 MiB "
+                               "that it may have") != std::string::npos,
+                  message);
+  }
+  house.engine.close();
+  CHECK(house.first->faults() == "");
+}

@@ -66,15 +66,22 @@ def test_a_model_and_its_tensors() -> None:
         "warmups": (),
         "stream_priority": "PRIORITY_DEFAULT",
         "gather_threshold": 0,
+        "gpu_memory_limit_bytes": 0,
     }
 
 
 def test_how_a_model_uses_a_gpu() -> None:
     _, named = specs.model_spec(
-        config("optimization { priority: PRIORITY_MAX gather_kernel_buffer_threshold: 16 }"), 1, {}
+        config(
+            "optimization { priority: PRIORITY_MAX gather_kernel_buffer_threshold: 16 } "
+            'parameters { key: "gpu_memory_limit_bytes" value { string_value: "1048576" } }'
+        ),
+        1,
+        {},
     )
     assert named["stream_priority"] == "PRIORITY_MAX"
     assert named["gather_threshold"] == 16
+    assert named["gpu_memory_limit_bytes"] == 1 << 20
 
 
 def test_without_a_batcher() -> None:
