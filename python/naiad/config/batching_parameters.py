@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from naiad.errors import ConfigError
+from naiad.config.parameter import check_number, refuse_where, value_of, wrong
 
 SPLIT = "split_oversize_batches"
 QUEUE_DELAY = "max_queue_delay_microseconds"
@@ -15,12 +15,12 @@ _MAX_TARGET_US = 3_600_000_000
 
 def splits_oversize(message: Any) -> bool:
     """Whether a batch over ``max_batch_size`` is run in parts."""
-    return _value(message, SPLIT) == "true"
+    return value_of(message, SPLIT) == "true"
 
 
 def latency_target_us(message: Any) -> int:
     """What queue and compute may take where the queue delay is found by itself; 0: it is not."""
-    return int(_value(message, LATENCY_TARGET) or 0)
+    return int(value_of(message, LATENCY_TARGET) or 0)
 
 
 def validate_batching_parameters(message: Any) -> None:
@@ -30,12 +30,12 @@ def validate_batching_parameters(message: Any) -> None:
 
 
 def _split(message: Any) -> None:
-    value = _value(message, SPLIT)
+    value = value_of(message, SPLIT)
     if value not in (None, "true", "false"):
-        raise _wrong(message, SPLIT, f"must be 'true' or 'false', got '{value}'")
+        raise wrong(message, SPLIT, f"must be 'true' or 'false', got '{value}'")
     if value != "true":
         return
-    _refuse_where(
+    refuse_where(
         message,
         SPLIT,
         ("an ensemble", message.platform == "ensemble"),
@@ -46,9 +46,9 @@ def _split(message: Any) -> None:
 
 
 def _queue_delay(message: Any) -> None:
-    delay, target = _value(message, QUEUE_DELAY), _value(message, LATENCY_TARGET)
+    delay, target = value_of(message, QUEUE_DELAY), value_of(message, LATENCY_TARGET)
     if delay not in (None, _AUTO):
-        raise _wrong(
+        raise wrong(
             message,
             QUEUE_DELAY,
             f"must be '{_AUTO}', got '{delay}'; a number is for "
@@ -56,9 +56,9 @@ def _queue_delay(message: Any) -> None:
         )
     if delay is None:
         if target is not None:
-            raise _wrong(message, LATENCY_TARGET, f"needs the parameter '{QUEUE_DELAY}' to be '{_AUTO}'")
+            raise wrong(message, LATENCY_TARGET, f"needs the parameter '{QUEUE_DELAY}' to be '{_AUTO}'")
         return
-    _refuse_where(
+    refuse_where(
         message,
         QUEUE_DELAY,
         ("a model without 'dynamic_batching'", not message.HasField("dynamic_batching")),
@@ -69,22 +69,5 @@ def _queue_delay(message: Any) -> None:
         ("a decoupled model", message.model_transaction_policy.decoupled),
     )
     if target is None:
-        raise _wrong(message, QUEUE_DELAY, f"needs the parameter '{LATENCY_TARGET}'")
-    if not target.isascii() or not target.isdecimal() or not 0 < int(target[:20]) <= _MAX_TARGET_US:
-        raise _wrong(
-            message, LATENCY_TARGET, f"must be a number from 1 to {_MAX_TARGET_US}, got '{target[:40]}'"
-        )
-
-
-def _value(message: Any, key: str) -> str | None:
-    return str(message.parameters[key].string_value) if key in message.parameters else None
-
-
-def _refuse_where(message: Any, key: str, *kinds: tuple[str, bool]) -> None:
-    for kind, applies in kinds:
-        if applies:
-            raise _wrong(message, key, f"can not be used with {kind}")
-
-
-def _wrong(message: Any, key: str, what: str) -> ConfigError:
-    return ConfigError(f"parameter '{key}' {what} for {message.name}", field=f'parameters["{key}"]')
+        raise wrong(message, QUEUE_DELAY, f"needs the parameter '{LATENCY_TARGET}'")
+    check_number(message, LATENCY_TARGET, _MAX_TARGET_US)
