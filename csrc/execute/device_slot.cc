@@ -121,16 +121,12 @@ Tensor DeviceSlot::stage(std::size_t index) {
     if (model.batches()) tensor.shape[0] = execution_->num_rows();
   }
   if (!tensor.present()) return {};
-  if (pieces.size() == 1 && pieces[0].place == PiecePlace::kGpu) {  // it is there already
-    tensor.size_bytes = pieces[0].size_bytes;                       // of all requests whose rows it has
-    return tensor;
-  }
-  std::size_t size_bytes = 0;
-  for (const GatherPiece& piece : pieces) size_bytes += piece.size_bytes;
-  BufferRef block = allocate(size_bytes, streams_.copy_in);
+  tensor.size_bytes = 0;
+  for (const GatherPiece& piece : pieces) tensor.size_bytes += piece.size_bytes;
+  if (pieces.size() == 1 && pieces[0].place == PiecePlace::kGpu) return tensor;  // it is there already
+  BufferRef block = allocate(tensor.size_bytes, streams_.copy_in);
   gather(pieces, block->data());
   tensor.data = block->data();
-  tensor.size_bytes = size_bytes;
   tensor.owner = std::move(block);
   return tensor;
 }

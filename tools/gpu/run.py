@@ -62,7 +62,6 @@ class Run:
         log = BUILD / f"{name}.log"
         variables = os.environ | {
             "PYTHONPATH": str(SITE),
-            "NAIAD_TEST_ONNXRUNTIME": str(_onnxruntime_library() or ""),
             "PYTHONUNBUFFERED": "1",
         }
         with log.open("w") as output:
@@ -166,11 +165,13 @@ def _assemble(run: Run) -> Outcome:
 
 def cpp_tests(run: Run) -> Outcome:
     failed, passed, cases = [], 0, []
+    library = _onnxruntime_library()
+    os.environ["NAIAD_TEST_ONNXRUNTIME"] = str(library or "")
     for room in ROOMS:
         program = BUILD / f"test_{room}"
         if not program.exists():
             continue
-        words = () if room != "backends" or _onnxruntime_library() else (_NEEDS_ONNXRUNTIME,)
+        words = () if library or room != "backends" else (_NEEDS_ONNXRUNTIME,)
         status, text = run.command(f"test_{room}", program, *words, limit_s=120)
         cases += [line for line in text.splitlines() if line.startswith("[doctest] test cases:")]
         if status == 0:
@@ -178,7 +179,7 @@ def cpp_tests(run: Run) -> Outcome:
         else:
             failed.append(f"{room} ({_last(text, status)})")
     told = ", ".join(case.split("|")[0].split(":")[1].strip() for case in cases)
-    if not _onnxruntime_library():
+    if not library:
         told += "; those of onnxruntime left out: it is not installed"
     if failed or not passed:
         return Outcome("failed", "; ".join(failed) or "no program was built")

@@ -116,7 +116,8 @@ TEST_CASE("identity on a GPU: without one it is refused with one sentence") {
                     "unable to load model 'm': GPUs not supported: no GPU in this machine");
 }
 
-TEST_CASE("identity on a GPU: a request over the model's budget is refused with the numbers, smaller ones run") {
+TEST_CASE(
+    "identity on a GPU: a request over the model's budget is refused with the numbers, smaller ones run") {
   House house;
   ModelSpec spec = identity_model();
   spec.device.memory_limit_bytes = 64 << 10;
