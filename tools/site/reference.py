@@ -221,9 +221,10 @@ def effects() -> dict[tuple[str, str], str]:
         (ignorable_hints(), "kept, no effect where the backend or the server's flags give it none"),
     ):
         for field in fields:
-            place = field.partition(":")[0]
+            place = _place(field.partition(":")[0])
             note = f"`{field}`: {what}" if ":" in field else what
-            found[_place(place)] = note
+            # `parameters` are one field for many options.
+            found[place] = f"{found[place]}; {note}" if place in found else note
     return found
 
 
