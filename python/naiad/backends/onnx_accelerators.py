@@ -31,6 +31,8 @@ _PRECISIONS: dict[str, list[tuple[str, str]]] = {
     "BF16": [("trt_bf16_enable", "1")],
     "INT8": [("trt_int8_enable", "1")],
 }
+_GRAPHS = frozenset({"cuda_graph_enable", "enable_cuda_graph", "trt_cuda_graph_enable"})
+_OFF = frozenset({"0", "false"})
 _FIELD = "optimization.execution_accelerators"
 
 
@@ -42,6 +44,7 @@ def wanted_providers(config: ModelConfig) -> list[Provider]:
     for an accelerator that ONNX Runtime models do not have.
     """
     accelerators = config.proto.optimization.execution_accelerators
+    _refuse_graphs(config, config.parameters)
     on_gpu = [_of_gpu(config, one) for one in accelerators.gpu_execution_accelerator]
     cuda = _cuda_parameters(config)
     if cuda:
@@ -65,6 +68,7 @@ def wanted_providers(config: ModelConfig) -> list[Provider]:
 
 def _of_gpu(config: ModelConfig, accelerator: Any) -> Provider:
     given: Mapping[str, str] = dict(accelerator.parameters)
+    _refuse_graphs(config, given)
     if accelerator.name == "cuda":
         return "GPU", "CUDA", sorted(given.items())
     if accelerator.name != "tensorrt":
@@ -84,6 +88,17 @@ def _of_gpu(config: ModelConfig, accelerator: Any) -> Provider:
                 (_TENSORRT_NAMES.get(key, key), {"true": "1", "false": "0"}.get(value.lower(), value))
             )
     return "GPU", "TensorRT", options
+
+
+def _refuse_graphs(config: ModelConfig, given: Mapping[str, str]) -> None:
+    # A replay reads and writes where the captured run did; here each batch has blocks of its own.
+    for name in sorted(_GRAPHS & given.keys()):
+        if given[name].lower() not in _OFF:
+            raise Unsupported(
+                f"model '{config.name}': {name}: ONNX Runtime's CUDA graphs need inputs and outputs at the "
+                f"same addresses in each run, and those of this server's batches differ; leave it out, or "
+                f"say 0"
+            )
 
 
 def _of_cpu(config: ModelConfig, accelerator: Any) -> Provider:

@@ -125,7 +125,6 @@ _OWN = (
     "profile_min_shapes",
     "profile_max_shapes",
     "profile_opt_shapes",
-    "cuda_graph_enable",
     "dump_ep_context_model",
     "ep_context_file_path",
     "ep_context_embed_mode",
@@ -142,6 +141,29 @@ def test_every_parameter_that_triton_has_for_tensorrt() -> None:
         accelerator = f"name: 'tensorrt' parameters {{ key: '{given}' value: 'True' }}"
         (provider,) = wanted_providers(_config(GPU, f"gpu_execution_accelerator {{ {accelerator} }}"))
         assert provider == ("GPU", "TensorRT", [(passed_on, "1")])
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        ("cuda", "enable_cuda_graph"),
+        ("tensorrt", "trt_cuda_graph_enable"),
+        ("tensorrt", "cuda_graph_enable"),
+        ("", "enable_cuda_graph"),
+    ],
+)
+def test_graphs_that_would_replay_other_addresses_are_refused(where: str, name: str) -> None:
+    def config(value: str) -> ModelConfig:
+        if not where:
+            return _config(GPU, "", _parameter(name, value))
+        parameter = f"parameters {{ key: '{name}' value: '{value}' }}"
+        return _config(GPU, f"gpu_execution_accelerator {{ name: '{where}' {parameter} }}")
+
+    for value in ("1", "true", "True"):
+        with pytest.raises(Unsupported, match=f"model 'm': {name}: ONNX Runtime's CUDA graphs need"):
+            wanted_providers(config(value))
+    for value in ("0", "False"):
+        wanted_providers(config(value))
 
 
 @pytest.mark.parametrize(
