@@ -167,6 +167,7 @@ Status admit_inputs(const ModelSpec& spec, Request& request) {
 
 Status admit_outputs(const ModelSpec& spec, Request& request) {
   request.wanted.resize(spec.outputs.size());
+  request.stays_on_gpu.clear();
   for (std::size_t i = 0; i < spec.outputs.size(); ++i) {
     request.wanted[i] = request.wanted_outputs.empty() && !spec.outputs[i].internal;
   }
@@ -174,6 +175,10 @@ Status admit_outputs(const ModelSpec& spec, Request& request) {
     const auto index = spec.output_index(wanted.name);
     if (!index || spec.outputs[*index].internal)
       return invalid("unexpected inference output " + quoted(wanted.name) + of_model(spec));
+    if (wanted.stays_on_gpu || !request.stays_on_gpu.empty()) {
+      request.stays_on_gpu.resize(spec.outputs.size());
+      request.stays_on_gpu[*index] = wanted.stays_on_gpu && !request.wanted[*index];
+    }
     request.wanted[*index] = true;
   }
   return {};

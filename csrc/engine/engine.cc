@@ -9,6 +9,9 @@
 #include <thread>
 #include <utility>
 
+#include "execute/fetch.h"
+#include "request/trace.h"
+
 namespace naiad {
 namespace {
 
@@ -67,8 +70,12 @@ std::shared_ptr<Model> Engine::start(ModelSpec spec, const BackendFactory& facto
 
 std::shared_ptr<Model> Engine::start_ensemble(ModelSpec spec, EnsemblePlan plan) {
   auto submit = [this](std::unique_ptr<Request>& request) { return this->submit(request); };
-  auto model =
-      std::make_shared<Model>(std::move(spec), std::move(plan), std::move(submit), clock_, cache_.get());
+  auto reads_on_gpu = [this](std::string_view name, std::string_view input) {
+    return this->reads_on_gpu(name, input);
+  };
+  auto model = std::make_shared<Model>(std::move(spec), std::move(plan),
+                                       EnsembleRun::Models{std::move(submit), std::move(reads_on_gpu)},
+                                       clock_, cache_.get());
   const std::unique_lock lock(mutex_);
   running_.push_back(model);
   sweeper_.add(model);
@@ -182,7 +189,8 @@ Status Engine::submit_received(std::unique_ptr<Request>& request) {
   Model* const model = found.model.get();
   const bool timed =
       request->deadline_ns != 0 || request->timeout_us != 0 || model->spec().batching.times_out();
-  Status status = model->submit(request);
+  Status status = fetch_inputs(*model, *request);
+  if (status.ok()) status = model->submit(request);
   model->unpin();
   if (timed && status.ok()) sweeper_.nudge();
   if (shadow != nullptr) {
@@ -190,6 +198,28 @@ Status Engine::submit_received(std::unique_ptr<Request>& request) {
     shadow->unpin();
   }
   return status;
+}
+
+Status Engine::fetch_inputs(Model& model, Request& request) {
+  for (GivenInput& given : request.given_inputs) {
+    if (!given.tensor.is_on_gpu()) continue;
+    const bool is_noted = request.trace && request.trace->notes_tensors();
+    if (!is_noted && model.reads_on_gpu(given.name)) continue;
+    const Status status = fetch(given.tensor, *pool_, gpus_.get());
+    if (!status.ok()) return {status.code(), unfetched(given.name, model.spec().name, status)};
+  }
+  return {};
+}
+
+bool Engine::reads_on_gpu(std::string_view name, std::string_view input) const {
+  if (!gpus_->any()) return false;
+  const std::shared_lock lock(mutex_);
+  const auto entry = published_.find(name);
+  if (entry == published_.end()) return false;
+  const Versions& versions = entry->second.versions;
+  return !versions.empty() && std::ranges::all_of(versions, [&](const auto& version) {
+    return version.second->reads_on_gpu(input);
+  });
 }
 
 Status Engine::summon(std::unique_ptr<Request>& request, const Status& missing) {
@@ -229,7 +259,7 @@ std::shared_ptr<Model> Engine::pin_shadow(const Published& published, const Requ
 void Engine::submit_shadow(Model& model, std::unique_ptr<Request> copy) {
   copy->sink = &discarding_;
   // A shadow that is behind drops its copies: its statistics say how many.
-  if (model.submit(copy).ok()) sweeper_.nudge();
+  if (fetch_inputs(model, *copy).ok() && model.submit(copy).ok()) sweeper_.nudge();
 }
 
 Status Engine::begin_call(std::uint64_t caller, Request& request) {

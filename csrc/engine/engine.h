@@ -90,6 +90,10 @@ class Engine {
   bool can_summon(std::string_view name) const;
   Summons& summons() { return summons_; }
 
+  // Whether every version of the model that is served reads this input on a GPU: Model::reads_on_gpu. Any
+  // thread; never blocks.
+  bool reads_on_gpu(std::string_view name, std::string_view input) const;
+
   // Marks a request that the instance `caller` is about to wait for, before it is submitted; 0: somebody for
   // whom nobody waits. kUnavailable when its answer could never come: see CallGraph. Any thread.
   Status begin_call(std::uint64_t caller, Request& request);
@@ -118,6 +122,9 @@ class Engine {
   static void wait_unpinned(const Versions& gone);
   // submit(), of a request that was received before.
   Status submit_received(std::unique_ptr<Request>& request);
+  // Copies what lies on a GPU and is not read there by the model, as the request's maker thought that it
+  // would be, to the host.
+  Status fetch_inputs(Model& model, Request& request);
   // For one whose model is not there, and why.
   Status summon(std::unique_ptr<Request>& request, const Status& missing);
   // The models whose instances a request runs on, by way of ensembles too.

@@ -5,7 +5,17 @@
 namespace naiad {
 
 EnsembleOrder::EnsembleOrder(const EnsemblePlan& plan)
-    : consumers(plan.steps.size()), num_producers(plan.steps.size()) {
+    : consumers(plan.steps.size()),
+      num_producers(plan.steps.size()),
+      readers(plan.tensors.size()),
+      on_host(plan.tensors.size()) {
+  for (const std::size_t tensor : plan.inputs) on_host[tensor] = true;
+  for (const std::size_t tensor : plan.outputs) on_host[tensor] = true;
+  for (std::size_t s = 0; s < plan.steps.size(); ++s) {
+    const EnsemblePlan::Step& step = plan.steps[s];
+    for (const EnsemblePlan::Link& input : step.inputs) readers[input.tensor].push_back({s, input.name});
+    if (step.when) on_host[step.when->tensor] = true;
+  }
   std::vector<std::optional<std::size_t>> maker(plan.tensors.size());
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     for (const EnsemblePlan::Link& output : plan.steps[s].outputs) maker[output.tensor] = s;

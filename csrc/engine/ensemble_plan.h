@@ -44,6 +44,14 @@ struct EnsembleOrder {
   std::vector<std::vector<std::size_t>> consumers;  // by step
   std::vector<std::vector<std::size_t>> behind;     // by step: all that wait for it, by others too
   std::vector<std::size_t> num_producers;           // by step
+
+  // An input of a step.
+  struct Reader {
+    std::size_t step = 0;
+    std::string input;
+  };
+  std::vector<std::vector<Reader>> readers;  // by tensor
+  std::vector<bool> on_host;  // by tensor: the ensemble itself reads it there, whoever else does
 };
 
 }  // namespace naiad

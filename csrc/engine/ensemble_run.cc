@@ -17,11 +17,11 @@ bool is_true(const Tensor& tensor) {
 
 }  // namespace
 
-EnsembleRun::EnsembleRun(const EnsemblePlan& plan, const EnsembleOrder& order, const Submit& submit,
+EnsembleRun::EnsembleRun(const EnsemblePlan& plan, const EnsembleOrder& order, const Models& models,
                          const Clock& clock, Ended ended, std::unique_ptr<Request> request)
     : plan_(plan),
       order_(order),
-      submit_(submit),
+      models_(models),
       clock_(clock),
       ended_(std::move(ended)),
       request_(std::move(request)),
@@ -104,7 +104,9 @@ void EnsembleRun::complete(std::unique_ptr<Request> request, Response response) 
   } else {
     settle(lane, slot.step, tensors_of(slot.step, response.outputs, *request->spec));
   }
+  // Before the run can be over: memory of a GPU must be back when its model ends.
   request.reset();
+  response = {};
   advance(lock);
 }
 
@@ -211,11 +213,12 @@ void EnsembleRun::advance(Lock& lock) {
 void EnsembleRun::submit(Ready ready, Lock& lock) {
   std::unique_ptr<Request> request = make_request(ready);
   ready.lane->states[ready.step] = State::kOut;
+  drop_read(*ready.lane, plan_.steps[ready.step]);
   ++num_outstanding_;
   ++num_out_[ready.step];
   const std::size_t tag = request->tag;
   lock.unlock();
-  const Status status = submit_(request);
+  const Status status = models_.submit(request);
   lock.lock();
   if (status.ok()) return;
   --num_outstanding_;
@@ -245,8 +248,9 @@ std::unique_ptr<Request> EnsembleRun::make_request(Ready ready) {
     const Tensor& tensor = ready.lane->tensors[input.tensor];
     if (tensor.present()) request->given_inputs.push_back({input.name, tensor});
   }
-  for (const EnsemblePlan::Link& output : step.outputs)
-    request->wanted_outputs.push_back({output.name, 0, {}});
+  for (const EnsemblePlan::Link& output : step.outputs) {
+    request->wanted_outputs.push_back({output.name, 0, {}, {}, stays_on_gpu(output.tensor)});
+  }
   request->scope = &scope_;
   request->call = request_->call;
   request->sink = this;
@@ -258,6 +262,23 @@ std::unique_ptr<Request> EnsembleRun::make_request(Ready ready) {
   free_slots_.pop_back();
   slots_[request->tag] = ready;
   return request;
+}
+
+bool EnsembleRun::stays_on_gpu(std::size_t tensor) const {
+  if (!models_.reads_on_gpu || order_.on_host[tensor]) return false;
+  return std::ranges::all_of(order_.readers[tensor], [&](const EnsembleOrder::Reader& reader) {
+    return models_.reads_on_gpu(plan_.steps[reader.step].model, reader.input);
+  });
+}
+
+void EnsembleRun::drop_read(Lane& lane, const EnsemblePlan::Step& step) {
+  for (const EnsemblePlan::Link& input : step.inputs) {
+    if (order_.on_host[input.tensor]) continue;
+    const bool is_read = std::ranges::any_of(order_.readers[input.tensor], [&](const auto& reader) {
+      return lane.states[reader.step] == State::kWaiting;
+    });
+    if (!is_read) lane.tensors[input.tensor] = {};
+  }
 }
 
 // Gives the client what is its turn, and ends the run. One thread at a time: the others leave it to that one.

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -29,6 +30,12 @@ class EnsembleRun final : public CompletionSink, public std::enable_shared_from_
  public:
   // Queues a step's request at its model, or leaves it and says why not; as Engine::submit.
   using Submit = std::function<Status(std::unique_ptr<Request>&)>;
+  // The models of its steps.
+  struct Models {
+    Submit submit;
+    // Whether a model reads an input on a GPU, now; as Engine::reads_on_gpu. None: no model does.
+    std::function<bool(std::string_view model, std::string_view input)> reads_on_gpu{};
+  };
   // What a run came to, for the statistics.
   struct Outcome {
     Status status;
@@ -40,8 +47,8 @@ class EnsembleRun final : public CompletionSink, public std::enable_shared_from_
   };
   using Ended = std::function<void(const Outcome&)>;
 
-  // Plan, order and submit outlive the run. `ended` is called before the request goes home.
-  EnsembleRun(const EnsemblePlan& plan, const EnsembleOrder& order, const Submit& submit, const Clock& clock,
+  // Plan, order and models outlive the run. `ended` is called before the request goes home.
+  EnsembleRun(const EnsemblePlan& plan, const EnsembleOrder& order, const Models& models, const Clock& clock,
               Ended ended, std::unique_ptr<Request> request);
 
   // Submits the first steps. It may be over when this returns. Any thread; once.
@@ -76,6 +83,10 @@ class EnsembleRun final : public CompletionSink, public std::enable_shared_from_
   void advance(Lock& lock);
   void submit(Ready ready, Lock& lock);
   std::unique_ptr<Request> make_request(Ready ready);
+  // Whether it may be left on the GPU that makes it: all who read it do so on one.
+  bool stays_on_gpu(std::size_t tensor) const;
+  // Lets go of what the step was the last one to read: it may be memory of a GPU.
+  void drop_read(Lane& lane, const EnsemblePlan::Step& step);
   bool is_skipped(const Lane& lane, const EnsemblePlan::Step& step) const;
   // The step has made these tensors (none of them: it was skipped) in the lane and in those that began in it.
   void settle(Lane& lane, std::size_t step, const std::vector<Tensor>& made);
@@ -93,7 +104,7 @@ class EnsembleRun final : public CompletionSink, public std::enable_shared_from_
 
   const EnsemblePlan& plan_;
   const EnsembleOrder& order_;
-  const Submit& submit_;
+  const Models& models_;
   const Clock& clock_;
   const Ended ended_;
 

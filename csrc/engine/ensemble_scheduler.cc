@@ -7,12 +7,12 @@
 
 namespace naiad {
 
-EnsembleScheduler::EnsembleScheduler(const ModelSpec& model, EnsemblePlan plan, EnsembleRun::Submit submit,
+EnsembleScheduler::EnsembleScheduler(const ModelSpec& model, EnsemblePlan plan, EnsembleRun::Models models,
                                      const Clock& clock, std::shared_ptr<Statistics> statistics)
     : model_(model),
       plan_(std::move(plan)),
       order_(plan_),
-      submit_(std::move(submit)),
+      models_(std::move(models)),
       clock_(clock),
       statistics_(std::move(statistics)) {}
 
@@ -28,7 +28,7 @@ Status EnsembleScheduler::try_submit(std::unique_ptr<Request>& request) {
   }
   request->timestamps.queued_ns = clock_.now_ns();
   auto ended = [this](const EnsembleRun::Outcome& outcome) { this->ended(outcome); };
-  std::make_shared<EnsembleRun>(plan_, order_, submit_, clock_, std::move(ended), std::move(request))
+  std::make_shared<EnsembleRun>(plan_, order_, models_, clock_, std::move(ended), std::move(request))
       ->start();
   return {};
 }

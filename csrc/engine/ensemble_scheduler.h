@@ -16,8 +16,8 @@ namespace naiad {
 // The scheduler of an ensemble, which has no instances: a request begins its run when it comes.
 class EnsembleScheduler final : public Scheduler {
  public:
-  // `model` and `clock` outlive it; so does whatever `submit` works with.
-  EnsembleScheduler(const ModelSpec& model, EnsemblePlan plan, EnsembleRun::Submit submit, const Clock& clock,
+  // `model` and `clock` outlive it; so does whatever `models` work with.
+  EnsembleScheduler(const ModelSpec& model, EnsemblePlan plan, EnsembleRun::Models models, const Clock& clock,
                     std::shared_ptr<Statistics> statistics);
 
   // Any thread. Runs short steps on it.
@@ -36,7 +36,7 @@ class EnsembleScheduler final : public Scheduler {
   const ModelSpec& model_;
   const EnsemblePlan plan_;
   const EnsembleOrder order_;
-  const EnsembleRun::Submit submit_;
+  const EnsembleRun::Models models_;
   const Clock& clock_;
   const std::shared_ptr<Statistics> statistics_;
 

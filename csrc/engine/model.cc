@@ -8,6 +8,7 @@
 #include "engine/admission.h"
 #include "engine/split_run.h"
 #include "engine/wall_clock.h"
+#include "execute/device_batch.h"
 #include "request/trace.h"
 #include "schedule/make_scheduler.h"
 
@@ -86,14 +87,14 @@ Model::Model(ModelSpec spec, const BackendFactory& factory, const std::vector<In
   }
 }
 
-Model::Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, const Clock& clock,
+Model::Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Models models, const Clock& clock,
              ResponseCache* cache)
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))),
       lent_(lend(spec_)),
       clock_(clock),
       pool_(nullptr),
       statistics_(statistics_of(*spec_)),
-      scheduler_(std::make_unique<EnsembleScheduler>(*spec_, std::move(plan), std::move(submit), clock,
+      scheduler_(std::make_unique<EnsembleScheduler>(*spec_, std::move(plan), std::move(models), clock,
                                                      statistics_)),
       plan_(&static_cast<const EnsembleScheduler&>(*scheduler_).plan()),
       inline_limit_ns_(0),
@@ -107,6 +108,9 @@ Model::~Model() {
 Status Model::submit(std::unique_ptr<Request>& request) {
   Status status = admit(lent_, *request);
   if (status.ok()) {
+    // These look at the bytes of outputs, or keep them.
+    const bool is_noted = request->trace && request->trace->notes_tensors();
+    if (cache_ != nullptr || spec_->sequence || spec_->decoupled || is_noted) request->stays_on_gpu.clear();
     if (request->trace) request->trace->enter(*request);
     if (cache_ != nullptr && try_answer_from_cache(request)) return status;
     status = queue_or_refuse(request);
@@ -241,6 +245,17 @@ bool Model::is_healthy() {
   const std::shared_lock lock(seats_mutex_, std::try_to_lock);
   return lock.owns_lock() &&
          std::ranges::any_of(seats_, [](const Seat& seat) { return seat.instance->is_healthy(); });
+}
+
+bool Model::reads_on_gpu(std::string_view input) {
+  if (plan_ != nullptr || cache_ != nullptr || spec_->sequence || spec_->decoupled) return false;
+  const auto index = spec_->input_index(input);
+  if (!index || stays_on_host(spec_->inputs[*index]) || spec_->inputs[*index].ragged) return false;
+  const std::shared_lock lock(seats_mutex_, std::try_to_lock);
+  const auto reads = [](const Seat& seat) {
+    return seat.instance->is_passive() || seat.instance->is_on_gpu();
+  };
+  return lock.owns_lock() && !seats_.empty() && std::ranges::all_of(seats_, reads);
 }
 
 std::vector<Model::InstanceUse> Model::instance_use() {

@@ -52,8 +52,8 @@ class Model final : private InstanceObserver, private CompletionSink {
   // `inline_limit_ns`, is run by the thread that submits it; 0: never.
   Model(ModelSpec spec, const BackendFactory& factory, const std::vector<InstancePlan>& instances,
         TensorPool& pool, const Clock& clock, std::uint64_t inline_limit_ns, ModelNeighbours shared = {});
-  // An ensemble: no instances, its steps are requests that go to `submit`.
-  Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Submit submit, const Clock& clock,
+  // An ensemble: no instances, its steps are requests to `models`.
+  Model(ModelSpec spec, EnsemblePlan plan, EnsembleRun::Models models, const Clock& clock,
         ResponseCache* cache = nullptr);
   // Stops without draining.
   ~Model() override;
@@ -86,6 +86,10 @@ class Model final : private InstanceObserver, private CompletionSink {
   bool pinned() const { return pins_.load(std::memory_order_seq_cst) != 0; }
   // Blocks until nobody is on the way to it.
   void wait_unpinned() const;
+
+  // Whether all who see this input read it on a GPU: every instance does, and nobody looks at its bytes
+  // before. A look that may be old. Any thread; never blocks.
+  bool reads_on_gpu(std::string_view input);
 
   // Any thread.
   std::size_t num_waiting() const { return scheduler_->num_waiting(); }

@@ -40,7 +40,7 @@ BufferRef DeviceBatch::allocate(std::size_t size_bytes) {
 }
 
 void DeviceBatch::output(std::size_t index, Tensor tensor) {
-  outputs_.push_back({index, std::move(tensor), {}});
+  outputs_.push_back({index, std::move(tensor), {}, {}});
 }
 
 }  // namespace naiad

@@ -20,6 +20,12 @@ class DeviceError : public Error {
 // went well. `doing` is what was tried ("copy an input").
 void check_device(const Status& status, const std::string& doing);
 
+// Whether this input is on the host also where the model runs on a GPU: no kernel could read it as it stands,
+// or the host decides by it.
+inline bool stays_on_host(const TensorSpec& spec) {
+  return spec.dtype == DataType::kBytes || spec.shape_values || spec.generated;
+}
+
 class DeviceSlot;
 
 // One batch while it is on a GPU. A DeviceBackend reads its inputs, queues its work on stream(), and says
@@ -42,7 +48,8 @@ class DeviceBatch {
 
   // Input `index` of the whole batch, as Execution::input() gives it, but on the GPU: work that is queued on
   // stream() after this call finds it there. On the host (device() of its owner tells) are inputs of type
-  // BYTES, those of which the values are shapes, and those made of the batch.
+  // BYTES, those of which the values are shapes, and those made of the batch. Not to be written to: others
+  // may read the same bytes.
   Tensor input(std::size_t index) const;
   // Memory on the GPU for an output, or for the work itself; it stays until the batch is done. Throws as
   // above.
@@ -59,7 +66,8 @@ class DeviceBatch {
   struct Output {
     std::size_t index = 0;
     Tensor made;    // by the backend
-    Tensor copied;  // on the host; not present() where it was made there
+    Tensor copied;  // on the host; not present() where it was made there, or nobody takes it there
+    Tensor left;    // on the GPU, for who takes it there
   };
 
   DeviceSlot& slot_;

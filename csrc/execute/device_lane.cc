@@ -17,7 +17,7 @@ DeviceLane::~DeviceLane() {
   DevicePool& pool = streams_.place.pool;
   for (const auto& stream : {streams_.place.stream, streams_.copy_in, streams_.copy_out}) {
     static_cast<void>(stream->drain());  // of a device that has failed nothing runs any more
-    pool.let_go(*stream);
+    pool.let_go(stream);
   }
 }
 

@@ -1,20 +1,50 @@
 #include "execute/device_slot.h"
 
+#include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
 
 namespace naiad {
 namespace {
 
-bool is_on_gpu(const Tensor& tensor) {
-  return tensor.owner && tensor.owner->device().kind == DeviceKind::kGpu;
+// What kernels may count on, as with whatever a GPU allocates. Rows of a batch may lie elsewhere.
+constexpr std::size_t kGpuAlignment = 256;
+
+bool is_aligned(const std::byte* data) {
+  return reinterpret_cast<std::uintptr_t>(data) % kGpuAlignment == 0;
 }
 
-// What no kernel could read as it stands, or the host decides by.
-bool stays_on_host(const TensorSpec& spec) {
-  return spec.dtype == DataType::kBytes || spec.shape_values || spec.generated;
-}
+// An output that outlives its batch on the GPU. What a framework has allocated may need the stream at its
+// end, when the instance is gone.
+class LeftOnGpu final : public Buffer {
+ public:
+  LeftOnGpu(const Tensor& made, DevicePlace place)
+      : Buffer(const_cast<std::byte*>(made.data), made.size_bytes, made.owner->device()),
+        stream_(std::move(place.stream)),
+        budget_(std::move(place.budget)),
+        owner_(made.owner) {}
+  ~LeftOnGpu() override { budget_->taken_up(size_bytes()); }
+
+  // Not present() where too much is left there already.
+  static Tensor leave(const Tensor& made, const DevicePlace& place) {
+    const std::size_t limit_bytes = place.budget->limit_bytes();
+    const std::size_t most_bytes =
+        limit_bytes != 0 ? limit_bytes / 2 : place.pool.gpu().facts().memory_bytes / 4;
+    if (!place.budget->try_leave(made.size_bytes, most_bytes)) return {};
+    Tensor left = made;
+    left.owner = BufferRef::adopt(std::make_unique<LeftOnGpu>(made, place).release());
+    return left;
+  }
+
+ private:
+  void release() noexcept override { const std::unique_ptr<LeftOnGpu> self(this); }
+
+  const DevicePool::Stream stream_;
+  const DevicePool::Budget budget_;
+  const BufferRef owner_;  // last: goes first
+};
 
 std::unique_ptr<GpuEvent> make_event(Gpu& gpu) {
   std::unique_ptr<GpuEvent> event;
@@ -123,7 +153,9 @@ Tensor DeviceSlot::stage(std::size_t index) {
   if (!tensor.present()) return {};
   tensor.size_bytes = 0;
   for (const GatherPiece& piece : pieces) tensor.size_bytes += piece.size_bytes;
-  if (pieces.size() == 1 && pieces[0].place == PiecePlace::kGpu) return tensor;  // it is there already
+  if (pieces.size() == 1 && pieces[0].place == PiecePlace::kGpu && is_aligned(tensor.data)) {
+    return tensor;  // it is there already
+  }
   BufferRef block = allocate(tensor.size_bytes, streams_.copy_in);
   gather(pieces, block->data());
   tensor.data = block->data();
@@ -133,7 +165,7 @@ Tensor DeviceSlot::stage(std::size_t index) {
 
 GatherPiece DeviceSlot::piece_of(const Tensor& tensor) const {
   GatherPiece piece{tensor.data, tensor.size_bytes};
-  if (is_on_gpu(tensor)) {
+  if (tensor.is_on_gpu()) {
     piece.device = tensor.owner->device().id;
     const bool is_here = piece.device == streams_.place.pool.gpu().device();
     piece.place = is_here ? PiecePlace::kGpu : PiecePlace::kPeer;
@@ -221,7 +253,11 @@ void DeviceSlot::queue_outputs() {
   check_device(computed_->record(*streams_.place.stream), "mark a stream");
   check_device(copy_out.wait(*computed_), "order its streams");
   for (DeviceBatch::Output& output : batch_->outputs_) {
-    if (!is_on_gpu(output.made)) continue;
+    if (!output.made.is_on_gpu()) continue;
+    if (execution_->is_taken(output.index, true, true)) {
+      output.left = LeftOnGpu::leave(output.made, streams_.place);
+    }
+    if (!execution_->is_taken(output.index, false, output.left.present())) continue;
     BufferRef block = execution_->allocate(output.made.size_bytes);
     const std::span to(block->data(), output.made.size_bytes);
     if (!to.empty()) check_device(copy_out.copy_to_host(to, output.made.data), "copy an output");
@@ -249,8 +285,13 @@ void DeviceSlot::deliver(DeviceBackend& backend) {
   attempt([&] {
     backend.finish(*batch_);
     for (DeviceBatch::Output& output : batch_->outputs_) {
-      const Tensor& tensor = output.copied.present() ? output.copied : output.made;
-      if (tensor.present()) execution_->output(output.index, tensor);
+      if (output.left.present()) {
+        execution_->output(output.index, output.copied, output.left);
+      } else if (output.copied.present()) {
+        execution_->output(output.index, output.copied);
+      } else if (!output.made.is_on_gpu() && output.made.present()) {
+        execution_->output(output.index, output.made);
+      }
     }
   });
 }

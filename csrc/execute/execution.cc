@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "execute/fetch.h"
 #include "execute/ragged.h"
 #include "execute/rows.h"
 
@@ -61,22 +62,56 @@ Tensor Execution::input(std::size_t index) {
   return tensor;
 }
 
+void Execution::fetch_inputs(Gpus* gpus) {
+  for (const auto& request : requests_) {
+    for (std::size_t i = 0; i < request->inputs.size(); ++i) {
+      if (!request->inputs[i].is_on_gpu()) continue;
+      const Status status = fetch(request->inputs[i], pool_, gpus);
+      if (!status.ok()) throw Error(status.code(), unfetched(model_.inputs[i].name, model_.name, status));
+    }
+  }
+}
+
 BufferRef Execution::allocate(std::size_t size_bytes) {
   return allocate_output(pool_, size_bytes);
 }
 
+bool Execution::takes_on_gpu(std::size_t k, std::size_t index) const {
+  const std::vector<bool>& stays = requests_[k]->stays_on_gpu;
+  return !stays.empty() && stays[index];
+}
+
+bool Execution::is_taken(std::size_t index, bool on_gpu, bool may_stay) const {
+  for (std::size_t k = 0; k < requests_.size(); ++k) {
+    if (kept(k) || !requests_[k]->wanted[index]) continue;
+    if ((may_stay && takes_on_gpu(k, index)) == on_gpu) return true;
+  }
+  return false;
+}
+
 void Execution::output(std::size_t index, const Tensor& tensor) {
+  cut(index, tensor, std::nullopt);
+}
+
+void Execution::output(std::size_t index, const Tensor& on_host, const Tensor& on_gpu) {
+  if (on_host.present()) cut(index, on_host, false);
+  if (on_gpu.present()) cut(index, on_gpu, true);
+}
+
+void Execution::cut(std::size_t index, const Tensor& tensor, std::optional<bool> on_gpu) {
+  const auto is_for = [&](std::size_t k) { return !on_gpu || takes_on_gpu(k, index) == *on_gpu; };
   const auto scattered = std::ranges::find(model_.batch_outputs, index, &BatchOutput::output);
   if (scattered != model_.batch_outputs.end()) {
     std::size_t offset = 0;
     for (std::size_t k = 0; k < requests_.size(); ++k) {
       const Tensor& source = requests_[k]->inputs[scattered->source];
-      output(k, index, scatter_output(model_.outputs[index], tensor, source, model_.batches(), offset));
+      Tensor rows = scatter_output(model_.outputs[index], tensor, source, model_.batches(), offset);
+      if (is_for(k)) output(k, index, std::move(rows));
     }
     return;
   }
   if (!model_.batches()) {
-    output(0, index, tensor);
+    if (is_for(0)) output(0, index, tensor);
     return;
   }
   if (tensor.shape.empty() || tensor.shape[0] != static_cast<std::int64_t>(num_rows_)) {
@@ -86,7 +121,8 @@ void Execution::output(std::size_t index, const Tensor& tensor) {
   }
   RowCutter cutter(tensor);
   for (std::size_t k = 0; k < requests_.size(); ++k) {
-    output(k, index, cutter.next(requests_[k]->num_rows));
+    Tensor rows = cutter.next(requests_[k]->num_rows);
+    if (is_for(k)) output(k, index, std::move(rows));
   }
 }
 

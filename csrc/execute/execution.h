@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,8 @@
 #include "request/request.h"
 
 namespace naiad {
+
+class Gpus;
 
 // One batch while a backend runs it: its requests, their rows gathered, its outputs cut apart again.
 // Instance thread.
@@ -35,12 +38,21 @@ class Execution {
   // Error(kUnavailable) when the pool is exhausted.
   Tensor input(std::size_t index);
 
+  // Copies inputs that lie on a GPU to the host, for a backend that reads them there. Throws Error, which
+  // names model and input, where that cannot be done. Blocks until they are there.
+  void fetch_inputs(Gpus* gpus);
+
   // A block for an output of the batch; throws Error(kUnavailable) when the pool is exhausted.
   BufferRef allocate(std::size_t size_bytes);
 
   // Output `index` of the whole batch, in the model's shape; each request that wants it gets its rows as a
   // view of `tensor`. Throws Error(kInternal) when the first dimension is not num_rows().
   void output(std::size_t index, const Tensor& tensor);
+  // The same of one that was made on a GPU: requests that take it there (Request::stays_on_gpu) get rows of
+  // `on_gpu`, the others of `on_host`. Neither need be present() where nobody takes it.
+  void output(std::size_t index, const Tensor& on_host, const Tensor& on_gpu);
+  // Whether any request takes output `index` there; with `may_stay` false all take it on the host.
+  bool is_taken(std::size_t index, bool on_gpu, bool may_stay) const;
   // Output `index` of request `k` alone, in the model's shape, taken over as it is.
   void output(std::size_t k, std::size_t index, Tensor tensor);
   // A parameter of the response to request `k`.
@@ -89,6 +101,10 @@ class Execution {
   void complete(std::size_t k);
 
  private:
+  bool takes_on_gpu(std::size_t k, std::size_t index) const;
+  // In rows that differ for those who take it on the GPU.
+  void cut(std::size_t index, const Tensor& tensor, std::optional<bool> on_gpu);
+
   const ModelSpec& model_;
   std::vector<std::unique_ptr<Request>> requests_;
   std::vector<Response> responses_;

@@ -14,8 +14,9 @@ namespace {
 constexpr std::chrono::milliseconds kLookAgain{5};
 
 // Runs the batch; whatever the backend throws fails the requests that it has not answered.
-void execute(Backend& backend, Execution& execution) {
+void execute(Backend& backend, Execution& execution, Gpus* gpus) {
   try {
+    execution.fetch_inputs(gpus);
     backend.execute(execution);
     return;
   } catch (const Error& error) {
@@ -91,6 +92,7 @@ void ModelInstance::load(const BackendFactory& factory, const std::shared_ptr<co
   backend_ = factory(spec_);
   DeviceBackend* const on_device = backend_->on_device();
   if (on_device != nullptr) open_lane();
+  on_gpu_.store(on_device != nullptr, std::memory_order_relaxed);
   warm_up(model, spec_.pool, clock_, [&](Execution& execution) {
     if (on_device != nullptr) {
       lane_->run_alone(*on_device, execution);
@@ -177,7 +179,7 @@ void ModelInstance::run(std::vector<std::unique_ptr<Request>> requests) {
   for (const auto& request : requests) size_bytes += input_bytes(*request);
   runner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   Execution execution(spec_.model, std::move(requests), spec_.pool, clock_, spec_.responses);
-  execute(*backend_, execution);
+  execute(*backend_, execution, spec_.gpus);
   cost_.record(size_bytes, count(execution));
   execution.complete();
   runner_.store({}, std::memory_order_relaxed);

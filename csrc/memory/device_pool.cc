@@ -33,6 +33,12 @@ bool DeviceBudget::try_take(std::size_t size_bytes) {
   return true;
 }
 
+bool DeviceBudget::try_leave(std::size_t size_bytes, std::size_t most_bytes) {
+  if (left_bytes_.fetch_add(size_bytes, std::memory_order_relaxed) + size_bytes <= most_bytes) return true;
+  taken_up(size_bytes);
+  return false;
+}
+
 class DevicePool::Block final : public Buffer {
  public:
   Block(Allocation memory, std::size_t size_bytes, DevicePool& pool, Stream stream, Budget budget)
@@ -139,7 +145,9 @@ void DevicePool::take_back(Block& block) noexcept {
   block.budget_->give_back(size_bytes);
   const std::lock_guard lock(mutex_);
   std::unique_ptr<GpuEvent> ready;
-  if (!events_.empty()) {
+  if (is_gone(block.stream_)) {
+    block.stream_.reset();
+  } else if (!events_.empty()) {
     ready = std::move(events_.back());
     events_.pop_back();
   } else if (!gpu_->make_event(ready).ok()) {
@@ -153,15 +161,21 @@ void DevicePool::take_back(Block& block) noexcept {
       {std::move(block.memory_), std::move(block.stream_), std::move(ready)});
 }
 
-void DevicePool::let_go(const GpuStream& stream) {
+bool DevicePool::is_gone(const Stream& stream) const {
+  return std::ranges::any_of(gone_, [&](const auto& gone) { return gone.lock() == stream; });
+}
+
+void DevicePool::let_go(const Stream& stream) {
   const std::lock_guard lock(mutex_);
   for (std::vector<Free>& blocks : free_) {
     for (Free& free : blocks) {
-      if (free.stream.get() != &stream) continue;
+      if (free.stream != stream) continue;
       free.stream.reset();
       if (free.ready) events_.push_back(std::move(free.ready));
     }
   }
+  std::erase_if(gone_, [](const auto& gone) { return gone.expired(); });
+  gone_.push_back(stream);
 }
 
 void DevicePool::trim(std::size_t keep_bytes) {

@@ -29,6 +29,13 @@ class DeviceBudget {
   // The most that it ever had.
   std::size_t peak_bytes() const { return peak_bytes_.load(std::memory_order_relaxed); }
 
+  // Counts outputs that are left on the GPU for those who read them there, whoever has allocated them; false,
+  // and nothing is counted, where they would be more than `most_bytes`. What waits must leave room for what
+  // runs.
+  bool try_leave(std::size_t size_bytes, std::size_t most_bytes);
+  void taken_up(std::size_t size_bytes) { left_bytes_.fetch_sub(size_bytes, std::memory_order_relaxed); }
+  std::size_t left_bytes() const { return left_bytes_.load(std::memory_order_relaxed); }
+
  private:
   friend class DevicePool;
   bool try_take(std::size_t size_bytes);
@@ -39,6 +46,7 @@ class DeviceBudget {
   // Counts: pair with nothing.
   std::atomic<std::size_t> used_bytes_{0};
   std::atomic<std::size_t> peak_bytes_{0};
+  std::atomic<std::size_t> left_bytes_{0};
 };
 
 struct DevicePoolOptions {
@@ -75,8 +83,9 @@ class DevicePool {
   // has no room, also after all that is cached was given back; kInternal when the device has failed.
   Status allocate(std::size_t size_bytes, const Stream& stream, const Budget& budget, BufferRef& block);
 
-  // What is free of this stream's belongs to none; to be called when all of its work is done.
-  void let_go(const GpuStream& stream);
+  // What is free of this stream's belongs to none, and so does what comes back later; to be called when all
+  // of its work is done.
+  void let_go(const Stream& stream);
 
   // Gives free blocks back to the device until no more than `keep_bytes` are cached. Those whose stream still
   // works are left alone.
@@ -102,6 +111,7 @@ class DevicePool {
   // All with mutex_ held.
   bool try_reuse(std::size_t size_class, const Stream& stream, Allocation& memory);
   bool is_ready(const Free& free) const;
+  bool is_gone(const Stream& stream) const;
   bool fits(std::size_t size_bytes) const;
 
   const std::shared_ptr<Gpu> gpu_;
@@ -109,6 +119,7 @@ class DevicePool {
   mutable std::mutex mutex_;  // guards what follows
   std::array<std::vector<Free>, kNumSizeClasses> free_;
   std::vector<std::unique_ptr<GpuEvent>> events_;  // to be used again
+  std::vector<std::weak_ptr<GpuStream>> gone_;     // let go, while blocks of theirs may be out
   DevicePoolUsage usage_;
 };
 

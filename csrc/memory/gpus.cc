@@ -9,6 +9,7 @@ DevicePool& Gpus::pool(int device) {
     std::shared_ptr<Gpu> gpu;
     if (const Status status = open_(device, gpu); !status.ok()) throw Error(status);
     pool = std::make_unique<DevicePool>(std::move(gpu), options_);
+    any_.store(true, std::memory_order_relaxed);
   }
   return *pool;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,12 +23,16 @@ class Gpus {
   // Throws Error when it cannot be opened, as open_gpu() says why.
   DevicePool& pool(int device);
 
+  // Whether any was ever opened: without one no tensor lies there.
+  bool any() const { return any_.load(std::memory_order_relaxed); }
+
   // Gives memory that no model uses back to the devices.
   void trim();
 
  private:
   const Open open_;
   const DevicePoolOptions options_;
+  std::atomic<bool> any_{false};  // pairs with nothing
   std::mutex mutex_;
   std::map<int, std::unique_ptr<DevicePool>> pools_;  // guarded by mutex_
 };

@@ -22,6 +22,7 @@ struct Tensor {
 
   bool present() const { return dtype != DataType::kInvalid; }
   std::span<const std::byte> bytes() const { return {data, size_bytes}; }
+  bool is_on_gpu() const { return owner && owner->device().kind == DeviceKind::kGpu; }
 };
 
 }  // namespace naiad

@@ -33,6 +33,7 @@ struct WantedOutput {
   std::uint32_t num_classes = 0;  // > 0: the classification extension, that many classes
   std::optional<bool> binary;     // v2 HTTP: raw bytes after the JSON; unset = Request::binary_by_default
   SharedWindow shared{};          // given: written there instead of into the response
+  bool stays_on_gpu = false;      // who takes it reads it on a GPU: it need not be copied to the host
 };
 
 // When a request passed each mark; steady-clock nanoseconds, 0 = not reached.
@@ -92,6 +93,8 @@ struct Request {
   std::vector<Tensor> inputs;  // in the order of spec->inputs, in the model's own shapes; absent
                                // optional ones are not present()
   std::vector<bool> wanted;    // by position in spec->outputs
+  std::vector<bool>
+      stays_on_gpu;  // the same; those that may be left on the GPU where they were made. Empty: none
   std::uint32_t num_rows = 1;  // the batch dimension; 1 when the model does not batch
   Timestamps timestamps;
   ComputeTimes computed;  // in all its executions; of an ensemble, in all its steps

@@ -112,6 +112,10 @@ Trace::~Trace() {
   shared_->record.spans.push_back(std::move(span_));
 }
 
+bool Trace::notes_tensors() const {
+  return shared_->record.levels.tensors;
+}
+
 std::shared_ptr<Trace> Trace::spawn() const {
   return make(shared_, span_.id);
 }

@@ -144,6 +144,8 @@ class Trace final : public CompletionSink, public std::enable_shared_from_this<T
   void leave(Request& request);
 
   TraceId id() const { return id_; }
+  // Whether it looks at the bytes of inputs and outputs.
+  bool notes_tensors() const;
   void mark(TraceMark mark, std::uint64_t at_ns);
   void mark_now(TraceMark mark);
 

@@ -51,7 +51,7 @@ CPP_BANS = (
     ),
     Ban(
         re.compile(r"(?i)\bstream\w*(->|\.)drain\(\)"),
-        ("execute/device_slot.", "execute/device_lane."),
+        ("execute/device_slot.", "execute/device_lane.", "execute/fetch."),
         "streams are drained at the end of an instance alone",
     ),
     Ban(

@@ -76,7 +76,7 @@ TEST_CASE("a thousand times streams and memory taken and given back leave no tra
       REQUIRE(pool.allocate(size_bytes, stream, budget, block).ok());
     }
     REQUIRE(stream->drain().ok());
-    pool.let_go(*stream);
+    pool.let_go(stream);
     pool.trim();
   };
   cycle();

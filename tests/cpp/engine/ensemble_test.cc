@@ -97,7 +97,8 @@ struct House {
     graph.plan.outputs = {graph.tensor("Y"), graph.tensor("Z")};
     scheduler = std::make_unique<EnsembleScheduler>(
         *spec, std::move(graph.plan),
-        [this](std::unique_ptr<Request>& request) { return models.submit(request); }, clock, statistics);
+        EnsembleRun::Models{[this](std::unique_ptr<Request>& request) { return models.submit(request); }},
+        clock, statistics);
   }
   Request* ask(std::vector<bool> wanted = {true, false}) {
     auto request = row_request(1, 1, 1);

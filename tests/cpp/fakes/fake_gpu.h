@@ -77,10 +77,14 @@ class FakeGpu final : public Gpu {
     const std::lock_guard lock(mutex_);
     works_left_ = number;
   }
-  // As new: what was queued is gone.
+  // As new after a reset: where the device had failed, what was queued is gone, and all streams that it had
+  // are for nothing for good, as are the events that were recorded on them.
   void heal() {
     const std::lock_guard lock(mutex_);
-    if (!failure_.ok()) see_end_of_all();
+    if (!failure_.ok()) {
+      see_end_of_all();
+      first_alive_ = next_stream_;
+    }
     failure_ = {};
     calls_left_.reset();
     works_left_.reset();
@@ -91,6 +95,12 @@ class FakeGpu final : public Gpu {
   // Allocations that ended while queued work used them, for which a GPU would have waited.
   std::size_t num_waits_to_free() const { return locked(num_waits_to_free_); }
   std::size_t num_copies() const { return locked(num_copies_); }
+  std::size_t num_copies_to_host() const { return locked(num_copies_to_host_); }
+  // The host reads these bytes, which must be its own.
+  void expect_on_host(const void* data, std::size_t size_bytes) {
+    const std::lock_guard lock(mutex_);
+    expect_here({static_cast<const std::byte*>(data), size_bytes}, false, "the host");
+  }
   std::size_t num_launches() const { return locked(num_launches_); }
   std::size_t num_streams() const { return locked(num_streams_); }
   // When all that was queued so far ends.
@@ -141,8 +151,17 @@ class FakeGpu final : public Gpu {
     }
     return failure_;
   }
+  Status called(int stream) {
+    Status status = called();
+    return status.ok() ? alive(stream) : status;
+  }
+  // Of a stream, or of what was marked on it.
+  Status alive(int stream) const {
+    if (stream >= first_alive_ || stream < 0) return failure_;
+    return {Code::kInternal, "fake stream of before the device failed"};
+  }
   Status queue(int stream, Work work) {
-    if (Status status = called(); !status.ok()) return status;
+    if (Status status = called(stream); !status.ok()) return status;
     Queue& own = queues_[stream];
     if (own.captures) {
       own.captured.push_back(std::move(work));
@@ -228,9 +247,11 @@ class FakeGpu final : public Gpu {
   std::size_t num_allocations_ = 0;
   std::size_t num_waits_to_free_ = 0;
   std::size_t num_copies_ = 0;
+  std::size_t num_copies_to_host_ = 0;
   std::size_t num_launches_ = 0;
   std::size_t num_streams_ = 0;
   int next_stream_ = 0;
+  int first_alive_ = 0;  // streams with smaller numbers are of before the last failure
   std::uint64_t end_ns_ = 0;
 };
 
@@ -241,7 +262,7 @@ class FakeEvent final : public GpuEvent {
   Status record(GpuStream& stream) override;
   Status query(bool& is_reached) const override {
     const std::lock_guard lock(gpu_.mutex_);
-    if (!gpu_.failure_.ok()) return gpu_.failure_;
+    if (Status status = gpu_.alive(point_.first); !status.ok()) return status;
     const auto queue = gpu_.queues_.find(point_.first);
     is_reached = queue == gpu_.queues_.end() || queue->second.num_done >= point_.second;
     if (is_reached) see();
@@ -251,7 +272,7 @@ class FakeEvent final : public GpuEvent {
     const std::lock_guard lock(gpu_.mutex_);
     gpu_.work_until(point_);
     see();
-    return gpu_.failure_;
+    return gpu_.alive(point_.first);
   }
   // Virtual.
   std::uint64_t reached_ns() const { return end_ns_; }
@@ -280,24 +301,31 @@ class FakeGraph final : public GpuGraph {
 
 class FakeAllocation final : public GpuAllocation {
  public:
-  FakeAllocation(FakeGpu& gpu, std::size_t size_bytes) : gpu_(gpu), bytes_(size_bytes, std::byte{0xA5}) {
-    gpu_.allocations_.emplace(bytes_.data(), size_bytes);
+  FakeAllocation(FakeGpu& gpu, std::size_t size_bytes)
+      : gpu_(gpu), size_bytes_(size_bytes), bytes_(size_bytes + kAlignment, std::byte{0xA5}) {
+    gpu_.allocations_.emplace(data(), size_bytes);
     gpu_.allocated_bytes_ += size_bytes;
     ++gpu_.num_allocations_;
   }
   ~FakeAllocation() override {
     const std::lock_guard lock(gpu_.mutex_);
-    if (gpu_.uses_.in_use(gpu_.host_past_, {bytes_.data(), bytes_.size()})) ++gpu_.num_waits_to_free_;
+    if (gpu_.uses_.in_use(gpu_.host_past_, {data(), size_bytes_})) ++gpu_.num_waits_to_free_;
     gpu_.see_end_of_all();
-    gpu_.allocations_.erase(bytes_.data());
-    gpu_.allocated_bytes_ -= bytes_.size();
+    gpu_.allocations_.erase(data());
+    gpu_.allocated_bytes_ -= size_bytes_;
   }
 
-  std::byte* data() const override { return bytes_.data(); }
-  std::size_t size_bytes() const override { return bytes_.size(); }
+  std::byte* data() const override {
+    const auto start = reinterpret_cast<std::uintptr_t>(bytes_.data());
+    return bytes_.data() + (kAlignment - start % kAlignment) % kAlignment;
+  }
+  std::size_t size_bytes() const override { return size_bytes_; }
 
  private:
+  static constexpr std::size_t kAlignment = 256;
+
   FakeGpu& gpu_;
+  const std::size_t size_bytes_;
   mutable std::vector<std::byte> bytes_;
 };
 
@@ -330,18 +358,18 @@ class FakeStream final : public GpuStream {
   Status begin_capture() override {
     const std::lock_guard lock(gpu_.mutex_);
     gpu_.queues_[number_].captures = true;
-    return gpu_.called();
+    return gpu_.called(number_);
   }
   Status end_capture(std::unique_ptr<GpuGraph>& graph) override;
   Status launch(const GpuGraph& graph) override {
     const std::lock_guard lock(gpu_.mutex_);
-    if (Status status = gpu_.called(); !status.ok()) return status;
+    if (Status status = gpu_.called(number_); !status.ok()) return status;
     static_cast<const FakeGraph&>(graph).queue();
     return {};
   }
   Status drain() override {
     const std::lock_guard lock(gpu_.mutex_);
-    if (!gpu_.failure_.ok()) return gpu_.failure_;
+    if (Status status = gpu_.alive(number_); !status.ok()) return status;
     gpu_.see_end_of(number_);
     return gpu_.failure_;
   }

@@ -34,8 +34,8 @@ inline void FakeGpu::work_off() {
 
 inline Status FakeEvent::record(GpuStream& stream) {
   const std::lock_guard lock(gpu_.mutex_);
-  if (Status status = gpu_.called(); !status.ok()) return status;
   const int number = static_cast<FakeStream&>(stream).number_;
+  if (Status status = gpu_.called(number); !status.ok()) return status;
   FakeGpu::Queue& queue = gpu_.queues_[number];
   if (queue.captures) return {Code::kUnavailable, "the stream captures"};
   point_ = {number, queue.num_queued};
@@ -47,8 +47,9 @@ inline Status FakeEvent::record(GpuStream& stream) {
 
 inline Status FakeStream::wait(const GpuEvent& event) {
   const std::lock_guard lock(gpu_.mutex_);
-  if (Status status = gpu_.called(); !status.ok()) return status;
+  if (Status status = gpu_.called(number_); !status.ok()) return status;
   const auto& fake = static_cast<const FakeEvent&>(event);
+  if (Status status = gpu_.alive(fake.point_.first); !status.ok()) return status;
   FakeGpu::Queue& own = gpu_.queues_[number_];
   own.past.add(fake.past_);
   own.end_ns = std::max(own.end_ns, fake.end_ns_);
@@ -64,6 +65,7 @@ inline Status FakeStream::copy(GpuEngine& engine, const char* what, std::byte* t
   const bool within = to_gpu && from_gpu;
   const std::uint64_t bytes_ns = within ? gpu_.memory_ns(size_bytes) : gpu_.bus_ns(size_bytes);
   ++gpu_.num_copies_;
+  if (!to_gpu) ++gpu_.num_copies_to_host_;
   const auto act = [=] {
     if (size_bytes != 0) std::memcpy(to, from, size_bytes);
   };
@@ -98,7 +100,7 @@ inline Status FakeStream::end_capture(std::unique_ptr<GpuGraph>& graph) {
   const std::lock_guard lock(gpu_.mutex_);
   FakeGpu::Queue& own = gpu_.queues_[number_];
   own.captures = false;
-  if (Status status = gpu_.called(); !status.ok()) return status;
+  if (Status status = gpu_.called(number_); !status.ok()) return status;
   graph = std::make_unique<FakeGraph>([this, works = std::exchange(own.captured, {})] {
     for (const FakeGpu::Work& work : works) gpu_.put(number_, work);
   });

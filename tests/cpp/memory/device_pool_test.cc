@@ -82,8 +82,34 @@ TEST_CASE("device pool: a stream that is let go leaves its blocks to all") {
   BufferRef block = bench.take(1000, bench.one);
   std::byte* const data = block->data();
   block = {};
-  bench.pool.let_go(*bench.one);
+  bench.pool.let_go(bench.one);
   CHECK(bench.take(1000, bench.two)->data() == data);
+}
+
+TEST_CASE(
+    "device pool: a block that comes back when its stream has been let go is anybody's, and can be freed") {
+  Bench bench;
+  BufferRef block = bench.take(1000, bench.one);
+  std::byte* const data = block->data();
+  bench.pool.let_go(bench.one);
+  bench.one.reset();
+  bench.gpu->fail_call(1, true);  // no event could be recorded any more
+  CHECK_FALSE(bench.two->copy_within(data, {data, 1}).ok());
+  block = {};
+  bench.gpu->heal();
+  CHECK(bench.take(1000, bench.two)->data() == data);
+  bench.pool.let_go(bench.two);
+  bench.pool.trim();
+  CHECK(bench.gpu->allocated_bytes() == 0);
+}
+
+TEST_CASE("device pool: what is left on the GPU is counted, up to a bound") {
+  DeviceBudget budget("model 'm'");
+  CHECK(budget.try_leave(60, 100));
+  CHECK_FALSE(budget.try_leave(41, 100));
+  CHECK(budget.try_leave(40, 100));
+  budget.taken_up(60);
+  CHECK(budget.left_bytes() == 40);
 }
 
 TEST_CASE("device pool: a block let go of while its stream captures stays with that stream") {
@@ -233,8 +259,8 @@ TEST_CASE("device pool: threads that take and give leave the counts right") {
     }
   }
   CHECK(bench.pool.usage().used_bytes == 0);
-  bench.pool.let_go(*bench.one);
-  bench.pool.let_go(*bench.two);
+  bench.pool.let_go(bench.one);
+  bench.pool.let_go(bench.two);
   bench.pool.trim(0);
   CHECK(bench.gpu->allocated_bytes() == 0);
 }

@@ -131,7 +131,13 @@ TEST_CASE("fake GPU: a failure of work is found by who waits, and all that follo
   CHECK(bench.event->wait().code() == Code::kInternal);
   CHECK(bench.in->copy_to_gpu(bench.there->data(), bench.host).code() == Code::kInternal);
   bench.gpu.heal();
-  CHECK(bench.in->copy_to_gpu(bench.there->data(), bench.host).ok());
+  CHECK(bench.in->copy_to_gpu(bench.there->data(), bench.host).code() == Code::kInternal);
+  CHECK(bench.event->wait().code() == Code::kInternal);
+  std::unique_ptr<GpuStream> stream;
+  CHECK(bench.gpu.make_stream(StreamPriority::kDefault, stream).ok());
+  CHECK(stream->copy_to_gpu(bench.there->data(), bench.host).ok());
+  CHECK(bench.event->record(*stream).ok());
+  CHECK(bench.event->wait().ok());
 }
 
 TEST_CASE("fake GPU: it keeps the contract that the real one is held to") {
