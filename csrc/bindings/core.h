@@ -16,11 +16,12 @@ namespace naiad {
 struct Core {
   Core(std::unique_ptr<TensorPool> pool, DecodeLimits decode_limits,
        std::shared_ptr<SharedRegions> shared_regions, std::size_t cache_bytes,
-       std::optional<RateLimiter::Limits> rate_limits, std::shared_ptr<ResponseStore> store)
+       std::optional<RateLimiter::Limits> rate_limits, std::shared_ptr<ResponseStore> store,
+       std::unique_ptr<Gpus> gpus = std::make_unique<Gpus>())
       : bin(std::make_shared<ReferenceBin>()),
         regions(std::move(shared_regions)),
-        engine(std::move(pool), Engine::kInlineLimitNs, cache_bytes, std::move(rate_limits),
-               std::move(store)),
+        engine(std::move(pool), Engine::kInlineLimitNs, cache_bytes, std::move(rate_limits), std::move(store),
+               std::move(gpus)),
         limits(decode_limits) {
     limits.regions = regions.get();
   }

@@ -50,11 +50,16 @@ std::shared_ptr<Core> make_core(std::size_t pool_bytes, std::size_t pinned_bytes
                                 std::size_t max_tensor_bytes, std::shared_ptr<SharedRegions> regions,
                                 std::size_t cache_bytes,
                                 const std::optional<std::map<RateKey, std::size_t>>& rate_limits,
-                                std::shared_ptr<StoreQueue> store) {
+                                std::shared_ptr<StoreQueue> store,
+                                const std::map<int, std::size_t>& gpu_cache_bytes) {
+  std::map<int, DevicePoolOptions> pools;
+  for (const auto& [device, keep_bytes] : gpu_cache_bytes) pools[device].keep_bytes = keep_bytes;
   DecodeLimits limits;
   limits.max_tensor_bytes = max_tensor_bytes;
-  auto core = std::make_unique<Core>(make_arena_pool(pool_bytes, pinned_bytes), limits, std::move(regions),
-                                     cache_bytes, limits_of(rate_limits), std::move(store));
+  auto core =
+      std::make_unique<Core>(make_arena_pool(pool_bytes, pinned_bytes), limits, std::move(regions),
+                             cache_bytes, limits_of(rate_limits), std::move(store),
+                             std::make_unique<Gpus>(&open_gpu, DevicePoolOptions{}, std::move(pools)));
   // The last owner may be an array on any thread; ending models needs the GIL to be free.
   return {core.release(), [](Core* pointer) {
             const std::unique_ptr<Core> dropped(pointer);
@@ -198,10 +203,18 @@ void register_engine(py::module_& module) {
             return summaries_dict(*self.model(), shares);
           },
           py::arg("shares"))
-      .def("instance_use", [](const ModelObject& self) {
+      .def("instance_use",
+           [](const ModelObject& self) {
+             py::list use;
+             for (const Model::InstanceUse& each : self.model()->instance_use()) {
+               use.append(py::make_tuple(each.name, each.busy_ns, each.process_id));
+             }
+             return use;
+           })
+      .def("gpu_use", [](const ModelObject& self) {
         py::list use;
-        for (const Model::InstanceUse& each : self.model()->instance_use()) {
-          use.append(py::make_tuple(each.name, each.busy_ns, each.process_id));
+        for (const Model::GpuUse& each : self.model()->gpu_use()) {
+          use.append(py::make_tuple(each.device, each.used_bytes, each.peak_bytes, each.limit_bytes));
         }
         return use;
       });
@@ -215,7 +228,7 @@ void register_engine(py::module_& module) {
       .def(py::init(&make_core), py::kw_only(), py::arg("pool_bytes"), py::arg("pinned_bytes") = 0,
            py::arg("max_tensor_bytes") = std::size_t{64} << 20, py::arg("shared_regions") = nullptr,
            py::arg("cache_bytes") = 0, py::arg("rate_limits") = py::none(),
-           py::arg("response_store") = nullptr)
+           py::arg("response_store") = nullptr, py::arg("gpu_cache_bytes") = std::map<int, std::size_t>{})
       .def(
           "start",
           [](const std::shared_ptr<Core>& core, const ModelSpec& spec, const BackendFactoryObject& factory,
@@ -288,6 +301,21 @@ void register_engine(py::module_& module) {
              dict["used"] = usage.used_bytes;
              dict["pinned"] = usage.pinned_bytes;
              return dict;
+           })
+      .def("gpu_usage",
+           [](const std::shared_ptr<Core>& core) {
+             py::list list;
+             for (DevicePool* const pool : core->engine.gpus().pools()) {
+               const DevicePoolUsage usage = pool->usage();
+               py::dict dict;
+               dict["device"] = pool->gpu().device();
+               dict["uuid"] = pool->gpu().facts().uuid;
+               dict["used"] = usage.used_bytes;
+               dict["cached"] = usage.cached_bytes;
+               dict["kept"] = pool->options().keep_bytes;
+               list.append(std::move(dict));
+             }
+             return list;
            })
       .def("cache_usage",
            [](const std::shared_ptr<Core>& core) -> py::object {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -233,6 +234,18 @@ class CudaGpu final : public Gpu {
   const int highest_priority_;
 };
 
+// As NVML writes it.
+std::string uuid_text(const cudaUUID_t& uuid) {
+  std::string text = "GPU";
+  for (std::size_t i = 0; i < sizeof uuid.bytes; ++i) {
+    if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    const auto byte = static_cast<unsigned char>(uuid.bytes[i]);
+    text += {kDigits[byte >> 4U], kDigits[byte & 15U]};
+  }
+  return text;
+}
+
 }  // namespace
 
 Status open_gpu(int device, std::shared_ptr<Gpu>& gpu) {
@@ -245,8 +258,12 @@ Status open_gpu(int device, std::shared_ptr<Gpu>& gpu) {
   if (error == cudaSuccess) error = cudaGetDeviceProperties(&properties, device);
   if (error == cudaSuccess) error = cudaDeviceGetStreamPriorityRange(&lowest, &highest);
   if (error != cudaSuccess) return cuda_status(error, "cannot use GPU " + std::to_string(device));
-  GpuFacts facts{properties.name, properties.totalGlobalMem, properties.major, properties.minor,
-                 properties.canMapHostMemory != 0 && properties.canUseHostPointerForRegisteredMem != 0};
+  GpuFacts facts{properties.name,
+                 properties.totalGlobalMem,
+                 properties.major,
+                 properties.minor,
+                 properties.canMapHostMemory != 0 && properties.canUseHostPointerForRegisteredMem != 0,
+                 uuid_text(properties.uuid)};
   gpu = std::make_shared<CudaGpu>(device, std::move(facts), lowest, highest);
   return {};
 }

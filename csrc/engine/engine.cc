@@ -6,6 +6,7 @@
 #include <charconv>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -144,7 +145,14 @@ void Engine::stop(Model& model, bool drain) {
 
 void Engine::trim() {
   pool_->trim();
-  gpus_->trim();
+  std::set<int> in_use;
+  {
+    const std::shared_lock lock(mutex_);
+    for (const auto& model : running_) {
+      for (const Model::GpuUse& use : model->gpu_use()) in_use.insert(use.device);
+    }
+  }
+  gpus_->trim(in_use);
   malloc_trim(0);
 }
 

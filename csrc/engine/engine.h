@@ -43,6 +43,7 @@ class Engine {
   ~Engine();
 
   TensorPool& pool() { return *pool_; }
+  Gpus& gpus() { return *gpus_; }
   const Clock& clock() const { return clock_; }
 
   // Loads a model version; it serves once it is published. Blocks; throws Error when it cannot be loaded.
@@ -65,8 +66,8 @@ class Engine {
   void forget(const std::string& name);
   // Refuses further requests of the model, ends it, and lets go of it. Blocks. Any thread but an instance's.
   void stop(Model& model, bool drain);
-  // Gives memory that nothing needs any more back to the system: of the pool, of GPUs, and of the C library's
-  // heap. Takes milliseconds. Any thread.
+  // Gives memory that nothing needs any more back to the system: of the pool, of GPUs (on those where models
+  // run, but for what their pools keep), and of the C library's heap. Takes milliseconds. Any thread.
   void trim();
   // Stops everything, draining. Blocks; idempotent.
   void close();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <shared_mutex>
 #include <string>
@@ -108,6 +109,14 @@ class Model final : private InstanceObserver, private CompletionSink {
     int process_id = 0;         // of its worker; 0: there is none now
   };
   std::vector<InstanceUse> instance_use();
+  // What it has of the pool of a GPU's memory. Of GPUs on which it ever had any.
+  struct GpuUse {
+    int device = 0;
+    std::size_t used_bytes = 0;
+    std::size_t peak_bytes = 0;
+    std::size_t limit_bytes = 0;  // 0: there is none
+  };
+  std::vector<GpuUse> gpu_use() const;
 
  private:
   struct Seat {
@@ -156,7 +165,8 @@ class Model final : private InstanceObserver, private CompletionSink {
   std::atomic<std::size_t> pins_{0};
   const ModelNeighbours shared_{};
   const std::shared_ptr<CountedResponses> responses_;
-  std::map<int, std::shared_ptr<DeviceBudget>> budgets_;  // by GPU; of who makes seats
+  mutable std::mutex budgets_mutex_;
+  std::map<int, std::shared_ptr<DeviceBudget>> budgets_;  // by GPU
   std::shared_mutex seats_mutex_;  // shared by who runs a request here, exclusive while they change or end
   std::vector<Seat> seats_;        // last: their threads use all of the above
 };

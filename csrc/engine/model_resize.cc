@@ -29,11 +29,22 @@ Model::Seat Model::make_seat(const InstancePlan& plan, std::size_t index, const 
 
 std::shared_ptr<DeviceBudget> Model::budget_on(const Device& device) {
   if (device.kind != DeviceKind::kGpu) return nullptr;
+  const std::lock_guard lock(budgets_mutex_);
   std::shared_ptr<DeviceBudget>& budget = budgets_[device.id];
   if (!budget) {
     budget = std::make_shared<DeviceBudget>("model '" + spec_->name + "'", spec_->device.memory_limit_bytes);
   }
   return budget;
+}
+
+std::vector<Model::GpuUse> Model::gpu_use() const {
+  const std::lock_guard lock(budgets_mutex_);
+  std::vector<GpuUse> use;
+  for (const auto& [device, budget] : budgets_) {
+    if (budget->peak_bytes() == 0) continue;
+    use.push_back({device, budget->used_bytes(), budget->peak_bytes(), budget->limit_bytes()});
+  }
+  return use;
 }
 
 bool Model::has_seat(const InstancePlan& plan) const {

@@ -158,7 +158,7 @@ void DevicePool::take_back(Block& block) noexcept {
   usage_.used_bytes -= size_bytes;
   usage_.cached_bytes += size_bytes;
   free_[size_class_of(size_bytes)].push_back(
-      {std::move(block.memory_), std::move(block.stream_), std::move(ready)});
+      {std::move(block.memory_), std::move(block.stream_), std::move(ready), num_looks_});
 }
 
 bool DevicePool::is_gone(const Stream& stream) const {
@@ -179,12 +179,23 @@ void DevicePool::let_go(const Stream& stream) {
 }
 
 void DevicePool::trim(std::size_t keep_bytes) {
+  give_back(keep_bytes, [](const Free&, std::uint64_t) { return true; });
+}
+
+void DevicePool::trim_stale() {
+  give_back(options_.keep_bytes,
+            [](const Free& free, std::uint64_t num_looks) { return free.since < num_looks; });
+  const std::lock_guard lock(mutex_);
+  ++num_looks_;
+}
+
+void DevicePool::give_back(std::size_t keep_bytes, Goes goes) {
   std::vector<Free> gone;  // ends without the lock: it may take its time
   const std::lock_guard lock(mutex_);
   // The largest first: fewer are to be allocated again.
   for (auto blocks = free_.rbegin(); blocks != free_.rend(); ++blocks) {
     std::erase_if(*blocks, [&](Free& free) {
-      if (usage_.cached_bytes <= keep_bytes || !is_ready(free)) return false;
+      if (usage_.cached_bytes <= keep_bytes || !goes(free, num_looks_) || !is_ready(free)) return false;
       usage_.cached_bytes -= free.memory->size_bytes();
       gone.push_back(std::move(free));
       return true;

@@ -52,6 +52,8 @@ class DeviceBudget {
 struct DevicePoolOptions {
   // So much of the GPU's memory at most, in blocks that are out and those that are kept; 0: all there is.
   std::size_t limit_bytes = 0;
+  // So much is kept of what nothing has used for a while.
+  std::size_t keep_bytes = std::size_t{64} << 20;
 };
 
 // All in bytes.
@@ -90,7 +92,12 @@ class DevicePool {
   // Gives free blocks back to the device until no more than `keep_bytes` are cached. Those whose stream still
   // works are left alone.
   void trim(std::size_t keep_bytes = 0);
+  // The same, down to the `keep_bytes` of the options, of blocks that have been free since before the last
+  // call: what batches use again and again stays. Work of the GPU that is under way may be waited for, by the
+  // caller alone.
+  void trim_stale();
 
+  const DevicePoolOptions& options() const { return options_; }
   DevicePoolUsage usage() const;
 
  private:
@@ -101,10 +108,13 @@ class DevicePool {
     Allocation memory;
     Stream stream;                    // null: nobody's
     std::unique_ptr<GpuEvent> ready;  // for other streams; null: not until the stream is let go
+    std::uint64_t since = 0;          // how often stale blocks had been looked for when it came back
   };
+  using Goes = bool (*)(const Free& free, std::uint64_t num_looks);
 
   void take_back(Block& block) noexcept;
   Status allocate_new(std::size_t size_bytes, const DeviceBudget& budget, Allocation& memory);
+  void give_back(std::size_t keep_bytes, Goes goes);
   // Gives back all that is cached, having waited for the streams that use it.
   void empty_cache();
   Status refusal(std::size_t size_bytes, const DeviceBudget& budget) const;
@@ -121,6 +131,7 @@ class DevicePool {
   std::vector<std::unique_ptr<GpuEvent>> events_;  // to be used again
   std::vector<std::weak_ptr<GpuStream>> gone_;     // let go, while blocks of theirs may be out
   DevicePoolUsage usage_;
+  std::uint64_t num_looks_ = 0;  // for stale blocks
 };
 
 // Where an instance of a model is on a GPU: the pool of its memory, what the model may have of that, and the

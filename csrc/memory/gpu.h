@@ -25,6 +25,7 @@ struct GpuFacts {
   int major = 0;  // compute capability
   int minor = 0;
   bool reads_pinned = false;  // kernels may read and write pinned memory of the host where it lies
+  std::string uuid{};         // as NVML has it: GPU-...
 };
 
 // Work that was captured once, to be queued as often as wanted with the same addresses.

@@ -456,6 +456,9 @@ class Model:
     def instance_use(self) -> list[tuple[str, int, int]]:
         """The name of each instance, for how many nanoseconds it has run batches, and the number of its
         worker process, 0 where there is none now."""
+    def gpu_use(self) -> list[tuple[int, int, int, int]]:
+        """What it has of the pool of a GPU's memory, of GPUs on which it ever had any: number of the GPU,
+        bytes now, the most it had, its limit (0: none)."""
 
 @final
 class SharedRegions:
@@ -547,11 +550,14 @@ class Engine:
         cache_bytes: int = 0,
         rate_limits: Mapping[tuple[str, int], int] | None = None,
         response_store: StoreQueue | None = None,
+        gpu_cache_bytes: Mapping[int, int] = {},
     ) -> None:
         """Without `shared_regions` requests that name client shared memory are refused. `cache_bytes` bounds
         the answers that are kept for models with `cached`; 0: none are. `rate_limits`: what there is of the
         resources that instances need (see InstanceSpec), as much as the largest need where it is not said;
-        None: they need nothing. `response_store`: where answers of models with `cached` are kept too."""
+        None: they need nothing. `response_store`: where answers of models with `cached` are kept too.
+        `gpu_cache_bytes`: how much free memory of a GPU, by its number, its pool keeps; 64 MiB where it is
+        not said."""
     def spoiled_entries(self) -> int:
         """Entries that the store gave and that were no answers of their model."""
     def cache_usage(self) -> tuple[int, int, int, int] | None:
@@ -594,6 +600,9 @@ class Engine:
         arrays (object/str/bytes arrays for BYTES), or DLPack CPU tensors; not copied when C-contiguous."""
     def usage(self) -> dict[str, int]:
         """Tensor pool bytes: capacity, mapped, used, pinned."""
+    def gpu_usage(self) -> list[dict[str, Any]]:
+        """Of each GPU that is in use: device (its number), uuid, and the bytes of its pool: used, cached
+        (free), kept (as much of the free ones as stays)."""
     def close(self) -> None:
         """Stops every model. Idempotent."""
 

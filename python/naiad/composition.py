@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from naiad.backends.registry import BackendRegistry
-from naiad.engine import Engine, SharedRegions, Summons, gpu_count
+from naiad.engine import Engine, SharedRegions, Summons, gpu_absence, gpu_count
+from naiad.errors import InvalidArgument
 from naiad.remote.repositories import RemoteRepositories
 from naiad.repository.folder_events import check_events, listen
 from naiad.repository.gpu_memory import gpu_memory
@@ -21,6 +23,8 @@ from naiad.repository.on_demand import OnDemand
 from naiad.repository.watch import RepositoryWatch
 from naiad.settings import ServerSettings
 from naiad.stores.redis_store import RedisStore
+
+_log = logging.getLogger("naiad.composition")
 
 _SHARE = 4
 """The tensor pool may take one part in so many of the memory, and so may requests under way."""
@@ -108,6 +112,7 @@ def build_core(settings: ServerSettings) -> Core:
         cache_bytes=settings.scheduling.cache_bytes,
         rate_limits=settings.scheduling.rate_limit_resources if settings.scheduling.rate_limit else None,
         response_store=None if store is None else store.queue,
+        gpu_cache_bytes=_of_gpus_there(settings.core.gpu_cache_bytes),
     )
     backends = BackendRegistry(settings.repository.backend_config, pinned_bytes=settings.core.pinned_bytes)
     scheduling = replace(settings.scheduling, summaries=settings.metrics.summary_latencies)
@@ -118,7 +123,7 @@ def build_core(settings: ServerSettings) -> Core:
         scheduling,
         refresh=(lambda name: None) if remote is None else remote.refresh,
         elsewhere=tuple if remote is None else remote.names,
-        gpus=gpu_memory(settings.repository.gpu_limits),
+        gpus=gpu_memory(settings.repository.gpu_limits, engine.gpu_usage),
     )
     if remote is not None:
         remote.keep(repository.folders)
@@ -150,6 +155,26 @@ def _with_copies(settings: ServerSettings, remote: RemoteRepositories) -> Server
     """With the local copies of the remote repositories among the directories."""
     local = (*settings.repository.model_repositories, *remote.directories)
     return replace(settings, repository=replace(settings.repository, model_repositories=local))
+
+
+def _of_gpus_there(sizes: Mapping[int, int]) -> Mapping[int, int]:
+    """Raises InvalidArgument for a GPU that is not among those which are there. Without any the log says that
+    the sizes have nothing to act on.
+    """
+    if not sizes:
+        return {}
+    count = gpu_count()
+    if count == 0:
+        _log.warning(
+            "--cuda-memory-pool-byte-size has no effect, the core has no GPU here: %s", gpu_absence()
+        )
+        return {}
+    for device in sizes:
+        if device >= count:
+            raise InvalidArgument(
+                f"--cuda-memory-pool-byte-size names GPU {device}, and there are {count}, counted from 0"
+            )
+    return sizes
 
 
 def memory_share_bytes() -> int:

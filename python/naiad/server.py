@@ -241,6 +241,7 @@ def _readings(built: Core, plane: core.DataPlane) -> Readings:
         loaded=built.repository.loaded,
         families=read_families,
         pool=built.engine.usage,
+        gpu_pools=built.engine.gpu_usage,
         cache=built.engine.cache_usage,
         connections=plane.usage,
         answered=plane.answered,

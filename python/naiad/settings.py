@@ -235,6 +235,8 @@ class CoreSettings:
     """Bound of the tensor pool; 0 takes a share of the machine's memory."""
     pinned_bytes: int = 256 << 20
     """How much of the pool may be pinned for a GPU."""
+    gpu_cache_bytes: Mapping[int, int] = field(default_factory=dict)
+    """Number of a GPU -> how much of its memory is kept for further batches while nothing uses it."""
 
 
 CPU = -1

@@ -51,6 +51,15 @@ GpuLimits = Annotated[
         metavar="DEVICE:FRACTION",
     ),
 ]
+GpuPoolSizes = Annotated[
+    list[str] | None,
+    flag(
+        "--cuda-memory-pool-byte-size",
+        "Server",
+        "Free memory of a GPU that is kept for further batches. Repeatable. [default: 67108864 each]",
+        metavar="DEVICE:BYTES",
+    ),
+]
 RepositoryCache = Annotated[
     str,
     file_flag("--repository-cache-directory", _MODELS, "Keeps models from elsewhere; else a temporary one."),

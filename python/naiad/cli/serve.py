@@ -24,6 +24,7 @@ from naiad.cli.values import (
     Switch,
     TlsFlags,
     gpu_limits,
+    gpu_pool_sizes,
     host_policies,
     memory_limit,
     openai_settings,
@@ -293,11 +294,9 @@ def serve(
     pinned_memory_pool_byte_size: Annotated[
         int, _flag("--pinned-memory-pool-byte-size", _SERVER, "Tensor memory pinned for GPUs.", min=0)
     ] = _CORE_DEFAULTS.pinned_bytes,
+    gpu_pools: model_flags.GpuPoolSizes = None,
     tensor_pool_byte_size: Annotated[
-        int,
-        _flag(
-            "--tensor-pool-byte-size", _SERVER, "Bound of tensor memory; 0: a quarter of all memory.", min=0
-        ),
+        int, _flag("--tensor-pool-byte-size", _SERVER, "Bound of tensor memory; 0: a quarter of all.", min=0)
     ] = 0,
 ) -> None:
     """Serve models over HTTP, gRPC and metrics: files, folders, repositories.
@@ -395,6 +394,6 @@ def serve(
             rate_limit=rate_limit is RateLimit.execution_count,
             rate_limit_resources=rate_limit_resources(rate_limit_resource or ()),
         ),
-        core=CoreSettings(pool_bytes=tensor_pool_byte_size, pinned_bytes=pinned_memory_pool_byte_size),
+        core=CoreSettings(tensor_pool_byte_size, pinned_memory_pool_byte_size, gpu_pool_sizes(gpu_pools)),
     )
     raise typer.Exit(launch(settings, models or (), console))

@@ -69,7 +69,6 @@ UNSUPPORTED: dict[str, tuple[str, ...]] = {
     "--vertex-ai-thread-count": ("8",),
     "--vertex-ai-default-model": ("",),
     "--cache-directory": ("/opt/tritonserver/caches",),
-    "--cuda-memory-pool-byte-size": (),
     "--cuda-virtual-address-size": (),
     "--min-supported-compute-capability": ("0.0", "6.0", "7.5"),
     "--buffer-manager-thread-count": ("0",),

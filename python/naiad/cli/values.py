@@ -183,6 +183,20 @@ def memory_limit(text: str) -> int:
     return size
 
 
+def gpu_pool_sizes(entries: Sequence[str] | None) -> dict[int, int]:
+    """``device:bytes``; of a device that is said twice the last one counts, as with Triton."""
+    sizes: dict[int, int] = {}
+    for entry in entries or ():
+        device, _, size = entry.partition(":")
+        if not (entry.isascii() and device.isdecimal() and size.isdecimal()) or int(size[:20]) >= 1 << 63:
+            raise typer.BadParameter(
+                f"'{entry}' should be <device>:<bytes>, two integers that are not negative",
+                param_hint="--cuda-memory-pool-byte-size",
+            )
+        sizes[int(device)] = int(size)
+    return sizes
+
+
 def gpu_limits(entries: Sequence[str]) -> dict[int, float]:
     """``device:fraction``, of each device once."""
     limits: dict[int, float] = {}

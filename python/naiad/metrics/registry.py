@@ -12,6 +12,7 @@ from naiad.metrics.cache import CacheCollector
 from naiad.metrics.connections import AnswerCollector, ConnectionCollector
 from naiad.metrics.custom import CustomCollector, Reading
 from naiad.metrics.distributions import DistributionCollector
+from naiad.metrics.gpu_pools import GpuPoolCollector, PoolUsage
 from naiad.metrics.gpu_processes import GpuProcessCollector, knows_process_numbers
 from naiad.metrics.instances import InstanceCollector
 from naiad.metrics.loads import LoadCollector, LoadReadings
@@ -33,6 +34,7 @@ class Readings:
     cache: Callable[[], tuple[int, int, int, int] | None]
     connections: Callable[[], Mapping[str, int]]
     answered: Callable[[], Mapping[str, Sequence[tuple[str, int, int]]]]
+    gpu_pools: PoolUsage = tuple
     loads: LoadReadings = LoadReadings()
     store: StoreCollector | None = None
     """Of answers beyond this process."""
@@ -51,6 +53,7 @@ def server_registry(
     registry.register(CacheCollector(readings.cache, readings.loaded))
     registry.register(CustomCollector(readings.families))
     registry.register(PoolCollector(readings.pool))
+    registry.register(GpuPoolCollector(readings.loaded, readings.gpu_pools))
     registry.register(ConnectionCollector(readings.connections))
     registry.register(AnswerCollector(readings.answered))
     if readings.store is not None:

@@ -32,7 +32,7 @@ class FakeGpu final : public Gpu {
  public:
   explicit FakeGpu(int device = 0, std::size_t memory_bytes = std::size_t{1} << 30, GpuRates rates = {})
       : rates_(rates), device_(device), memory_bytes_(memory_bytes) {
-    facts_ = {"fake", memory_bytes, 9, 0, true};
+    facts_ = {"fake", memory_bytes, 9, 0, true, "GPU-fake-" + std::to_string(device)};
   }
   ~FakeGpu() override = default;
 

@@ -183,6 +183,45 @@ TEST_CASE("device pool: trim keeps what it may, and leaves alone what is still u
   CHECK(bench.gpu->allocated_bytes() == 0);
 }
 
+TEST_CASE("device pool: what lay free from one look to the next goes, down to what is kept") {
+  Bench bench({.keep_bytes = 4 * kMiB});
+  const auto use = [&](std::size_t size_bytes) { const BufferRef block = bench.take(size_bytes, bench.one); };
+  {
+    const BufferRef peak = bench.take(16 * kMiB, bench.one);
+    use(8 * kMiB);
+    use(2 * kMiB);
+  }
+  bench.gpu->work_off();
+  bench.pool.trim_stale();
+  CHECK(bench.pool.usage().cached_bytes == 26 * kMiB);  // all were in use a moment ago
+  use(8 * kMiB);
+  bench.gpu->work_off();
+  bench.pool.trim_stale();
+  CHECK(bench.pool.usage().cached_bytes == 8 * kMiB);  // that of the load that goes on
+  bench.pool.trim_stale();
+  CHECK(bench.pool.usage().cached_bytes == 0);
+  use(2 * kMiB);
+  bench.gpu->work_off();
+  for (int i = 0; i < 3; ++i) bench.pool.trim_stale();
+  CHECK(bench.pool.usage().cached_bytes == 2 * kMiB);
+  CHECK(bench.gpu->allocated_bytes() == 2 * kMiB);
+  CHECK(bench.gpu->num_waits_to_free() == 0);
+}
+
+TEST_CASE("device pool: what a stream may still use is not stale") {
+  std::vector<std::byte> host(kMiB);
+  Bench bench({.keep_bytes = 0});
+  {
+    const BufferRef block = bench.take(kMiB, bench.one);
+    CHECK(bench.one->copy_to_gpu(block->data(), host).ok());
+  }
+  for (int i = 0; i < 3; ++i) bench.pool.trim_stale();
+  CHECK(bench.pool.usage().cached_bytes == kMiB);
+  bench.gpu->work_off();
+  bench.pool.trim_stale();
+  CHECK(bench.pool.usage().cached_bytes == 0);
+}
+
 TEST_CASE("device pool: a device that has failed is not taken for a full one") {
   Bench bench;
   bench.gpu->fail_call(1);
@@ -281,4 +320,33 @@ TEST_CASE("gpus: each is opened once, when it is first asked for") {
   CHECK_THROWS_WITH(gpus.pool(2), "there is no GPU 2");
   CHECK_THROWS_WITH(gpus.pool(2), "there is no GPU 2");
   gpus.trim();
+}
+
+TEST_CASE("gpus: where models run the pool keeps what its options say, elsewhere nothing") {
+  const DevicePoolOptions small{.keep_bytes = kMiB};
+  Gpus gpus(
+      [](int device, std::shared_ptr<Gpu>& gpu) -> Status {
+        gpu = std::make_shared<FakeGpu>(device);
+        return {};
+      },
+      {}, {{1, small}});
+  const auto budget = std::make_shared<DeviceBudget>("model 'm'");
+  CHECK(gpus.pool(0).options().keep_bytes == 64 * kMiB);
+  CHECK(gpus.pool(1).options().keep_bytes == kMiB);
+  for (DevicePool* const pool : gpus.pools()) {
+    const DevicePool::Stream stream = stream_of(pool->gpu());
+    for (const std::size_t size_bytes : {std::size_t{4096}, 2 * kMiB}) {
+      BufferRef block;
+      REQUIRE(pool->allocate(size_bytes, stream, budget, block).ok());
+    }
+    pool->let_go(stream);
+  }
+  gpus.trim({0, 1});
+  CHECK(gpus.pool(0).usage().cached_bytes == 2 * kMiB + 4096);
+  CHECK(gpus.pool(1).usage().cached_bytes == 4096);
+  gpus.trim({1});
+  CHECK(gpus.pool(0).usage().cached_bytes == 0);
+  CHECK(gpus.pool(1).usage().cached_bytes == 4096);
+  gpus.trim();
+  CHECK(gpus.pool(1).usage().cached_bytes == 0);
 }

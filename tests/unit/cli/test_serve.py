@@ -154,10 +154,20 @@ def test_models_on_demand_within_limits(
     assert settings.gpu_limits == {0: 0.5, 1: 1.0}
 
 
+def test_free_memory_of_gpus_that_is_kept(
+    monkeypatch: pytest.MonkeyPatch, parsed: list[ServerSettings]
+) -> None:
+    flag = "--cuda-memory-pool-byte-size"
+    assert run(monkeypatch, "--model-repository=/m", f"{flag}=0:1", flag, "1:0", f"{flag}=0:1048576") == 0
+    assert parsed[0].core.gpu_cache_bytes == {0: 1 << 20, 1: 0}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ((), "--model-repository"),
+        (("--model-repository=/m", "--cuda-memory-pool-byte-size=64"), "<device>:<bytes>"),
+        (("--model-repository=/m", "--cuda-memory-pool-byte-size=0:-1"), "<device>:<bytes>"),
         (("--model-repository=/m", "--host-policy=near"), "<name>,numa-node=<node>"),
         (("--model-repository=/m", "--host-policy=near,memory=2"), "<name>,numa-node=<node>"),
         (("--model-repository=/m", "--host-policy=near,cpu-cores=3-1"), "numbers of cores"),

@@ -11,6 +11,7 @@ import pynvml
 import pytest
 
 from naiad.metrics.families import exposition
+from naiad.metrics.gpu_pools import GpuPoolCollector
 from naiad.metrics.gpu_processes import GpuProcessCollector, knows_process_numbers
 from naiad.metrics.machine import GpuCollector, gpu_collector
 
@@ -138,3 +139,41 @@ def test_numbers_of_a_container_are_not_the_drivers(tmp_path: Path, target: str,
     link.symlink_to(target)
     assert knows_process_numbers(link) is known
     assert not knows_process_numbers(tmp_path / "missing")
+
+
+def test_the_pool_of_each_gpu_and_what_models_have_of_it() -> None:
+    pools = [
+        {"device": 0, "uuid": "GPU-a", "used": 100, "cached": 20, "kept": 64},
+        {"device": 1, "uuid": "GPU-b", "used": 0, "cached": 7, "kept": 64},
+    ]
+    uses: dict[str, list[tuple[int, int, int, int]]] = {
+        "bounded": [(0, 60, 80, 500), (1, 0, 9, 500)],
+        "free": [(0, 40, 40, 0)],
+        "elsewhere": [],
+    }
+    versions: list[Any] = [
+        SimpleNamespace(
+            name=name,
+            version=1,
+            namespace="",
+            config=SimpleNamespace(metric_tags={}),
+            model=SimpleNamespace(gpu_use=lambda use=use: use),
+        )
+        for name, use in uses.items()
+    ]
+    lines = exposition(GpuPoolCollector(lambda: versions, lambda: pools).collect()).decode().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        'naiad_gpu_pool_used_bytes{gpu_uuid="GPU-a"} 100',
+        'naiad_gpu_pool_used_bytes{gpu_uuid="GPU-b"} 0',
+        'naiad_gpu_pool_cached_bytes{gpu_uuid="GPU-a"} 20',
+        'naiad_gpu_pool_cached_bytes{gpu_uuid="GPU-b"} 7',
+        'naiad_model_gpu_pool_used_bytes{model="bounded",version="1",gpu_uuid="GPU-a"} 60',
+        'naiad_model_gpu_pool_used_bytes{model="bounded",version="1",gpu_uuid="GPU-b"} 0',
+        'naiad_model_gpu_pool_used_bytes{model="free",version="1",gpu_uuid="GPU-a"} 40',
+        'naiad_model_gpu_pool_peak_bytes{model="bounded",version="1",gpu_uuid="GPU-a"} 80',
+        'naiad_model_gpu_pool_peak_bytes{model="bounded",version="1",gpu_uuid="GPU-b"} 9',
+        'naiad_model_gpu_pool_peak_bytes{model="free",version="1",gpu_uuid="GPU-a"} 40',
+        'naiad_model_gpu_pool_limit_bytes{model="bounded",version="1",gpu_uuid="GPU-a"} 500',
+        'naiad_model_gpu_pool_limit_bytes{model="bounded",version="1",gpu_uuid="GPU-b"} 500',
+    ]
+    assert not list(GpuPoolCollector(lambda: versions, list).collect())

@@ -36,3 +36,7 @@ def test_what_nvml_says_is_read_and_a_gpu_that_is_not_there_refused(monkeypatch:
     assert (memory.used_bytes(1), memory.total_bytes(0)) == (11, 100)
     with pytest.raises(InvalidArgument, match="names GPU 2, and there are 2"):
         gpu_memory({2: 0.5})
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", lambda device: f"GPU-{device}")
+    memory = gpu_memory({}, lambda: [{"device": 0, "uuid": "GPU-1", "used": 3, "cached": 4}])
+    assert memory is not None
+    assert [memory.used_bytes(device) for device in (0, 1)] == [10, 7]
