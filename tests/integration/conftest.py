@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -198,7 +199,11 @@ def start_server() -> Iterator[Start]:
     running: list[tuple[ServerProcess, threading.Thread]] = []
 
     def start(
-        repository: Path, *flags: str, expect_ready: bool = True, patience_s: float = 60
+        repository: Path,
+        *flags: str,
+        expect_ready: bool = True,
+        patience_s: float = 60,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> ServerProcess:
         command = [
             sys.executable, "-m", "naiad", "serve", f"--model-repository={repository}",
@@ -206,7 +211,7 @@ def start_server() -> Iterator[Start]:
             "--grpc-address=127.0.0.1", *flags,
         ]  # fmt: skip
         process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"}
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200", **environment}
         )
         server = ServerProcess(process)
         running.append((server, server.follow()))

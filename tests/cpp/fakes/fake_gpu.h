@@ -94,7 +94,9 @@ class FakeGpu final : public Gpu {
   std::size_t num_allocations() const { return locked(num_allocations_); }
   // Allocations that ended while queued work used them, for which a GPU would have waited.
   std::size_t num_waits_to_free() const { return locked(num_waits_to_free_); }
+  // Of all kinds; between the host and this GPU.
   std::size_t num_copies() const { return locked(num_copies_); }
+  std::size_t num_copies_to_gpu() const { return locked(num_copies_to_gpu_); }
   std::size_t num_copies_to_host() const { return locked(num_copies_to_host_); }
   // The host reads these bytes, which must be its own.
   void expect_on_host(const void* data, std::size_t size_bytes) {
@@ -247,6 +249,7 @@ class FakeGpu final : public Gpu {
   std::size_t num_allocations_ = 0;
   std::size_t num_waits_to_free_ = 0;
   std::size_t num_copies_ = 0;
+  std::size_t num_copies_to_gpu_ = 0;
   std::size_t num_copies_to_host_ = 0;
   std::size_t num_launches_ = 0;
   std::size_t num_streams_ = 0;

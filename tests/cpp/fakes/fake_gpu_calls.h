@@ -65,7 +65,8 @@ inline Status FakeStream::copy(GpuEngine& engine, const char* what, std::byte* t
   const bool within = to_gpu && from_gpu;
   const std::uint64_t bytes_ns = within ? gpu_.memory_ns(size_bytes) : gpu_.bus_ns(size_bytes);
   ++gpu_.num_copies_;
-  if (!to_gpu) ++gpu_.num_copies_to_host_;
+  if (to_gpu && !from_gpu) ++gpu_.num_copies_to_gpu_;
+  if (from_gpu && !to_gpu) ++gpu_.num_copies_to_host_;
   const auto act = [=] {
     if (size_bytes != 0) std::memcpy(to, from, size_bytes);
   };
