@@ -316,6 +316,8 @@ class GpuTensor:
 
     datatype: str
     shape: tuple[int, ...]
+    address: int
+    """Of its first byte, on the GPU; the elements lie one behind the other."""
     def __dlpack__(self, **_: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from naiad.config import ModelConfig
 from naiad.errors import ConfigError
+
+_log = logging.getLogger("naiad.backends")
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,18 @@ def gpu_options(config: ModelConfig) -> GpuOptions:
         pinned_outputs=_pinned(optimization, "output_pinned_memory"),
         graphs=_graph_specs(config),
     )
+
+
+def log_without_effect(options: GpuOptions, instance: str) -> None:
+    """What the core decides for an instance whose stream is the core's."""
+    said = {
+        "cuda.busy_wait_events": options.busy_wait,
+        "input_pinned_memory": not options.pinned_inputs,
+        "output_pinned_memory": not options.pinned_outputs,
+    }
+    names = ", ".join(f"optimization.{name}" for name, is_said in said.items() if is_said)
+    if names:
+        _log.warning("%s: no effect on a stream of the core's: %s", instance, names)
 
 
 def _pinned(optimization: Any, name: str) -> bool:

@@ -120,7 +120,7 @@ def _hints(message: Any, options: ServerOptions) -> list[tuple[str, Any]]:
     by_model = any(group.kind == _KIND.KIND_MODEL for group in message.instance_group)
     has_streams = message.backend == _TENSORRT or (message.backend == "pytorch" and (on_gpu or by_model))
     within = (
-        message.backend == "pytorch"
+        message.backend in ("pytorch", _TENSORRT)
         and "isolation" in message.parameters
         and message.parameters["isolation"].string_value == "thread"
     )

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "fakes/fake_gpu.h"
+#include "fakes/fake_stream.h"
 
 namespace naiad::test {
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,10 @@ class FakeCuda:
         self._call("copy")
         self.start(lambda: copy_bytes(to, source, size_bytes))
 
+    def zero(self, to: int, size_bytes: int, stream: int) -> None:
+        self._call("zero")
+        self.start(lambda: fill_bytes(to, size_bytes))
+
     def capture(self, stream: int, record: Callable[[], bool]) -> int:
         self._call("capture")
         self._recording = []
@@ -136,6 +141,43 @@ def copy_bytes(to: int, source: int, size_bytes: int) -> None:
     import ctypes
 
     ctypes.memmove(to, source, size_bytes)
+
+
+def fill_bytes(to: int, size_bytes: int) -> None:
+    import ctypes
+
+    ctypes.memset(to, 0, size_bytes)
+
+
+class FakeDeviceBatch:
+    """A DeviceBatchView over the memory of a FakeCuda."""
+
+    slot = 0
+
+    def __init__(self, cuda: FakeCuda, inputs: Arrays, wanted: list[str]) -> None:
+        self.cuda = cuda
+        self.wanted_outputs = wanted
+        self.num_rows = next(iter(inputs.values())).shape[0]
+        self.placed: dict[str, SimpleNamespace] = {}
+        self._inputs = [(name, "FP32", self._tensor(array.shape, array)) for name, array in inputs.items()]
+
+    def inputs(self) -> list[tuple[str, str, Any]]:
+        return self._inputs
+
+    def place(self, name: str, datatype: str, shape: Shape) -> Any:
+        self.placed[name] = self._tensor(shape, None)
+        return self.placed[name]
+
+    def result(self, name: str) -> np.ndarray[Any, Any]:
+        """Once the stream has been waited for."""
+        tensor = self.placed[name]
+        return self.cuda.memory(tensor.address, "f4", tensor.shape)
+
+    def _tensor(self, shape: Shape, array: np.ndarray[Any, Any] | None) -> SimpleNamespace:
+        address = self.cuda._block(max(1, 4 * int(np.prod(shape, dtype=int))))
+        if array is not None:
+            self.cuda.memory(address, "f4", shape)[...] = array
+        return SimpleNamespace(address=address, shape=shape)
 
 
 class FakeEngine:
@@ -214,7 +256,8 @@ class FakeContext:
         known: dict[str, Any] = dict(self.set)
         for tensor in self.engine.tensors:
             if tensor.is_input and tensor.is_shape_tensor:
-                known[tensor.name] = tuple(self._array(tensor, tensor.shape).tolist())
+                values = self._array(tensor, tensor.shape, self.addresses)
+                known[tensor.name] = tuple(values.tolist())
         lacking = [t.name for t in self.engine.tensors if t.is_input and t.name not in known]
         if not lacking:
             self.inferred = self.engine.infer(known)
@@ -242,7 +285,7 @@ class FakeContext:
         for tensor in self.engine.tensors:
             if tensor.is_input:
                 shape = tensor.shape if tensor.is_shape_tensor else shapes[tensor.name]
-                inputs[tensor.name] = self._array(tensor, shape)
+                inputs[tensor.name] = self._array(tensor, shape, addresses)
         for name, result in self.engine.compute(inputs).items():
             address = addresses[name]
             if name in self.places:
@@ -252,8 +295,10 @@ class FakeContext:
             assert result.nbytes <= block.size, f"{name} writes beyond its memory"
             block[: result.nbytes] = np.frombuffer(result.tobytes(), np.uint8)
 
-    def _array(self, tensor: EngineTensor, shape: Shape) -> np.ndarray[Any, Any]:
-        return self.engine.cuda.memory(self.addresses[tensor.name], DTYPES[tensor.datatype], shape)
+    def _array(
+        self, tensor: EngineTensor, shape: Shape, addresses: Mapping[str, int]
+    ) -> np.ndarray[Any, Any]:
+        return self.engine.cuda.memory(addresses[tensor.name], DTYPES[tensor.datatype], shape)
 
     def _tensor(self, name: str) -> EngineTensor:
         return next(tensor for tensor in self.engine.tensors if tensor.name == name)

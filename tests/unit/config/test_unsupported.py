@@ -90,7 +90,9 @@ def test_streams_and_graphs_act_for_models_of_torch_on_a_gpu() -> None:
     [
         ('"onnxruntime"', True),
         ('"pytorch" parameters { key: "isolation" value { string_value: "thread" } }', True),
+        ('"tensorrt" parameters { key: "isolation" value { string_value: "thread" } }', True),
         ('"pytorch"', False),
+        ('"tensorrt"', False),
     ],
 )
 def test_kernels_gather_where_the_core_brings_batches_to_the_gpu(backend: str, acts: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from naiad.backends.base import InstancePlace, ModelFiles
+from naiad.backends.gpu_options import log_without_effect
 from naiad.backends.isolated import ISOLATION_OPTIONS, IsolatedBackend
 from naiad.backends.made_once import MadeOnce
 from naiad.backends.python.failure import loading
@@ -19,6 +20,7 @@ from naiad.backends.tensorrt.instance import TensorRtInstance
 from naiad.backends.tensorrt.libraries import MODULES, find_module, load_module, require_packages
 from naiad.backends.tensorrt.options import OPTION_NAMES, server_wide_options, tensorrt_options
 from naiad.backends.tensorrt.plan_file import maker_of, require_product
+from naiad.backends.tensorrt.streamed import ComputedShapeError, StreamedInstance, needs_host
 from naiad.config import InstanceGroup, ModelConfig, complete_scheduler
 from naiad.errors import ConfigError, Unsupported
 
@@ -34,12 +36,14 @@ class TensorRtBackend(IsolatedBackend):
     Parameters of a configuration, besides those of ``IsolatedBackend``: those of ``tensorrt_options``.
     Options of ``--backend-config``, besides its: those of ``server_wide_options``. Each instance has a
     process, and so a CUDA context, of its own unless ``isolation`` is "thread": then instances on one GPU
-    share the engine, and its weights.
+    share the engine, and its weights, and queue their batches on streams of the core's, unless the engine
+    needs the host within a run.
     """
 
     name: ClassVar[str] = "tensorrt"
     default_filename: ClassVar[str] = "model.plan"
     option_names: ClassVar[frozenset[str] | None] = ISOLATION_OPTIONS | OPTION_NAMES
+    takes_streams: ClassVar[bool] = True
 
     def __init__(self, options: Mapping[str, str]) -> None:
         super().__init__(options)
@@ -92,7 +96,9 @@ class TensorRtBackend(IsolatedBackend):
             self._check_group(config, group)
 
     def make_instance(self, config: ModelConfig, files: ModelFiles, place: InstancePlace) -> TensorRtInstance:
-        """Contexts, a stream and buffers on the GPU of the instance; the engine where it is the first one."""
+        """Contexts on the GPU of the instance, and a stream and buffers where it has none of the core's; the
+        engine where it is the first one.
+        """
         options = tensorrt_options(config)
         group = config.group_of(place.name)
         assert group is not None
@@ -103,7 +109,16 @@ class TensorRtBackend(IsolatedBackend):
             # The configuration is one object for all instances that are made together, and lives as long.
             key: Hashable = (id(config), place.device_id, dla_core, path)
             engine = self._engines.get(key, lambda: self._load(path, files.name, dla_core))
-            return TensorRtInstance(place.name, config, group, engine, device, options)
+            parts = (place.name, config, group, engine, device, options)
+            if place.stream and not needs_host(engine.tensors):
+                try:
+                    instance = StreamedInstance(*parts, place.stream)
+                except ComputedShapeError:
+                    _log.info("%s: the shape of an output is computed: it copies and waits", place.name)
+                else:
+                    log_without_effect(options, place.name)
+                    return instance
+            return TensorRtInstance(*parts)
 
     def _check_files(self, config: ModelConfig, files: ModelFiles) -> None:
         brings_own = self.brings_packages(config)

@@ -91,6 +91,16 @@ class BoundContext:
         buffers.bind(self._context)
         self._buffers = buffers
 
+    def bind_at(self, addresses: Mapping[str, int]) -> None:
+        """Tells the context where the tensors of the next run lie. Raises BackendError."""
+        for name, address in addresses.items():
+            if not self._context.set_address(name, address):
+                raise BackendError(f"'{name}' can not lie at {address:#x} for {self._name}: {self._said()}")
+
+    def computes_shapes(self) -> bool:
+        """After ``infer``: whether the shape of an output depends on what is computed."""
+        return any(-1 in self._context.shape_of(name) for name in self._outputs)
+
     def set_shapes(self, shapes: Mapping[str, Shape]) -> None:
         """Of all inputs but shape tensors. Raises BackendError."""
         for name, shape in shapes.items():

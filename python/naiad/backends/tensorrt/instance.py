@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 from naiad.backends.model_tensors import ModelTensor, model_inputs, model_outputs
 from naiad.backends.tensorrt.bound import BoundContext, Graph
 from naiad.backends.tensorrt.buffers import Buffers, corner
@@ -74,8 +72,7 @@ class TensorRtInstance:
 
     def _prepare(self, engine: Engine, options: TensorRtOptions) -> None:
         cuda, config = self._cuda, self._config
-        self._stream = cuda.make_stream(options.stream_priority)
-        self._close_with(cuda.destroy_stream, self._stream)
+        self._stream = self._make_stream(options)
         self._event = cuda.make_event(busy_wait=options.busy_wait)
         self._close_with(cuda.destroy_event, self._event)
         self._bound: dict[int, BoundContext] = {}
@@ -86,15 +83,23 @@ class TensorRtInstance:
             )
         inputs = {tensor.name: tensor for tensor in model_inputs(config)}
         sizes = buffer_sizes(config, engine, list(self._bound.values()), inputs)
-        self._buffers = Buffers(
-            cuda, sizes, pinned_inputs=options.pinned_inputs, pinned_outputs=options.pinned_outputs
-        )
+        self._buffers = self._make_buffers(sizes, options)
         self._closing.callback(self._buffers.close)
         for bound in self._bound.values():
             bound.bind(self._buffers)
             self._closing.callback(bound.close)
         cuda.wait(self._event, self._stream)
         self._capture(options, inputs)
+
+    def _make_stream(self, options: TensorRtOptions) -> int:
+        stream = self._cuda.make_stream(options.stream_priority)
+        self._close_with(self._cuda.destroy_stream, stream)
+        return stream
+
+    def _make_buffers(self, sizes: list[tuple[EngineTensor, int]], options: TensorRtOptions) -> Buffers:
+        return Buffers(
+            self._cuda, sizes, pinned_inputs=options.pinned_inputs, pinned_outputs=options.pinned_outputs
+        )
 
     def _capture(self, options: TensorRtOptions, inputs: Mapping[str, ModelTensor]) -> None:
         if options.graphs and any(tensor.is_shape_tensor for tensor in self._tensors.values()):
@@ -137,8 +142,7 @@ class TensorRtInstance:
 
     def _run(self, batch: BatchView) -> None:
         given = {name: array for name, _, array in batch.inputs()}
-        asked = self._asked(given, batch.num_rows)
-        bound = self._bound[choose_profile(self._profiles, asked).index]
+        bound, asked = self._choose(given, batch.num_rows)
         graph = None if asked.values else bound.find_graph(asked.shapes)
         is_exact = graph is not None and graph.shapes == asked.shapes
         for name, values in asked.values.items():
@@ -175,7 +179,14 @@ class TensorRtInstance:
             for other in self._bound.values():
                 other.bind(self._buffers)
 
-    def _asked(self, given: Mapping[str, NDArray[Any]], num_rows: int) -> BatchShapes:
+    def _choose(self, given: Mapping[str, Any], num_rows: int) -> tuple[BoundContext, BatchShapes]:
+        """The context that runs a batch, and what the batch asks of it. ``given``: arrays, or tensors of the
+        GPU.
+        """
+        asked = self._asked(given, num_rows)
+        return self._bound[choose_profile(self._profiles, asked).index], asked
+
+    def _asked(self, given: Mapping[str, Any], num_rows: int) -> BatchShapes:
         """What the batch asks of the engine. The order of shapes is the engine's."""
         shapes: dict[str, Shape] = {}
         values: dict[str, Shape] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from naiad.backends.base import InstancePlace, ModelFiles
-from naiad.backends.gpu_options import gpu_options
+from naiad.backends.gpu_options import gpu_options, log_without_effect
 from naiad.backends.isolated import ISOLATION_OPTIONS, IsolatedBackend
 from naiad.backends.made_once import MadeOnce
 from naiad.backends.model_tensors import model_inputs, model_outputs
@@ -143,6 +143,8 @@ class TorchBackend(IsolatedBackend):
         from naiad.backends.torch.pinned import Arena, PinnedArenas, register_by
 
         options = gpu_options(config)
+        if place.stream:
+            log_without_effect(options, place.name)
         inputs = model_inputs(config)
         planned = plan_graphs(config, options.graphs, inputs, model.kinds)
         pinned = None
