@@ -24,6 +24,9 @@ struct Core {
                std::move(gpus)),
         limits(decode_limits) {
     limits.regions = regions.get();
+    limits.reads_on_gpu = [this](std::string_view model, std::string_view input) {
+      return engine.reads_on_gpu(model, input);
+    };
   }
 
   std::shared_ptr<ReferenceBin> bin;       // first: buffers of the engine's requests still put things in it

@@ -48,19 +48,22 @@ class IpcMemory final : public GpuMemory {
   }
 
   std::uint64_t size_bytes() const override { return size_bytes_; }
+  const std::byte* data() const override { return start_; }
   Status read(std::uint64_t at_bytes, std::span<std::byte> into) const override {
-    return copy(into.data(), start_ + at_bytes, into.size(), cudaMemcpyDeviceToHost);
+    return copy(into.data(), start_ + at_bytes, into.size());
   }
   Status write(std::uint64_t at_bytes, std::span<const std::byte> bytes) const override {
-    return copy(start_ + at_bytes, bytes.data(), bytes.size(), cudaMemcpyHostToDevice);
+    return copy(start_ + at_bytes, bytes.data(), bytes.size());
   }
 
  private:
-  // On a stream of this thread alone, so that no thread waits for the work of another.
-  Status copy(void* to, const void* from, std::size_t size_bytes, cudaMemcpyKind kind) const {
+  // On a stream of this thread alone, so that no thread waits for the work of another. Addresses tell where
+  // they lie.
+  Status copy(void* to, const void* from, std::size_t size_bytes) const {
     const CurrentDevice current(device_);
     cudaError_t error = current.error();
-    if (error == cudaSuccess) error = cudaMemcpyAsync(to, from, size_bytes, kind, cudaStreamPerThread);
+    if (error == cudaSuccess)
+      error = cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyDefault, cudaStreamPerThread);
     if (error == cudaSuccess) error = cudaStreamSynchronize(cudaStreamPerThread);
     if (error == cudaSuccess) return {};
     return failed(Code::kInternal, "cannot copy CUDA shared memory", error);

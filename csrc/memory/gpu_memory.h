@@ -24,8 +24,11 @@ class GpuMemory {
 
   // Size of the whole allocation.
   virtual std::uint64_t size_bytes() const = 0;
-  // Copies from the GPU, or to it, what the caller has checked to lie in the allocation; returns when the
-  // bytes are there. Any thread. kInternal when the device cannot.
+  // Its start, on the GPU.
+  virtual const std::byte* data() const = 0;
+  // Copies from the GPU to the host, or to it from the host or any GPU of this process, what the caller has
+  // checked to lie in the allocation; returns when the bytes are there. Any thread. kInternal when the device
+  // cannot.
   virtual Status read(std::uint64_t at_bytes, std::span<std::byte> into) const = 0;
   virtual Status write(std::uint64_t at_bytes, std::span<const std::byte> bytes) const = 0;
 };

@@ -29,6 +29,8 @@ class GpuRegion final : public SharedRegion {
   Status write(std::uint64_t at_bytes, std::span<const std::byte> bytes) const override {
     return memory_->write(at_bytes, bytes);
   }
+  const std::byte* gpu_data() const override { return memory_->data(); }
+  Device gpu() const override { return {DeviceKind::kGpu, device_}; }
 
  private:
   GpuRegion(std::string_view name, int device, std::uint64_t size_bytes,

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "memory/device.h"
 
 namespace naiad {
 
@@ -27,8 +28,12 @@ class SharedRegion {
   // Copies the bytes at `at_bytes` of the region, which the caller has checked to lie in it. Any thread;
   // waits for the copy. kInvalidArgument when the memory ends before them, kInternal when it cannot be read.
   virtual Status read(std::uint64_t at_bytes, std::span<std::byte> into) const = 0;
-  // The other way; kUnavailable, too, when the system has no memory for its pages.
+  // The other way, from the host or, where the region is on a GPU, from one; kUnavailable, too, when the
+  // system has no memory for its pages.
   virtual Status write(std::uint64_t at_bytes, std::span<const std::byte> bytes) const = 0;
+  // Its start where it is on a GPU, which is gpu(); else null. Any thread.
+  virtual const std::byte* gpu_data() const { return nullptr; }
+  virtual Device gpu() const { return {}; }
 
  protected:
   SharedRegion(std::string_view name, std::uint64_t size_bytes) : name_(name), size_bytes_(size_bytes) {}

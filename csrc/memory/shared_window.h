@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "memory/buffer.h"
 #include "memory/shared_region.h"
 
 namespace naiad {
@@ -21,6 +22,11 @@ class SharedWindow {
 
   explicit operator bool() const { return region_ != nullptr; }
   std::size_t size_bytes() const { return size_bytes_; }
+
+  // Whether it lies on a GPU.
+  bool is_on_gpu() const { return region_ != nullptr && region_->gpu_data() != nullptr; }
+  // Of one that does: its bytes there, to be read. The client may change them at any moment.
+  BufferRef on_gpu() const;
 
   // Copies the window's first `into.size()` bytes, at most size_bytes(); see SharedRegion. Any thread.
   Status read(std::span<std::byte> into) const { return region_->read(at_bytes_, into); }

@@ -13,7 +13,6 @@ namespace {
 bool is_consistent(const Tensor& tensor) {
   const auto count = tensor.shape.num_elements();
   if (!count) return false;
-  if (tensor.owner && tensor.owner->device().kind != DeviceKind::kCpu) return false;
   if (tensor.dtype != DataType::kBytes) return tensor.shape.size_bytes(tensor.dtype) == tensor.size_bytes;
   BytesElements elements(tensor.bytes());
   std::size_t found = 0;
@@ -33,17 +32,19 @@ Status make_form(const Request& request, const OutputTensor& output, OutputForm&
   }
   form.spec = &request.spec->outputs[output.index];
   form.name = form.spec->name;
-  if (!is_consistent(output.tensor)) {
+  const WantedOutput* wanted = find_wanted(request, form.name);
+  const bool is_shared = wanted != nullptr && wanted->shared;
+  const bool is_here = !output.tensor.is_on_gpu() || (is_shared && wanted->shared.is_on_gpu());
+  if (!is_here || !is_consistent(output.tensor)) {
     return {Code::kInternal, "output " + quoted(form.name) + ": its " +
                                  std::to_string(output.tensor.size_bytes) + " bytes do not match datatype " +
                                  std::string(dtype_name(output.tensor.dtype)) + " and shape " +
                                  output.tensor.shape.to_string()};
   }
   form.tensor = output.tensor;
-  const WantedOutput* wanted = find_wanted(request, form.name);
   form.binary =
       wanted == nullptr ? request.binary_by_default : wanted->binary.value_or(request.binary_by_default);
-  if (wanted != nullptr && wanted->shared) {
+  if (is_shared) {
     form.binary = false;
     form.shared = &wanted->shared;
   }

@@ -59,10 +59,10 @@ Status set_shared_memory_parameter(std::string_view name, const ParameterValue& 
   return {};
 }
 
-Status read_shared_input(const SharedMemoryParameters& parameters, const SharedRegions& regions,
+Status read_shared_input(const SharedMemoryParameters& parameters, const DecodeLimits& limits,
                          std::string_view model_name, TensorPool& pool, GivenInput& input) {
   SharedWindow window;
-  if (Status status = lease(parameters, regions, input.name, window); !status.ok()) return status;
+  if (Status status = lease(parameters, *limits.regions, input.name, window); !status.ok()) return status;
   Tensor& tensor = input.tensor;
   tensor.size_bytes = window.size_bytes();
   // What has a fixed size is checked before there is a block for it, BYTES are walked where they cannot
@@ -70,6 +70,11 @@ Status read_shared_input(const SharedMemoryParameters& parameters, const SharedR
   if (tensor.dtype != DataType::kBytes) {
     Status status = check_tensor_bytes(input.name, model_name, tensor);
     if (!status.ok()) return status;
+    if (window.is_on_gpu() && limits.reads_on_gpu && limits.reads_on_gpu(model_name, input.name)) {
+      tensor.owner = window.on_gpu();
+      tensor.data = tensor.owner->data();
+      return {};
+    }
   }
   tensor.owner = pool.try_allocate(tensor.size_bytes);
   if (!tensor.owner) return {Code::kUnavailable, "tensor memory is exhausted"};
@@ -86,7 +91,10 @@ Status lease_shared_output(const SharedMemoryParameters& parameters, const Share
     return invalid("output " + quoted(output.name) + " asks for shared memory and for " +
                    (output.num_classes != 0 ? "'classification'" : "'binary_data'"));
   }
-  return lease(parameters, *regions, output.name, output.shared);
+  Status status = lease(parameters, *regions, output.name, output.shared);
+  // It is written to the region from wherever it was made.
+  output.stays_on_gpu = output.shared.is_on_gpu();
+  return status;
 }
 
 }  // namespace naiad

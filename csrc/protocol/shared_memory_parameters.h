@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "memory/shared_regions.h"
 #include "memory/tensor_pool.h"
+#include "protocol/decode_limits.h"
 #include "request/request.h"
 
 namespace naiad {
@@ -29,8 +29,9 @@ Status set_shared_memory_parameter(std::string_view name, const ParameterValue& 
                                    const SharedRegions* regions, SharedMemoryParameters& parameters);
 
 // Copies an input of known dtype and shape from where `parameters` say to a block of `pool`: the one copy on
-// its way, checked after it was made. Any thread.
-Status read_shared_input(const SharedMemoryParameters& parameters, const SharedRegions& regions,
+// its way, checked after it was made. Where it lies on a GPU, and the model reads it on one, it stays there:
+// its values are of no concern to the host. Any thread.
+Status read_shared_input(const SharedMemoryParameters& parameters, const DecodeLimits& limits,
                          std::string_view model_name, TensorPool& pool, GivenInput& input);
 
 // Takes the place of an output; nothing when `parameters` were not given. Any thread.

@@ -243,7 +243,7 @@ Status V2GrpcDecoder::read_shared_inputs() {
     GivenInput& input = request_.given_inputs[shared.index];
     Status status = check_shape(input.name, request_.model_name, input.tensor.shape);
     if (!status.ok()) return status;
-    status = read_shared_input(shared.parameters, *limits_.regions, request_.model_name, pool_, input);
+    status = read_shared_input(shared.parameters, limits_, request_.model_name, pool_, input);
     if (!status.ok()) return status;
   }
   return {};

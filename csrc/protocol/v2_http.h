@@ -5,19 +5,12 @@
 #include <span>
 
 #include "base/error.h"
-#include "memory/shared_regions.h"
 #include "memory/tensor_pool.h"
+#include "protocol/decode_limits.h"
 #include "protocol/wire_message.h"
 #include "request/request.h"
 
 namespace naiad {
-
-// What a message may ask for, before anything is allocated for it.
-struct DecodeLimits {
-  std::size_t max_tensor_bytes = 64UL << 20;  // a tensor that is given as JSON numbers, decoded
-  std::size_t max_json_depth = 100;
-  const SharedRegions* regions = nullptr;  // null: client shared memory is refused; outlives the decoding
-};
 
 // Reads a KServe v2 inference request (JSON, the binary tensor extension, or both mixed) into `request`:
 // names and binary tensors are views of `request.body`, which the caller has set to the whole body; numbers

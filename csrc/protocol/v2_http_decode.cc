@@ -257,7 +257,7 @@ Status V2HttpDecoder::finish_input(InputEntry& entry) {
       return invalid("input " + quoted(entry.input.name) + " has both '" +
                      (entry.has_data ? "data" : "binary_data_size") + "' and a place in shared memory");
     }
-    return read_shared_input(entry.shared, *limits_.regions, request_.model_name, pool_, entry.input);
+    return read_shared_input(entry.shared, limits_, request_.model_name, pool_, entry.input);
   }
   if (entry.has_data) return finish_json_input(entry);
   if (entry.binary_size_bytes) return finish_binary_input(entry);

@@ -108,6 +108,13 @@ TEST_CASE("memory of another process is read and written") {
   CHECK(bytes[1000] == std::byte{0x11});
   CHECK(bytes[1099] == std::byte{0x11});
   CHECK(bytes[1100] == std::byte{0x5A});
+
+  // From the GPU itself, where kernels read it too.
+  REQUIRE(memory->write(5000, {memory->data() + 1000, 100}).ok());
+  REQUIRE(memory->read(0, bytes).ok());
+  CHECK(bytes[4999] == std::byte{0x5A});
+  CHECK(bytes[5000] == std::byte{0x11});
+  CHECK(bytes[5099] == std::byte{0x11});
 }
 
 TEST_CASE("a handle that means nothing is refused, and so is a GPU that is not there") {

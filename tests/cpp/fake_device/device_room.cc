@@ -66,15 +66,26 @@ namespace {
 // Shared memory of another process stands for what that has on a GPU: the handle is its name, padded.
 class SharedObject final : public GpuMemory {
  public:
-  SharedObject(std::byte* start, std::size_t size_bytes) : start_(start), size_bytes_(size_bytes) {}
-  ~SharedObject() override { static_cast<void>(::munmap(start_, size_bytes_)); }
+  SharedObject(std::byte* start, std::size_t size_bytes, test::FakeGpu& gpu)
+      : start_(start), size_bytes_(size_bytes), gpu_(gpu) {
+    gpu_.adopt(start_, size_bytes_);
+  }
+  ~SharedObject() override {
+    gpu_.disown(start_);
+    static_cast<void>(::munmap(start_, size_bytes_));
+  }
 
   std::uint64_t size_bytes() const override { return size_bytes_; }
+  const std::byte* data() const override { return start_; }
   Status read(std::uint64_t at_bytes, std::span<std::byte> into) const override {
     std::memcpy(into.data(), start_ + at_bytes, into.size());
     return {};
   }
   Status write(std::uint64_t at_bytes, std::span<const std::byte> bytes) const override {
+    // What comes from a GPU must have been waited for.
+    for (int device = 0; device < FakeGpus::kCount; ++device) {
+      FakeGpus::of_process().at(device)->host_uses(bytes.data(), bytes.size());
+    }
     std::memcpy(start_ + at_bytes, bytes.data(), bytes.size());
     return {};
   }
@@ -82,6 +93,7 @@ class SharedObject final : public GpuMemory {
  private:
   std::byte* const start_;
   const std::size_t size_bytes_;
+  test::FakeGpu& gpu_;
 };
 
 }  // namespace
@@ -100,7 +112,8 @@ Status open_gpu_memory(const GpuMemoryHandle& handle, int device, std::unique_pt
       is_known ? ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) : MAP_FAILED;
   static_cast<void>(::close(file));
   if (start == MAP_FAILED) return refused;
-  memory = std::make_unique<SharedObject>(static_cast<std::byte*>(start), size_bytes);
+  memory = std::make_unique<SharedObject>(static_cast<std::byte*>(start), size_bytes,
+                                          *FakeGpus::of_process().at(device));
   return {};
 }
 

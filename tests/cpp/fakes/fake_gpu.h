@@ -63,6 +63,16 @@ class FakeGpu final : public Gpu {
     const std::lock_guard lock(mutex_);
     uses_.check_host(host_past_, {static_cast<const std::byte*>(data), size_bytes}, writes);
   }
+  // Memory that somebody else has allocated here.
+  void adopt(const std::byte* data, std::size_t size_bytes) {
+    const std::lock_guard lock(mutex_);
+    allocations_.emplace(data, size_bytes);
+  }
+  void disown(const std::byte* data) {
+    const std::lock_guard lock(mutex_);
+    see_end_of_all();
+    allocations_.erase(data);
+  }
   // Does all that is queued, without anybody having waited for it.
   void work_off();
 

@@ -59,15 +59,14 @@ inline Status FakeStream::wait(const GpuEvent& event) {
 }
 
 inline Status FakeStream::copy(GpuEngine& engine, const char* what, std::byte* to, const std::byte* from,
-                               std::size_t size_bytes, bool to_gpu, bool from_gpu) {
+                               std::size_t size_bytes, bool to_gpu, bool from_gpu, std::size_t* count) {
   const std::lock_guard lock(gpu_.mutex_);
   gpu_.expect_here({to, size_bytes}, to_gpu, what);
   gpu_.expect_here({from, size_bytes}, from_gpu, what);
   const bool within = to_gpu && from_gpu;
   const std::uint64_t bytes_ns = within ? gpu_.memory_ns(size_bytes) : gpu_.bus_ns(size_bytes);
   ++gpu_.num_copies_;
-  if (to_gpu && !from_gpu) ++gpu_.num_copies_to_gpu_;
-  if (from_gpu && !to_gpu) ++gpu_.num_copies_to_host_;
+  if (count != nullptr) ++*count;
   const auto act = [=] {
     if (size_bytes != 0) std::memcpy(to, from, size_bytes);
   };

@@ -18,10 +18,12 @@ class FakeStream final : public GpuStream {
   }
 
   Status copy_to_gpu(std::byte* to, std::span<const std::byte> from) override {
-    return copy(gpu_.bus_in_, "a copy to the GPU", to, from.data(), from.size(), true, false);
+    return copy(gpu_.bus_in_, "a copy to the GPU", to, from.data(), from.size(), true, false,
+                &gpu_.num_copies_to_gpu_);
   }
   Status copy_to_host(std::span<std::byte> to, const std::byte* from) override {
-    return copy(gpu_.bus_out_, "a copy to the host", to.data(), from, to.size(), false, true);
+    return copy(gpu_.bus_out_, "a copy to the host", to.data(), from, to.size(), false, true,
+                &gpu_.num_copies_to_host_);
   }
   Status copy_within(std::byte* to, std::span<const std::byte> from) override {
     return copy(gpu_.kernels_, "a copy within the GPU", to, from.data(), from.size(), true, true);
@@ -64,7 +66,7 @@ class FakeStream final : public GpuStream {
  private:
   friend class FakeEvent;
   Status copy(GpuEngine& engine, const char* what, std::byte* to, const std::byte* from,
-              std::size_t size_bytes, bool to_gpu, bool from_gpu);
+              std::size_t size_bytes, bool to_gpu, bool from_gpu, std::size_t* count = nullptr);
 
   FakeGpu& gpu_;
   const int number_;

@@ -7,62 +7,18 @@
 #include <string>
 #include <vector>
 
+#include "fakes/shared_gpu.h"
 #include "memory/shared_regions.h"
 
 namespace naiad {
-namespace {
 
 using Bytes = std::vector<std::byte>;
-
-// An allocation whose bytes lie in the heap; counts those that are open.
-class FakeMemory final : public GpuMemory {
- public:
-  FakeMemory(std::shared_ptr<Bytes> bytes, int& num_open) : bytes_(std::move(bytes)), num_open_(num_open) {
-    ++num_open_;
-  }
-  ~FakeMemory() override { --num_open_; }
-  std::uint64_t size_bytes() const override { return bytes_->size(); }
-  Status read(std::uint64_t at_bytes, std::span<std::byte> into) const override {
-    std::memcpy(into.data(), bytes_->data() + at_bytes, into.size());
-    return {};
-  }
-  Status write(std::uint64_t at_bytes, std::span<const std::byte> bytes) const override {
-    std::memcpy(bytes_->data() + at_bytes, bytes.data(), bytes.size());
-    return {};
-  }
-
- private:
-  const std::shared_ptr<Bytes> bytes_;
-  int& num_open_;
-};
-
-// A machine with one GPU and one allocation, whose handle is full of sevens.
-struct FakeGpu {
-  std::shared_ptr<Bytes> bytes = std::make_shared<Bytes>(100);
-  int num_open = 0;
-
-  static GpuMemoryHandle handle() {
-    GpuMemoryHandle made;
-    made.fill(std::byte{7});
-    return made;
-  }
-  OpenGpuMemory opener() {
-    return [this](const GpuMemoryHandle& handle, int device,
-                  std::unique_ptr<const GpuMemory>& memory) -> Status {
-      if (device != 0) return {Code::kInvalidArgument, "there is no GPU " + std::to_string(device)};
-      if (handle != FakeGpu::handle()) return {Code::kInvalidArgument, "failed to open CUDA IPC handle"};
-      memory = std::make_unique<FakeMemory>(bytes, num_open);
-      return {};
-    };
-  }
-};
-
-}  // namespace
+using test::SharedGpu;
 
 TEST_CASE("a region on a GPU is read and written like any other") {
-  FakeGpu gpu;
+  SharedGpu gpu;
   SharedRegions regions(gpu.opener());
-  REQUIRE(regions.register_gpu("r", FakeGpu::handle(), 0, 80).ok());
+  REQUIRE(regions.register_gpu("r", SharedGpu::handle(), 0, 80).ok());
   SharedWindow window;
   REQUIRE(regions.lease("r", 60, 20, window).ok());
   (*gpu.bytes)[61] = std::byte{9};
@@ -77,17 +33,17 @@ TEST_CASE("a region on a GPU is read and written like any other") {
 }
 
 TEST_CASE("an allocation is closed by its last user, or when it is refused") {
-  FakeGpu gpu;
+  SharedGpu gpu;
   SharedRegions regions(gpu.opener());
-  CHECK(regions.register_gpu("r", FakeGpu::handle(), 0, 0).code() == Code::kInvalidArgument);
-  const Status too_large = regions.register_gpu("r", FakeGpu::handle(), 0, 101);
+  CHECK(regions.register_gpu("r", SharedGpu::handle(), 0, 0).code() == Code::kInvalidArgument);
+  const Status too_large = regions.register_gpu("r", SharedGpu::handle(), 0, 101);
   CHECK(too_large.code() == Code::kInvalidArgument);
   CHECK(
       too_large.message() ==
       "failed to register CUDA shared memory region: 'r', its byte size should be from 1 to 100, the size of "
       "the allocation, got 101");
   CHECK(gpu.num_open == 0);
-  REQUIRE(regions.register_gpu("r", FakeGpu::handle(), 0, 100).ok());
+  REQUIRE(regions.register_gpu("r", SharedGpu::handle(), 0, 100).ok());
   SharedWindow window;
   REQUIRE(regions.lease("r", 0, 100, window).ok());
   regions.unregister_gpu("r");
@@ -97,20 +53,20 @@ TEST_CASE("an allocation is closed by its last user, or when it is refused") {
 }
 
 TEST_CASE("what the device refuses is said with the region's name") {
-  FakeGpu gpu;
+  SharedGpu gpu;
   SharedRegions regions(gpu.opener());
-  CHECK(regions.register_gpu("r", FakeGpu::handle(), 1, 8).message() ==
+  CHECK(regions.register_gpu("r", SharedGpu::handle(), 1, 8).message() ==
         "failed to register CUDA shared memory region: 'r', there is no GPU 1");
   CHECK(regions.register_gpu("r", GpuMemoryHandle{}, 0, 8).message() ==
         "failed to register CUDA shared memory region: 'r', failed to open CUDA IPC handle");
-  CHECK(regions.register_gpu("", FakeGpu::handle(), 0, 8).code() == Code::kInvalidArgument);
+  CHECK(regions.register_gpu("", SharedGpu::handle(), 0, 8).code() == Code::kInvalidArgument);
 }
 
 TEST_CASE("regions of the two kinds share their names and nothing else") {
-  FakeGpu gpu;
+  SharedGpu gpu;
   SharedRegions regions(gpu.opener());
-  REQUIRE(regions.register_gpu("b", FakeGpu::handle(), 0, 8).ok());
-  REQUIRE(regions.register_gpu("a", FakeGpu::handle(), 0, 16).ok());
+  REQUIRE(regions.register_gpu("b", SharedGpu::handle(), 0, 8).ok());
+  REQUIRE(regions.register_gpu("a", SharedGpu::handle(), 0, 16).ok());
   CHECK(regions.register_system("a", "/naiad_no_such_object", 0, 8).code() == Code::kAlreadyExists);
   std::vector<std::shared_ptr<const GpuRegion>> found;
   REQUIRE(regions.list_gpu("", found).ok());

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "fakes/shared_gpu.h"
 #include "fakes/shared_object.h"
 #include "memory/shared_regions.h"
 #include "protocol/codec_kit.h"
@@ -219,6 +220,75 @@ TEST_CASE("outputs go to shared memory; the response says only what they are") {
   const Encoded binary = encode_http(answer);
   REQUIRE(binary.head.json_size_bytes);
   CHECK(binary.bytes.substr(*binary.head.json_size_bytes) == "z");
+}
+
+TEST_CASE("what lies on a GPU stays there for a model that reads it on one") {
+  test::SharedGpu gpu;
+  SharedRegions regions(gpu.opener());
+  REQUIRE(regions.register_gpu("r", test::SharedGpu::handle(), 0, 100).ok());
+  DecodeLimits limits;
+  limits.regions = &regions;
+  const auto decode = [&](const std::string& datatype, const std::string& shape, const std::string& size) {
+    return decode_http(R"({"inputs":[{"name":"A","shape":)" + shape + R"(,"datatype":")" + datatype +
+                           R"(","parameters":{)" + place(size, "8") +
+                           R"(}}],"outputs":[{"name":"Y","parameters":{)" + place("4", "40") + "}}]}",
+                       std::nullopt, nullptr, limits);
+  };
+  const std::byte* const there = gpu.bytes->data() + 8;
+  {
+    const Decoded d = decode("INT32", "[3]", "12");
+    REQUIRE(d.status.ok());
+    CHECK(!d.input().tensor.is_on_gpu());
+    CHECK(d.input().tensor.data != there);
+  }
+  limits.reads_on_gpu = [](std::string_view model, std::string_view input) {
+    return model == "m" && input == "A";
+  };
+  Decoded d = decode("INT32", "[3]", "12");
+  REQUIRE(d.status.ok());
+  CHECK(d.input().tensor.is_on_gpu());
+  CHECK(d.input().tensor.owner->device() == Device{DeviceKind::kGpu, 0});
+  CHECK(d.input().tensor.data == there);
+  CHECK(d.input().tensor.size_bytes == 12);
+  CHECK(d.pool->usage().used_bytes == 0);
+  CHECK(d.request->wanted_outputs.at(0).stays_on_gpu);
+  // It is open for as long as somebody reads it.
+  regions.unregister_gpu("r");
+  CHECK(gpu.num_open == 1);
+  d.request.reset();
+  CHECK(gpu.num_open == 0);
+
+  REQUIRE(regions.register_gpu("r", test::SharedGpu::handle(), 0, 100).ok());
+  CHECK(decode("INT32", "[3]", "16").status.message() ==
+        "input byte size mismatch for input 'A' for model 'm'. Expected 12, got 16");
+  std::memcpy(gpu.bytes->data() + 8, wire_strings({"ab"}).data(), 6);
+  const Decoded text = decode("BYTES", "[1]", "6");
+  REQUIRE(text.status.ok());
+  CHECK(!text.input().tensor.is_on_gpu());
+}
+
+TEST_CASE("an output on a GPU goes to a region on one, and nowhere else") {
+  test::SharedGpu gpu;
+  SharedRegions regions(gpu.opener());
+  REQUIRE(regions.register_gpu("r", test::SharedGpu::handle(), 0, 100).ok());
+  const test::SharedObject object{64};
+  REQUIRE(regions.register_system("host", object.key(), 0, 64).ok());
+  Answer answer;
+  answer.add("X", DataType::kInt8, Shape{4}, "abcd");
+  answer.want("X");
+  SharedWindow made;
+  REQUIRE(regions.lease("r", 50, 4, made).ok());
+  std::memcpy(gpu.bytes->data() + 50, "wxyz", 4);
+  Tensor& tensor = answer.response.outputs.at(0).tensor;
+  tensor.owner = made.on_gpu();
+  tensor.data = tensor.owner->data();
+  CHECK(encode_http(answer).status.code() == Code::kInternal);
+  REQUIRE(regions.lease("host", 0, 4, answer.request->wanted_outputs[0].shared).ok());
+  CHECK(encode_http(answer).status.code() == Code::kInternal);
+  REQUIRE(regions.lease("r", 8, 4, answer.request->wanted_outputs[0].shared).ok());
+  CHECK(encode_http(answer).status.ok());
+  CHECK(text_of({gpu.bytes->data() + 8, 4}) == "wxyz");
+  CHECK(encode_grpc(answer).status.ok());
 }
 
 TEST_CASE("outputs that do not fit are all refused") {
