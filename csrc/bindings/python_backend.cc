@@ -30,6 +30,9 @@ class PythonBackend final : public Backend {
       takes_batches_ = instance_->has("execute_batch");
       execute_ = instance_->object().attr(takes_batches_ ? "execute_batch" : "execute");
       can_break_ = instance_->has("is_broken");
+      // The rows of a batch are gathered on the host.
+      takes_gpu_inputs_ = !takes_batches_ && instance_->has("takes_gpu_inputs") &&
+                          instance_->object().attr("takes_gpu_inputs").cast<bool>();
     } catch (const py::error_already_set& error) {
       const Status status = status_of(error);
       throw Error(status);
@@ -62,6 +65,7 @@ class PythonBackend final : public Backend {
     if (!takes_batches_) execution.outputs_ready();
   }
 
+  bool takes_gpu_inputs() const override { return takes_gpu_inputs_; }
   bool is_healthy() const override { return is_healthy_.load(std::memory_order_relaxed); }
 
  private:
@@ -81,6 +85,7 @@ class PythonBackend final : public Backend {
   py::object execute_;
   bool takes_batches_ = false;
   bool can_break_ = false;
+  bool takes_gpu_inputs_ = false;
   std::atomic<bool> is_healthy_{true};  // relaxed: a request more or less finds out
   const std::function<void()> on_unhealthy_;
 };

@@ -253,7 +253,7 @@ bool Model::reads_on_gpu(std::string_view input) {
   if (!index || stays_on_host(spec_->inputs[*index]) || spec_->inputs[*index].ragged) return false;
   const std::shared_lock lock(seats_mutex_, std::try_to_lock);
   const auto reads = [](const Seat& seat) {
-    return seat.instance->is_passive() || seat.instance->is_on_gpu();
+    return seat.instance->is_passive() || seat.instance->reads_on_gpu();
   };
   return lock.owns_lock() && !seats_.empty() && std::ranges::all_of(seats_, reads);
 }

@@ -67,6 +67,10 @@ class Backend {
   // The process that runs it, 0: this one, or none now. Any thread.
   virtual int process_id() const { return 0; }
 
+  // Whether execute() takes inputs that lie on a GPU as they are, all work on them done; else they are copied
+  // to the host before. Any thread.
+  virtual bool takes_gpu_inputs() const { return false; }
+
   // Itself, where it queues its work on a GPU instead of doing it: its instance calls that contract then.
   virtual DeviceBackend* on_device() { return nullptr; }
 };

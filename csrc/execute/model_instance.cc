@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kLookAgain{5};
 // Runs the batch; whatever the backend throws fails the requests that it has not answered.
 void execute(Backend& backend, Execution& execution, Gpus* gpus) {
   try {
-    execution.fetch_inputs(gpus);
+    if (!backend.takes_gpu_inputs()) execution.fetch_inputs(gpus);
     backend.execute(execution);
     return;
   } catch (const Error& error) {
@@ -92,7 +92,7 @@ void ModelInstance::load(const BackendFactory& factory, const std::shared_ptr<co
   backend_ = factory(spec_);
   DeviceBackend* const on_device = backend_->on_device();
   if (on_device != nullptr) open_lane();
-  on_gpu_.store(on_device != nullptr, std::memory_order_relaxed);
+  reads_on_gpu_.store(on_device != nullptr || backend_->takes_gpu_inputs(), std::memory_order_relaxed);
   warm_up(model, spec_.pool, clock_, [&](Execution& execution) {
     if (on_device != nullptr) {
       lane_->run_alone(*on_device, execution);

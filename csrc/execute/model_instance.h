@@ -61,8 +61,8 @@ class ModelInstance {
   // Whether a batch would be run now; a passive one runs none. Any thread; never blocks for a batch.
   bool is_healthy() const;
 
-  // Whether its backend queues its work on a GPU, and so reads its inputs there. Any thread.
-  bool is_on_gpu() const { return on_gpu_.load(std::memory_order_relaxed); }
+  // Whether its backend reads inputs on a GPU. Any thread.
+  bool reads_on_gpu() const { return reads_on_gpu_.load(std::memory_order_relaxed); }
 
   bool is_passive() const { return spec_.passive; }
   const std::string& name() const { return spec_.name; }
@@ -118,7 +118,7 @@ class ModelInstance {
   std::mutex busy_;                         // held by the thread that runs a batch
   std::unique_ptr<DeviceLane> lane_;        // of a backend on a GPU; outlives it. Instance thread
   std::unique_ptr<Backend> backend_;        // guarded by busy_; the instance's thread makes and destroys it
-  std::atomic<bool> on_gpu_{false};         // a hint: what comes to another one is fetched
+  std::atomic<bool> reads_on_gpu_{false};   // a hint: what comes to another one is fetched
   std::atomic<bool> device_failed_{false};  // pairs with nothing: the lane is what is looked at
   mutable std::mutex shown_mutex_;
   const Backend* shown_ = nullptr;  // backend_ while it is served; guarded by shown_mutex_

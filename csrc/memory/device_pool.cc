@@ -43,6 +43,7 @@ class DevicePool::Block final : public Buffer {
  public:
   Block(Allocation memory, std::size_t size_bytes, DevicePool& pool, Stream stream, Budget budget)
       : Buffer(memory->data(), size_bytes, {DeviceKind::kGpu, pool.gpu().device()}),
+        share_(pool.weak_from_this().lock()),
         memory_(std::move(memory)),
         pool_(pool),
         stream_(std::move(stream)),
@@ -52,10 +53,12 @@ class DevicePool::Block final : public Buffer {
  private:
   friend class DevicePool;
   void release() noexcept override {
+    const auto share = std::move(share_);  // goes last
     const std::unique_ptr<Block> self(this);
     pool_.take_back(*this);
   }
 
+  std::shared_ptr<DevicePool> share_;
   Allocation memory_;
   DevicePool& pool_;
   Stream stream_;

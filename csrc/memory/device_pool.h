@@ -66,8 +66,9 @@ struct DevicePoolUsage {
 // since to allocate on a GPU takes long and to free waits for all of its work. A block belongs to the stream
 // that it was allocated for: work queued there may use it at once, and it may be let go of while such work is
 // still under way. Who uses it on other streams lets go of it only when that is done. Another stream gets a
-// block that came back once what was queued on its own stream then is done. Any thread.
-class DevicePool {
+// block that came back once what was queued on its own stream then is done. Where the pool is shared, blocks
+// share it. Any thread.
+class DevicePool : public std::enable_shared_from_this<DevicePool> {
  public:
   // Where memory for one model and one stream comes from.
   using Stream = std::shared_ptr<GpuStream>;

@@ -22,12 +22,12 @@ Gpus::~Gpus() {
 
 DevicePool& Gpus::pool(int device) {
   const std::lock_guard lock(mutex_);
-  std::unique_ptr<DevicePool>& pool = pools_[device];
+  std::shared_ptr<DevicePool>& pool = pools_[device];
   if (!pool) {
     std::shared_ptr<Gpu> gpu;
     if (const Status status = open_(device, gpu); !status.ok()) throw Error(status);
     const auto own = of_device_.find(device);
-    pool = std::make_unique<DevicePool>(std::move(gpu), own == of_device_.end() ? options_ : own->second);
+    pool = std::make_shared<DevicePool>(std::move(gpu), own == of_device_.end() ? options_ : own->second);
     if (!thread_.joinable()) thread_ = start_thread("naiad-gpu-trim", [this] { run(); });
     any_.store(true, std::memory_order_relaxed);
   }

@@ -18,7 +18,7 @@ namespace naiad {
 
 // The GPUs that this process works with: each is opened when it is first asked for, with the one pool of its
 // memory. A thread of its own gives back what the pools have too much of. It outlives all who were given a
-// pool. Any thread.
+// pool, but for blocks of one. Any thread.
 class Gpus {
  public:
   using Open = std::function<Status(int device, std::shared_ptr<Gpu>& gpu)>;
@@ -51,7 +51,7 @@ class Gpus {
   const std::map<int, DevicePoolOptions> of_device_;
   std::atomic<bool> any_{false};                      // pairs with nothing
   std::mutex mutex_;                                  // guards what follows
-  std::map<int, std::unique_ptr<DevicePool>> pools_;  // none goes
+  std::map<int, std::shared_ptr<DevicePool>> pools_;  // none goes
   bool is_ended_ = false;
   std::condition_variable ended_;
   std::jthread thread_;  // last: it uses all of the above. None before there is a pool

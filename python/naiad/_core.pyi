@@ -215,7 +215,9 @@ class OnnxRuntime:
 class PythonInstance(Protocol):
     """What a Python backend gives for one instance. Called on that instance's thread with the GIL."""
     def execute(self, requests: list[RequestView]) -> None:
-        """Answers every request through its RequestView; what has no answer when it returns fails."""
+        """Answers every request through its RequestView; what has no answer when it returns fails. Where the
+        instance has an attribute ``takes_gpu_inputs`` that is true when it is made, inputs that lie on a GPU
+        are given as they are; else they are copied to the host before."""
     def finalize(self) -> None: ...
 
 class BatchInstance(Protocol):
@@ -266,9 +268,10 @@ class RequestView:
     model_name: str
     model_version: int
     instance: int  # its number among those that may call other models
-    def inputs(self) -> list[tuple[str, str, NDArray[Any]]]:
+    def inputs(self) -> list[tuple[str, str, NDArray[Any] | GpuTensor]]:
         """(name, datatype, array) of every input present, in the model's own shape; read-only views without a
-        copy. BYTES arrays have dtype object and hold bytes. BF16 arrays have dtype uint16 (the bits)."""
+        copy. A GpuTensor, not to be written to, where it lies on a GPU and the instance takes it there. BYTES
+        arrays have dtype object and hold bytes. BF16 arrays have dtype uint16 (the bits)."""
     def output(self, name: str, datatype: str, array: NDArray[Any]) -> None:
         """Takes the array over without a copy when it is C-contiguous (object arrays of bytes/str are
         encoded). Raises InvalidArgument for an unknown name, a wrong datatype or shape."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -202,3 +203,62 @@ def test_a_device_that_fails_is_answered_for_and_its_instance_made_anew(house: H
 
     until(lambda: len(house.instances["m"]) > 1)
     assert house.answer(3, "m")[0, 0] == 4
+
+
+class Looks:
+    """Y = X, having looked where X lies: on a GPU it is copied there."""
+
+    takes_gpu_inputs = True
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.held: list[Any] = []
+
+    def execute(self, requests: list[Any]) -> None:
+        for request in requests:
+            ((_, datatype, value),) = request.inputs()
+            if isinstance(value, np.ndarray):
+                self.seen.append("host")
+            else:
+                assert value.__dlpack_device__() == (CUDA, 0)
+                self.seen.append("gpu")
+                self.held.append(value)
+                count = int(np.prod(value.shape))
+                copy = (ctypes.c_float * count).from_address(value.address)  # the stand-in's is of the host
+                value = np.array(copy, np.float32).reshape(value.shape)
+            request.output("Y", datatype, value)
+
+    def finalize(self) -> None:
+        pass
+
+
+def test_python_instances_that_take_them_get_inputs_on_the_gpu(house: House) -> None:
+    instance = Looks()
+    house.add("a")
+    model = house.engine.start(
+        spec_of("looks"), core.python_factory(lambda *_: instance), [core.InstanceSpec("looks_0")]
+    )
+    house.engine.publish("looks", [model])
+    house.chain("e", ["a", "looks"])
+    before = copies()
+    assert house.answer(1, "e")[0, 0] == 2
+    assert copies() == (before[0] + 1, before[1])
+    assert house.answer(2, "looks")[0, 0] == 2
+    assert instance.seen == ["gpu", "host"]
+    # What it has kept outlives the engine.
+    (kept,) = instance.held
+    house.engine.close()
+    assert ctypes.c_float.from_address(kept.address).value == 2
+
+
+def test_python_instances_that_say_nothing_get_them_on_the_host(house: House) -> None:
+    instance = Looks()
+    instance.takes_gpu_inputs = False
+    house.add("a")
+    model = house.engine.start(
+        spec_of("looks"), core.python_factory(lambda *_: instance), [core.InstanceSpec("looks_0")]
+    )
+    house.engine.publish("looks", [model])
+    house.chain("e", ["a", "looks"])
+    assert house.answer(1, "e")[0, 0] == 2
+    assert instance.seen == ["host"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from naiad import protos
 from naiad.config.batching_parameters import latency_target_us, splits_oversize
+from naiad.config.gpu_inputs import wants_gpu_inputs
 from naiad.config.gpu_memory_limit import gpu_memory_limit_bytes
 from naiad.config.metric_controls import first_response_buckets_ms
 from naiad.config.print import to_json, to_pbtxt
@@ -249,6 +250,11 @@ class ModelConfig:
     def gpu_memory_limit_bytes(self) -> int:
         """What it may have of the core's pool on each GPU; 0: no limit."""
         return gpu_memory_limit_bytes(self.proto)
+
+    @property
+    def wants_gpu_inputs(self) -> bool:
+        """Whether a model in Python takes inputs that lie on a GPU as they are."""
+        return wants_gpu_inputs(self.proto)
 
     @cached_property
     def version_policy(self) -> VersionPolicy:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naiad import protos
+from naiad.config.gpu_inputs import CPU_INPUTS_ONLY, wants_gpu_inputs
 from naiad.config.gpu_memory_limit import GPU_MEMORY_LIMIT
 from naiad.config.metric_controls import has_unknown_metric
 from naiad.errors import Unsupported
@@ -119,12 +120,12 @@ def _hints(message: Any, options: ServerOptions) -> list[tuple[str, Any]]:
     on_gpu = any(group.kind == _KIND.KIND_GPU for group in message.instance_group)
     by_model = any(group.kind == _KIND.KIND_MODEL for group in message.instance_group)
     has_streams = message.backend == _TENSORRT or (message.backend == "pytorch" and (on_gpu or by_model))
-    within = (
-        message.backend in ("pytorch", _TENSORRT)
-        and "isolation" in message.parameters
-        and message.parameters["isolation"].string_value == "thread"
+    within = "isolation" in message.parameters and message.parameters["isolation"].string_value == "thread"
+    copied_by_core = on_gpu and (
+        message.backend in _COPIED_BY_CORE or (message.backend in ("pytorch", _TENSORRT) and within)
     )
-    copied_by_core = on_gpu and (message.backend in _COPIED_BY_CORE or within)
+    # Those of worker processes come over memory of the host, those of decoupled models too.
+    gets_gpu_inputs = within and not message.model_transaction_policy.decoupled
     return [
         ("optimization.graph", not by_onnxruntime and optimization.HasField("graph")),
         ("optimization.priority", not (has_streams or copied_by_core) and optimization.priority != 0),
@@ -142,6 +143,10 @@ def _hints(message: Any, options: ServerOptions) -> list[tuple[str, Any]]:
         (
             f"parameters: {GPU_MEMORY_LIMIT}",
             not copied_by_core and GPU_MEMORY_LIMIT in message.parameters,
+        ),
+        (
+            f"parameters: {CPU_INPUTS_ONLY}",
+            message.backend == "python" and not gets_gpu_inputs and wants_gpu_inputs(message),
         ),
         ("input.format", any(io.format for io in message.input)),
         (

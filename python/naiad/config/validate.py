@@ -12,6 +12,7 @@ from typing import Any
 from naiad import protos
 from naiad.config.batching_parameters import validate_batching_parameters
 from naiad.config.complete import BACKEND_OF_PLATFORM
+from naiad.config.gpu_inputs import validate_gpu_inputs
 from naiad.config.gpu_memory_limit import validate_gpu_memory_limit
 from naiad.config.metric_controls import validate_metric_controls
 from naiad.config.validate_sequence import validate_sequence
@@ -42,6 +43,7 @@ def problems(message: Any, *, model_name: str, num_gpus: int = 0) -> Iterator[Co
         lambda: _scheduler(message),
         lambda: validate_batching_parameters(message),
         lambda: validate_gpu_memory_limit(message),
+        lambda: validate_gpu_inputs(message),
         lambda: _response_cache(message),
         *tensor_checks(message),
         lambda: _instance_groups(message, num_gpus),

@@ -44,8 +44,9 @@ class PythonBackend(IsolatedBackend):
 
     Parameters of a configuration, besides those of ``IsolatedBackend``: ``READ_ONLY_INPUTS`` ("yes": inputs
     are read-only views of the request; the default, "no": a model may write to them, for which they are
-    copied where others see the memory too). ``FORCE_CPU_ONLY_INPUT_TENSORS``: inputs are in CPU memory in any
-    case. The options ``shm-*`` concern memory that Triton's processes share; here it grows by itself.
+    copied where others see the memory too). ``FORCE_CPU_ONLY_INPUT_TENSORS`` ("no": inputs that lie on a GPU
+    already are given there to instances within the server; the default, "yes": in CPU memory). The options
+    ``shm-*`` concern memory that Triton's processes share; here it grows by itself.
     """
 
     name: ClassVar[str] = "python"
@@ -165,6 +166,7 @@ def make_python_instance(
         model,
         outputs,
         copy_inputs=not _read_only_inputs(config),
+        takes_gpu_inputs=config.wants_gpu_inputs,
         decoupled=config.decoupled,
         services=services,
     )
@@ -183,9 +185,16 @@ class _Instance(PythonModelInstance):
         copy_inputs: bool,
         decoupled: bool,
         services: ModelServices | None,
+        takes_gpu_inputs: bool,
     ) -> None:
         super().__init__(
-            name, model, output_names, copy_inputs=copy_inputs, decoupled=decoupled, services=services
+            name,
+            model,
+            output_names,
+            copy_inputs=copy_inputs,
+            decoupled=decoupled,
+            services=services,
+            takes_gpu_inputs=takes_gpu_inputs,
         )
         self._modules = modules
 

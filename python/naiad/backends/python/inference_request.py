@@ -8,6 +8,8 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
+import numpy as np
+
 from naiad.backends.python import calls
 from naiad.backends.python.failure import TritonModelException
 from naiad.backends.python.response_sender import InferenceResponseSender
@@ -307,7 +309,10 @@ class ReceivedRequest(InferenceRequest):
     def _read(self) -> list[Tensor]:
         of, copies = Tensor.of, self._copies
         self._tensors = [
-            of(name, datatype, array, shared=copies) for name, datatype, array in self._view.inputs()
+            of(name, datatype, array, shared=copies)
+            if isinstance(array, np.ndarray)
+            else Tensor.from_dlpack(name, array)
+            for name, datatype, array in self._view.inputs()
         ]
         return self._tensors
 

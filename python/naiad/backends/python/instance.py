@@ -33,11 +33,14 @@ class PythonModelInstance:
         copy_inputs: bool = True,
         decoupled: bool = False,
         services: ModelServices | None = None,
+        takes_gpu_inputs: bool = False,
     ) -> None:
         """``model`` has been initialized. ``output_names``: of the configuration. ``copy_inputs``: the model
         may write to its inputs. ``decoupled``: it answers by senders alone. ``services``: what
-        its calls of other models go to.
+        its calls of other models go to. ``takes_gpu_inputs``: those that lie on a GPU are not copied to the
+        host.
         """
+        self.takes_gpu_inputs = takes_gpu_inputs
         self._name = name
         self._model = model
         self._execute = model.execute

@@ -93,7 +93,7 @@ class Tensor:
         return list(self._array.shape if self._device is None else self._device.shape)
 
     def is_cpu(self) -> bool:
-        """Whether it is in CPU memory, as all inputs are."""
+        """Whether it is in CPU memory, as inputs are unless the model asks for others."""
         return self._device is None
 
     def to_dlpack(self) -> Any:
