@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/python_object.h"
@@ -22,7 +23,7 @@ struct Core {
         regions(std::move(shared_regions)),
         engine(std::move(pool), Engine::kInlineLimitNs, cache_bytes, std::move(rate_limits), std::move(store),
                std::move(gpus)),
-        limits(decode_limits) {
+        limits(std::move(decode_limits)) {
     limits.regions = regions.get();
     limits.reads_on_gpu = [this](std::string_view model, std::string_view input) {
       return engine.reads_on_gpu(model, input);
