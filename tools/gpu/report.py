@@ -36,8 +36,10 @@ def results_in(output: str) -> list[Row]:
     return list(found)
 
 
-def table(outcomes: Mapping[str, Outcome], *, dry: bool) -> str:
-    """All steps, then what they measured. Without figures of a dry run: those are of no GPU."""
+def table(outcomes: Mapping[str, Outcome], goals: list[Row], *, dry: bool) -> str:
+    """All steps, then what they measured and which goals that meets. Without figures of a dry run: those are
+    of no GPU.
+    """
     lines = [""]
     for name, outcome in outcomes.items():
         lines.append(f"{name:16} {outcome.word:8} {outcome.took_s:6.1f} s  {outcome.told}".rstrip())
@@ -46,7 +48,7 @@ def table(outcomes: Mapping[str, Outcome], *, dry: bool) -> str:
     for name, outcome in outcomes.items():
         if outcome.rows or outcome.table:
             lines += ["", name, *_markdown(outcome.rows), *outcome.table]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "goals", *_markdown(goals)])
 
 
 def _markdown(rows: list[Row]) -> list[str]:
@@ -66,7 +68,7 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def draft(folder: Path, facts: Mapping[str, str], outcomes: Mapping[str, Outcome]) -> Path:
+def draft(folder: Path, facts: Mapping[str, str], outcomes: Mapping[str, Outcome], goals: list[Row]) -> Path:
     """Writes it: figures and what they were measured on. Somebody reads it before it is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"gpu-{time.strftime('%Y-%m-%d-%H%M', time.gmtime())}.md"
@@ -75,5 +77,6 @@ def draft(folder: Path, facts: Mapping[str, str], outcomes: Mapping[str, Outcome
     for name, outcome in outcomes.items():
         lines += ["", f"## {name}", "", f"{outcome.word} in {outcome.took_s:.1f} s. {outcome.told}".rstrip()]
         lines += [*_markdown(outcome.rows), "", *outcome.table]
+    lines += ["", "## Goals", *_markdown(goals)]
     path.write_text("\n".join(lines) + "\n")
     return path

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import goals
 from report import Outcome, draft, results_in, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +41,9 @@ ROOMS = ("memory", "cuda", "no_cuda", "execute", "backends")
 
 _NEEDS_ONNXRUNTIME = "--test-case-exclude=onnx*"
 """What is left out of the C++ tests of backends where no ONNX Runtime is installed."""
+
+_SANITIZED = "--test-case=every GPU keeps the contract*,a model on every GPU answers*"
+"""The C++ tests that run every kernel."""
 
 Step = Callable[["Run"], Outcome]
 
@@ -186,6 +190,31 @@ def cpp_tests(run: Run) -> Outcome:
     return Outcome("passed", f"{passed} programs, of cases: {told}")
 
 
+def sanitizer(run: Run) -> Outcome:
+    """The kernels, and a model that batches go through, under NVIDIA's compute-sanitizer."""
+    if run.options.device != "cuda":
+        return Outcome("skipped", "it needs a GPU")
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        return Outcome("skipped", "compute-sanitizer is missing")
+    told = []
+    for kind in ("memcheck", "racecheck"):
+        status, text = run.command(
+            f"sanitizer_{kind}",
+            tool,
+            f"--tool={kind}",
+            "--error-exitcode=9",
+            BUILD / "test_cuda",
+            _SANITIZED,
+            limit_s=60,
+        )
+        said = [line for line in text.splitlines() if "SUMMARY" in line]
+        if status != 0:
+            return Outcome("failed", f"{kind}: {said[-1].strip('= ') if said else _last(text, status)}")
+        told.append(f"{kind}: {said[-1].strip('= ') if said else 'no errors'}")
+    return Outcome("passed", "; ".join(told))
+
+
 def gpu_tests(run: Run) -> Outcome:
     """Those of tests/gpu, with what is there: a test that needs more says so."""
     if not _is_there("pytest"):
@@ -236,6 +265,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("build", build),
     ("C++ tests", cpp_tests),
     ("GPU tests", gpu_tests),
+    ("sanitizer", sanitizer),
     ("memory", memory),
     (
         "serving",
@@ -288,9 +318,10 @@ def main() -> int:
             print(f"naiad: {name} ...", flush=True)
             outcomes[name] = step(run)
         outcomes[name].took_s = time.monotonic() - begin
-    print(table(outcomes, dry=options.dry_run))
+    seen = goals.rows_of(outcomes)
+    print(table(outcomes, seen, dry=options.dry_run))
     if not options.dry_run and outcomes["serving"].rows:
-        print(f"naiad: a draft of the results is in {draft(options.results, run.facts, outcomes)}")
+        print(f"naiad: a draft of the results is in {draft(options.results, run.facts, outcomes, seen)}")
     return int(any(outcome.word == "failed" for outcome in outcomes.values()))
 
 
