@@ -36,10 +36,13 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """Images [N, 3, side, side] of FP32 to scores [N, 1000] of FP32; computes in BF16, channels last."""
+    """Images [N, 3, side, side] of FP32 to scores [N, 1000] of FP32; computes in BF16, channels last, or in
+    another type.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype = torch.bfloat16) -> None:
         super().__init__()
+        self.dtype = dtype
         torch.manual_seed(0)
         layers: list[nn.Module] = [
             nn.Conv2d(3, 64, 7, 2, 3, bias=False),
@@ -54,9 +57,9 @@ class Network(nn.Module):
                 channels = width * 4
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Linear(channels, 1000)
-        self.to(torch.bfloat16, memory_format=torch.channels_last)
+        self.to(dtype, memory_format=torch.channels_last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x.to(torch.bfloat16, memory_format=torch.channels_last)
+        x = x.to(self.dtype, memory_format=torch.channels_last)
         scores: torch.Tensor = self.head(self.body(x))
         return scores.float()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_network
 import place
 import torch
 from network import Network
@@ -37,6 +38,7 @@ class Way:
     rows: int
     """Of each request; 0: of a whole batch."""
     more: str = ""
+    backend: str = "pytorch"
 
 
 def ways(batch: int, device: str) -> list[Way]:
@@ -54,21 +56,39 @@ def ways(batch: int, device: str) -> list[Way]:
     return found
 
 
+def onnx_ways() -> list[Way]:
+    return [
+        Way(f"onnxruntime, thread, {label}", "thread", count, rows, backend="onnxruntime")
+        for label, count, rows in (
+            ("1 instance", 1, 0),
+            ("2 instances", 2, 0),
+            ("2 instances, requests of 1", 2, 1),
+        )
+    ]
+
+
 def write_model(root: Path, way: Way, options: argparse.Namespace) -> str:
     name = "network"
     version = root / name / "1"
     version.mkdir(parents=True)
-    shutil.copy(place.NETWORK, version / "model.py")
+    if way.backend == "pytorch":
+        shutil.copy(place.NETWORK, version / "model.py")
+        more = (
+            place.parameter("isolation", way.isolation)
+            + place.parameter("READ_ONLY_INPUTS", "yes")
+            + place.parameter("MODEL_CLASS", "Network")
+        )
+    else:
+        onnx_network.export(version / "model.onnx", options.side)
+        more = ""
     side = options.side
     (root / name / "config.pbtxt").write_text(
-        f'name: "{name}" backend: "pytorch" max_batch_size: {options.batch}\n'
+        f'name: "{name}" backend: "{way.backend}" max_batch_size: {options.batch}\n'
         f'input {{ name: "x" data_type: TYPE_FP32 dims: [ 3, {side}, {side} ] }}\n'
         'output { name: "y" data_type: TYPE_FP32 dims: [ 1000 ] }\n'
         "dynamic_batching { max_queue_delay_microseconds: 2000 }\n"
         + place.group_of(options.device, way.count)
-        + place.parameter("isolation", way.isolation)
-        + place.parameter("READ_ONLY_INPUTS", "yes")
-        + place.parameter("MODEL_CLASS", "Network")
+        + more
         + way.more
     )
     return name
@@ -93,6 +113,18 @@ def bare(options: argparse.Namespace) -> dict[str, float]:
         # What is queued without waiting is computed back to back.
         return {
             "compute_ms": _time(compute, options, waits=False),
+            "with_copies_ms": _time(with_copies, options, waits=True),
+        }
+
+
+def bare_onnx(options: argparse.Namespace) -> dict[str, float]:
+    """The same of ONNX Runtime, each run of which waits for itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        onnx_network.export(path, options.side)
+        compute, with_copies = onnx_network.calls(path, options)
+        return {
+            "compute_ms": _time(compute, options, waits=True),
             "with_copies_ms": _time(with_copies, options, waits=True),
         }
 
@@ -203,6 +235,19 @@ def serve(way: Way, options: argparse.Namespace, alone: dict[str, float]) -> dic
     }
 
 
+def serve_all(
+    wanted: list[Way], options: argparse.Namespace, alone: dict[str, float]
+) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = []
+    for way in wanted:
+        try:
+            results.append(serve(way, options, alone))
+        except Exception as error:
+            results.append({"way": way.label, "failed": f"{type(error).__name__}: {error}"})
+        print(results[-1], flush=True)
+    return results
+
+
 def main() -> None:
     parser = place.parser(__doc__ or "")
     parser.add_argument("--batch", type=int, default=32)
@@ -213,12 +258,14 @@ def main() -> None:
     alone = bare(options)
     print(f"bare loop, batch {options.batch}: {alone}", flush=True)
     results: list[dict[str, Any]] = [{"way": "bare loop", **alone}]
-    for way in ways(options.batch, options.device)[: options.ways]:
-        try:
-            results.append(serve(way, options, alone))
-        except Exception as error:
-            results.append({"way": way.label, "failed": f"{type(error).__name__}: {error}"})
-        print(results[-1], flush=True)
+    results += serve_all(ways(options.batch, options.device)[: options.ways], options, alone)
+    absence = onnx_network.absence(options.device)
+    if absence:
+        results.append({"way": "onnxruntime", "left out": absence})
+    else:
+        alone = bare_onnx(options)
+        results.append({"way": "onnxruntime, bare loop", **alone})
+        results += serve_all(onnx_ways()[: options.ways], options, alone)
     place.say(results)
 
 
