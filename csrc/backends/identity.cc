@@ -54,6 +54,7 @@ class IdentityBackend final : public Backend {
 // network.
 class IdentityOnGpu final : public DeviceBackend {
  public:
+  bool can_be_captured() const override { return true; }
   void enqueue(DeviceBatch& batch) override {
     for (std::size_t i = 0; i < batch.execution().model().inputs.size(); ++i) {
       Tensor tensor = batch.input(i);

@@ -96,6 +96,8 @@ class PythonDeviceBackend final : public DeviceBackend {
   explicit PythonDeviceBackend(std::unique_ptr<PythonInstance> instance) : instance_(std::move(instance)) {
     const PythonThread::Entered entered(instance_->thread());
     enqueue_ = instance_->object().attr("enqueue");
+    can_be_captured_ =
+        instance_->has("can_be_captured") && instance_->object().attr("can_be_captured").cast<bool>();
   }
 
   ~PythonDeviceBackend() override {
@@ -103,6 +105,7 @@ class PythonDeviceBackend final : public DeviceBackend {
     enqueue_ = py::object();
   }
 
+  bool can_be_captured() const override { return can_be_captured_; }
   void enqueue(DeviceBatch& batch) override {
     const PythonThread::Entered entered(instance_->thread());
     const auto link = std::make_shared<DeviceLink>(DeviceLink{&batch});
@@ -118,6 +121,7 @@ class PythonDeviceBackend final : public DeviceBackend {
  private:
   const std::unique_ptr<PythonInstance> instance_;  // first: `enqueue_` is its
   py::object enqueue_;
+  bool can_be_captured_ = false;
 };
 
 bool queues_work(PythonInstance& instance) {

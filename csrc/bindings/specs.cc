@@ -61,7 +61,7 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
                           bool split_oversize, std::uint64_t latency_target_us, bool unbounded_queue,
                           std::string content, std::vector<double> first_response_buckets_ms, bool summaries,
                           const std::string& stream_priority, std::size_t gather_threshold,
-                          std::size_t gpu_memory_limit_bytes) {
+                          std::size_t gpu_memory_limit_bytes, bool graphs) {
   ModelSpec spec;
   spec.name = std::move(name);
   spec.version = version;
@@ -93,6 +93,7 @@ ModelSpec make_model_spec(std::string name, std::int64_t version, std::uint32_t 
   spec.device.priority = priority_of(stream_priority);
   spec.device.gather_threshold = gather_threshold;
   spec.device.memory_limit_bytes = gpu_memory_limit_bytes;
+  spec.device.graphs = graphs;
   spec.warmups = std::move(warmups);
   spec.sequence = std::move(sequence);
   const std::size_t unsaid = unbounded_queue ? RequestQueue::kUnbounded : kDefaultQueueSize;
@@ -290,7 +291,7 @@ void register_specs(py::module_& module) {
            py::arg("latency_target_us") = 0, py::arg("unbounded_queue") = false, py::arg("content") = "",
            py::arg("first_response_buckets_ms") = ModelSpec{}.first_response_buckets_ms,
            py::arg("summaries") = false, py::arg("stream_priority") = "PRIORITY_DEFAULT",
-           py::arg("gather_threshold") = 0, py::arg("gpu_memory_limit_bytes") = 0)
+           py::arg("gather_threshold") = 0, py::arg("gpu_memory_limit_bytes") = 0, py::arg("graphs") = false)
       .def("add_batch_input", &add_batch_input, py::arg("kind"), py::arg("name"), py::kw_only(),
            py::arg("datatype"), py::arg("dims"), py::arg("source"))
       .def("add_batch_output", &add_batch_output, py::arg("output"), py::arg("source"))

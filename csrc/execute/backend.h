@@ -84,6 +84,11 @@ class DeviceBackend : public Backend {
   // have no answer yet; a DeviceError the instance with them. Instance thread.
   virtual void enqueue(DeviceBatch& batch) = 0;
 
+  // Whether enqueue() does the same work, with the same outputs, for all batches whose inputs have the same
+  // shapes, in memory of input() and allocate() alone. Then a model that wants CUDA graphs has its work
+  // captured, for which enqueue() is called twice for one batch, and replayed without a call. Any thread.
+  virtual bool can_be_captured() const { return false; }
+
   // All work of the batch is done; its answers go home next. May be called while another batch is in
   // enqueue(). An Error thrown fails the batch. The thread that waits for batches.
   virtual void finish(DeviceBatch& /*batch*/) {}

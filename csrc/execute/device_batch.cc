@@ -34,7 +34,7 @@ Tensor DeviceBatch::input(std::size_t index) const {
 }
 
 BufferRef DeviceBatch::allocate(std::size_t size_bytes) {
-  BufferRef block = slot_.allocate(size_bytes, slot_.streams_.place.stream);
+  BufferRef block = slot_.allocate_for_work(size_bytes);
   kept_.push_back(block);
   return block;
 }

@@ -61,14 +61,15 @@ class DeviceBatch {
   // Keeps a buffer until the batch is done.
   void keep(BufferRef buffer) { kept_.push_back(std::move(buffer)); }
 
- private:
-  friend class DeviceSlot;
   struct Output {
     std::size_t index = 0;
     Tensor made;    // by the backend
     Tensor copied;  // on the host; not present() where it was made there, or nobody takes it there
     Tensor left;    // on the GPU, for who takes it there
   };
+
+ private:
+  friend class DeviceSlot;
 
   DeviceSlot& slot_;
   Execution& execution_;

@@ -1,13 +1,19 @@
 #include "execute/device_slot.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "base/log.h"
+
 namespace naiad {
 namespace {
+
+// Of what a model may have on a GPU, or of the GPU's memory: what a slot keeps for graphs.
+constexpr std::size_t kPartOfGraphs = 8;
 
 // What kernels may count on, as with whatever a GPU allocates. Rows of a batch may lie elsewhere.
 constexpr std::size_t kGpuAlignment = 256;
@@ -96,11 +102,14 @@ void DeviceSlot::start(DeviceBackend& backend, Execution& execution) {
   execution_ = &execution;
   batch_.emplace(*this, execution);
   attempt([&] {
+    if (execution.model().device.graphs && backend.can_be_captured()) graph_ = graphs_.of(execution);
     stage_inputs();
     execution.inputs_ready();
-    backend.enqueue(*batch_);
+    compute(backend);
     queue_outputs();
   });
+  // What has failed before it was captured is run as it is from then on.
+  if (failure_ && graph_ != nullptr && !graph_->graph) graph_->refuse();
   close();
 }
 
@@ -153,10 +162,11 @@ Tensor DeviceSlot::stage(std::size_t index) {
   if (!tensor.present()) return {};
   tensor.size_bytes = 0;
   for (const GatherPiece& piece : pieces) tensor.size_bytes += piece.size_bytes;
-  if (pieces.size() == 1 && pieces[0].place == PiecePlace::kGpu && is_aligned(tensor.data)) {
+  const bool is_one = pieces.size() == 1 && pieces[0].place == PiecePlace::kGpu;
+  if (is_one && is_aligned(tensor.data) && graph_ == nullptr) {
     return tensor;  // it is there already
   }
-  BufferRef block = allocate(tensor.size_bytes, streams_.copy_in);
+  BufferRef block = allocate_for_input(index, tensor.size_bytes);
   gather(pieces, block->data());
   tensor.data = block->data();
   tensor.owner = std::move(block);
@@ -248,6 +258,88 @@ BufferRef DeviceSlot::allocate(std::size_t size_bytes, const DevicePool::Stream&
   return block;
 }
 
+BufferRef DeviceSlot::allocate_for_input(std::size_t index, std::size_t size_bytes) {
+  if (graph_ == nullptr) return allocate(size_bytes, streams_.copy_in);
+  graph_->inputs.resize(execution_->model().inputs.size());
+  BufferRef& kept = graph_->inputs[index];
+  if (!kept) kept = allocate(size_bytes, streams_.copy_in);
+  return kept;
+}
+
+BufferRef DeviceSlot::allocate_for_work(std::size_t size_bytes) {
+  if (captures_) {
+    if (graph_->num_taken == graph_->blocks.size() ||
+        graph_->blocks[graph_->num_taken]->size_bytes() != size_bytes) {
+      throw Error(Code::kInternal, "its work asks for other memory each time");
+    }
+    return graph_->blocks[graph_->num_taken++];
+  }
+  BufferRef block = allocate(size_bytes, streams_.place.stream);
+  if (graph_ != nullptr) graph_->blocks.push_back(block);
+  return block;
+}
+
+void DeviceSlot::compute(DeviceBackend& backend) {
+  if (graph_ == nullptr) {
+    backend.enqueue(*batch_);
+    return;
+  }
+  if (!graph_->graph) {
+    backend.enqueue(*batch_);
+    capture(backend);
+  } else {
+    check_device(streams_.place.stream->launch(*graph_->graph), "launch a graph");
+    batch_->outputs_ = graph_->outputs;
+  }
+  copy_what_stays();
+}
+
+void DeviceSlot::capture(DeviceBackend& backend) {
+  const DevicePlace& place = streams_.place;
+  const std::size_t limit_bytes = place.budget->limit_bytes();
+  // Both slots together leave three quarters of what there is to batches.
+  const std::size_t most_bytes =
+      (limit_bytes != 0 ? limit_bytes : place.pool.gpu().facts().memory_bytes) / kPartOfGraphs;
+  if (graphs_.size_bytes() > most_bytes) {
+    graph_->refuse();
+    return;
+  }
+  std::string why;
+  DeviceBatch again(*this, *execution_);
+  Status status = place.stream->begin_capture();
+  if (status.ok()) {
+    graph_->num_taken = 0;
+    captures_ = true;
+    try {
+      backend.enqueue(again);
+    } catch (const std::exception& error) {
+      why = error.what();
+    }
+    captures_ = false;
+    status = place.stream->end_capture(graph_->graph);
+  }
+  if (!status.ok() && why.empty()) why = status.message();
+  const auto is_on_host = [](const DeviceBatch::Output& output) { return !output.made.is_on_gpu(); };
+  if (why.empty() && std::ranges::any_of(again.outputs_, is_on_host)) why = "an output is made on the host";
+  if (why.empty()) {
+    graph_->outputs = std::move(again.outputs_);
+    return;
+  }
+  log_warning("model '" + execution_->model().name + "': a batch of " +
+              std::to_string(execution_->num_rows()) + " rows can not be captured as a CUDA graph: " + why);
+  graph_->refuse();
+}
+
+void DeviceSlot::copy_what_stays() {
+  for (DeviceBatch::Output& output : batch_->outputs_) {
+    if (!output.made.is_on_gpu() || !execution_->is_taken(output.index, true, true)) continue;
+    BufferRef block = allocate(output.made.size_bytes, streams_.place.stream);
+    check_device(streams_.place.stream->copy_within(block->data(), output.made.bytes()), "copy an output");
+    output.made.data = block->data();
+    output.made.owner = std::move(block);
+  }
+}
+
 void DeviceSlot::queue_outputs() {
   GpuStream& copy_out = *streams_.copy_out;
   check_device(computed_->record(*streams_.place.stream), "mark a stream");
@@ -277,6 +369,7 @@ bool DeviceSlot::finish(DeviceBackend& backend) {
   if (failure_) execution_->fail_all(*std::exchange(failure_, std::nullopt));
   inputs_.clear();
   batch_.reset();
+  graph_ = nullptr;
   execution_ = nullptr;
   return !device_failed_;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "execute/backend.h"
+#include "execute/batch_graph.h"
 #include "execute/device_batch.h"
 #include "execute/gather_plan.h"
 #include "memory/device_pool.h"
@@ -55,12 +56,21 @@ class DeviceSlot {
   GatherPiece piece_of(const Tensor& tensor) const;
   void gather(std::span<const GatherPiece> pieces, std::byte* to);
   void copy(const GatherPiece& piece, std::byte* to);
+  // The backend's work, or the graph of it.
+  void compute(DeviceBackend& backend);
+  // Has the work captured that the backend has queued already for this batch. What can't be captured is run
+  // as it is.
+  void capture(DeviceBackend& backend);
+  // So that batches to come don't write over what others still read.
+  void copy_what_stays();
   void queue_outputs();
   // What was queued, however far that came, is before finished_.
   void close();
   void deliver(DeviceBackend& backend);
 
   BufferRef allocate(std::size_t size_bytes, const DevicePool::Stream& stream);
+  BufferRef allocate_for_work(std::size_t size_bytes);
+  BufferRef allocate_for_input(std::size_t index, std::size_t size_bytes);
 
   const DeviceStreams& streams_;
   const std::size_t number_;
@@ -71,6 +81,9 @@ class DeviceSlot {
   Execution* execution_ = nullptr;  // while there is a batch
   std::optional<DeviceBatch> batch_;
   std::vector<Tensor> inputs_;
+  BatchGraphs graphs_;
+  BatchGraph* graph_ = nullptr;  // of the batch
+  bool captures_ = false;
   std::optional<Status> failure_;
   bool device_failed_ = false;
 };

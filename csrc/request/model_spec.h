@@ -66,6 +66,7 @@ struct DeviceSpec {
   StreamPriority priority = StreamPriority::kDefault;  // of the streams of its instances
   std::size_t gather_threshold = 0;    // from so many pieces on an input is gathered by a kernel; 0: never
   std::size_t memory_limit_bytes = 0;  // in blocks of the pool, on each GPU; 0: no limit
+  bool graphs = false;                 // CUDA graphs of batches whose shapes come again
 };
 
 // What the core has to know of one version of a model: fixed while it is loaded. Made from config.pbtxt by

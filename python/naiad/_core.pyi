@@ -73,6 +73,7 @@ class ModelSpec:
         stream_priority: str = "PRIORITY_DEFAULT",
         gather_threshold: int = 0,
         gpu_memory_limit_bytes: int = 0,
+        graphs: bool = False,
     ) -> None:
         """`max_queue_size` 0 takes the core's default bound, or none with `unbounded_queue`. `sequence` is
         not changed any more. `levels`: by priority, 1 first; none: one, with no policy. `default_priority`:
@@ -82,8 +83,9 @@ class ModelSpec:
         it they are those of this load alone. `first_response_buckets_ms`: bounds of the histogram
         `first_response_ms`, ascending. `summaries`: whether quantiles of what lately was are kept. Of
         instances on a GPU: `stream_priority`, the configuration's name, `gather_threshold`, from how many
-        pieces on a kernel gathers an input, 0: never, and `gpu_memory_limit_bytes`, what they may have of the
-        pool on each GPU, 0: no limit."""
+        pieces on a kernel gathers an input, 0: never, `gpu_memory_limit_bytes`, what they may have of the
+        pool on each GPU, 0: no limit, and `graphs`, whether batches whose shapes come again are replayed from
+        a CUDA graph, where the backend's work can be captured."""
 
     def add_batch_input(
         self, kind: str, name: str, *, datatype: str, dims: Sequence[int], source: str
@@ -236,7 +238,10 @@ class DeviceInstance(BatchInstance, Protocol):
 
     def enqueue(self, batch: DeviceBatchView) -> None:
         """Queues the work of a batch on the stream and returns without waiting for it. What it raises fails
-        the batch."""
+        the batch. Where the instance has an attribute ``can_be_captured`` that is true when it is made, and
+        the model wants graphs, it is called twice for one batch of a shape that comes again, the second time
+        while the stream is captured, and not for those to come: so it does the same for all batches of one
+        shape, in memory of inputs() and place() alone, and places all outputs."""
 
 def python_factory(
     make: Callable[[str, str, int], PythonInstance | BatchInstance]

@@ -21,6 +21,8 @@ CUDA = 2
 class Adds:
     """A DeviceInstance: Y = X + 1, one kernel on the stream that it was given."""
 
+    can_be_captured = False
+
     def __init__(self, name: str, kind: str, device: int, stream: int) -> None:
         assert (kind, stream != 0) == ("GPU", True)
         self.device, self.stream = device, stream
@@ -203,6 +205,27 @@ def test_a_device_that_fails_is_answered_for_and_its_instance_made_anew(house: H
 
     until(lambda: len(house.instances["m"]) > 1)
     assert house.answer(3, "m")[0, 0] == 4
+
+
+def test_batches_of_a_shape_that_comes_again_are_replayed_without_python(house: House) -> None:
+    Adds.can_be_captured = True
+    try:
+        house.add("m", graphs=True)
+        house.add("plain")
+    finally:
+        Adds.can_be_captured = False
+    before = _fake_gpu.state(0)["graph_launches"]
+    for tag in range(12):
+        assert house.answer(tag, "m", rows=2).tolist() == [[tag + 1.0] * 16] * 2
+        assert house.answer(tag, "plain")[0, 0] == tag + 1
+    (captured,), (plain,) = house.instances["m"], house.instances["plain"]
+    # Each of the two slots sees the shape once, and captures it with the second batch.
+    assert len(captured.slots) == 6
+    assert len(plain.slots) == 12
+    assert _fake_gpu.state(0)["graph_launches"] == before + 8
+    house.chain("e", ["m", "plain"])
+    for tag in range(12):
+        assert house.answer(tag, "e", rows=3).tolist() == [[tag + 2.0] * 16] * 3
 
 
 class Looks:

@@ -124,12 +124,15 @@ def _hints(message: Any, options: ServerOptions) -> list[tuple[str, Any]]:
     copied_by_core = on_gpu and (
         message.backend in _COPIED_BY_CORE or (message.backend in ("pytorch", _TENSORRT) and within)
     )
+    # The core captures what comes again, in whichever shape.
+    captured = copied_by_core and message.backend in ("identity", _TENSORRT)
     # Those of worker processes come over memory of the host, those of decoupled models too.
     gets_gpu_inputs = within and not message.model_transaction_policy.decoupled
     return [
         ("optimization.graph", not by_onnxruntime and optimization.HasField("graph")),
         ("optimization.priority", not (has_streams or copied_by_core) and optimization.priority != 0),
-        ("optimization.cuda", not has_streams and optimization.HasField("cuda")),
+        ("optimization.cuda", not has_streams and not captured and optimization.HasField("cuda")),
+        ("optimization.cuda.graph_spec", captured and len(optimization.cuda.graph_spec) > 0),
         ("optimization.cuda.output_copy_stream", has_streams and optimization.cuda.output_copy_stream),
         (
             "optimization.execution_accelerators",

@@ -83,6 +83,7 @@ def model_spec(
         sequence=sequence.spec if sequence else None,
         warmups=warmups,
         stream_priority=_PRIORITIES[config.proto.optimization.priority],
+        graphs=config.proto.optimization.cuda.graphs,
         gather_threshold=config.proto.optimization.gather_kernel_buffer_threshold,
         gpu_memory_limit_bytes=config.gpu_memory_limit_bytes,
     )

@@ -29,6 +29,7 @@ py::dict state(int device) {
   facts["copies_to_host"] = asked.num_copies_to_host();
   facts["copies"] = asked.num_copies();
   facts["kernels"] = asked.num_launches();
+  facts["graph_launches"] = asked.num_graph_launches();
   facts["streams"] = asked.num_streams();
   facts["allocated_bytes"] = asked.allocated_bytes();
   facts["allocations"] = asked.num_allocations();

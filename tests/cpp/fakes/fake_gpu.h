@@ -113,7 +113,9 @@ class FakeGpu final : public Gpu {
     const std::lock_guard lock(mutex_);
     expect_here({static_cast<const std::byte*>(data), size_bytes}, false, "the host");
   }
+  // Of kernels, by themselves; of graphs.
   std::size_t num_launches() const { return locked(num_launches_); }
+  std::size_t num_graph_launches() const { return locked(num_graph_launches_); }
   std::size_t num_streams() const { return locked(num_streams_); }
   // When all that was queued so far ends.
   std::uint64_t end_ns() const { return locked(end_ns_); }
@@ -127,6 +129,7 @@ class FakeGpu final : public Gpu {
   friend class FakeStream;
   friend class FakeEvent;
   friend class FakeAllocation;
+  friend class FakeGraph;
   using Point = std::pair<int, std::uint64_t>;  // a stream and one of its works
 
   struct Work {
@@ -145,6 +148,7 @@ class FakeGpu final : public Gpu {
     std::uint64_t num_done = 0;
     std::map<std::uint64_t, Work> waiting;
     bool captures = false;
+    bool is_spoiled = false;
     std::vector<Work> captured;
   };
 
@@ -262,6 +266,7 @@ class FakeGpu final : public Gpu {
   std::size_t num_copies_to_gpu_ = 0;
   std::size_t num_copies_to_host_ = 0;
   std::size_t num_launches_ = 0;
+  std::size_t num_graph_launches_ = 0;
   std::size_t num_streams_ = 0;
   int next_stream_ = 0;
   int first_alive_ = 0;  // streams with smaller numbers are of before the last failure
@@ -305,11 +310,11 @@ class FakeEvent final : public GpuEvent {
 
 class FakeGraph final : public GpuGraph {
  public:
-  explicit FakeGraph(std::function<void()> queue) : queue_(std::move(queue)) {}
-  void queue() const { queue_(); }
+  explicit FakeGraph(std::vector<FakeGpu::Work> works) : works_(std::move(works)) {}
+  const std::vector<FakeGpu::Work>& works() const { return works_; }
 
  private:
-  std::function<void()> queue_;
+  const std::vector<FakeGpu::Work> works_;
 };
 
 class FakeAllocation final : public GpuAllocation {

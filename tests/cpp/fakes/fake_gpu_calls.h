@@ -52,6 +52,10 @@ inline Status FakeStream::wait(const GpuEvent& event) {
   const auto& fake = static_cast<const FakeEvent&>(event);
   if (Status status = gpu_.alive(fake.point_.first); !status.ok()) return status;
   FakeGpu::Queue& own = gpu_.queues_[number_];
+  if (own.captures) {
+    own.is_spoiled = true;
+    return {Code::kInternal, "a stream that captures cannot wait for what isn't captured"};
+  }
   own.past.add(fake.past_);
   own.end_ns = std::max(own.end_ns, fake.end_ns_);
   gpu_.put(number_, {.what = "a wait", .awaited = fake.point_});
@@ -91,7 +95,7 @@ inline Status FakeStream::copy_pieces(std::span<const CopyPiece> pieces) {
         if (piece.size_bytes != 0) std::memcpy(piece.to, piece.from, piece.size_bytes);
       }
     };
-    ++gpu_.num_launches_;
+    if (!gpu_.queues_[number_].captures) ++gpu_.num_launches_;
     if (Status status = gpu_.queue(number_, std::move(work)); !status.ok()) return status;
   }
   return {};
@@ -101,10 +105,10 @@ inline Status FakeStream::end_capture(std::unique_ptr<GpuGraph>& graph) {
   const std::lock_guard lock(gpu_.mutex_);
   FakeGpu::Queue& own = gpu_.queues_[number_];
   own.captures = false;
+  std::vector<FakeGpu::Work> works = std::exchange(own.captured, {});
   if (Status status = gpu_.called(number_); !status.ok()) return status;
-  graph = std::make_unique<FakeGraph>([this, works = std::exchange(own.captured, {})] {
-    for (const FakeGpu::Work& work : works) gpu_.put(number_, work);
-  });
+  if (std::exchange(own.is_spoiled, false)) return {Code::kInternal, "the capture has failed before"};
+  graph = std::make_unique<FakeGraph>(std::move(works));
   return {};
 }
 

@@ -17,6 +17,7 @@ struct NetworkScript {
   std::function<void(DeviceBatch&)> before{};    // in enqueue(), before anything is queued; may throw
   std::function<void(DeviceBatch&)> after{};     // in enqueue(), behind all
   std::function<void(DeviceBatch&)> finished{};  // in finish(); may throw
+  bool captured = false;                         // its work can be
   bool does_without = false;     // the factory makes a backend that is not on the GPU, after all
   std::function<void()> made{};  // by the factory; may throw
 };
@@ -26,6 +27,7 @@ class FakeNetwork final : public DeviceBackend {
  public:
   explicit FakeNetwork(std::shared_ptr<const NetworkScript> script) : script_(std::move(script)) {}
 
+  bool can_be_captured() const override { return script_->captured; }
   void enqueue(DeviceBatch& batch) override {
     if (script_->before) script_->before(batch);
     Tensor in = batch.input(0);

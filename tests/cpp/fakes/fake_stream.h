@@ -35,14 +35,16 @@ class FakeStream final : public GpuStream {
   Status wait(const GpuEvent& event) override;
   Status begin_capture() override {
     const std::lock_guard lock(gpu_.mutex_);
+    if (Status status = gpu_.called(number_); !status.ok()) return status;
     gpu_.queues_[number_].captures = true;
-    return gpu_.called(number_);
+    return {};
   }
   Status end_capture(std::unique_ptr<GpuGraph>& graph) override;
   Status launch(const GpuGraph& graph) override {
     const std::lock_guard lock(gpu_.mutex_);
     if (Status status = gpu_.called(number_); !status.ok()) return status;
-    static_cast<const FakeGraph&>(graph).queue();
+    for (const FakeGpu::Work& work : static_cast<const FakeGraph&>(graph).works()) gpu_.put(number_, work);
+    ++gpu_.num_graph_launches_;
     return {};
   }
   Status drain() override {
@@ -57,7 +59,7 @@ class FakeStream final : public GpuStream {
   Status compute(std::uint64_t duration_ns, std::vector<Bytes> reads, std::vector<Bytes> writes,
                  std::function<void()> act) {
     const std::lock_guard lock(gpu_.mutex_);
-    ++gpu_.num_launches_;
+    if (!gpu_.queues_[number_].captures) ++gpu_.num_launches_;
     return gpu_.queue(number_, {&gpu_.kernels_, duration_ns, std::move(reads), std::move(writes),
                                 std::move(act), "a kernel"});
   }

@@ -79,10 +79,6 @@ class FakeCuda:
         self._call("copy")
         self.start(lambda: copy_bytes(to, source, size_bytes))
 
-    def zero(self, to: int, size_bytes: int, stream: int) -> None:
-        self._call("zero")
-        self.start(lambda: fill_bytes(to, size_bytes))
-
     def capture(self, stream: int, record: Callable[[], bool]) -> int:
         self._call("capture")
         self._recording = []
@@ -141,12 +137,6 @@ def copy_bytes(to: int, source: int, size_bytes: int) -> None:
     import ctypes
 
     ctypes.memmove(to, source, size_bytes)
-
-
-def fill_bytes(to: int, size_bytes: int) -> None:
-    import ctypes
-
-    ctypes.memset(to, 0, size_bytes)
 
 
 class FakeDeviceBatch:

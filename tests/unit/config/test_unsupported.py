@@ -85,6 +85,20 @@ def test_streams_and_graphs_act_for_models_of_torch_on_a_gpu() -> None:
     assert ignored_hints(ready(text)) == ("optimization.priority", "optimization.cuda")
 
 
+def test_graphs_of_the_core_are_of_whatever_comes_again() -> None:
+    wanted = "optimization { cuda { graphs: true graph_spec { batch_size: 2 } } }"
+    group = "instance_group { kind: KIND_GPU gpus: 0 }"
+    thread = 'parameters { key: "isolation" value { string_value: "thread" } }'
+
+    def hints(text: str) -> tuple[str, ...]:
+        return ignored_hints(ready(f'name: "m" {text} {wanted}', num_gpus=1))
+
+    assert hints(f'backend: "identity" {group}') == ("optimization.cuda.graph_spec",)
+    assert hints(f'backend: "tensorrt" {group} {thread}') == ("optimization.cuda.graph_spec",)
+    assert hints(f'backend: "tensorrt" {group}') == ()
+    assert hints('backend: "identity" instance_group { kind: KIND_CPU }') == ("optimization.cuda",)
+
+
 @pytest.mark.parametrize(
     ("backend", "acts"),
     [

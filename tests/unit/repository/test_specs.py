@@ -66,6 +66,7 @@ def test_a_model_and_its_tensors() -> None:
         "warmups": (),
         "stream_priority": "PRIORITY_DEFAULT",
         "gather_threshold": 0,
+        "graphs": False,
         "gpu_memory_limit_bytes": 0,
     }
 

@@ -129,9 +129,6 @@ class Cuda(Protocol):
     def copy(self, to: int, source: int, size_bytes: int, stream: int) -> None:
         """Between host and device, in whichever direction, in the order of the stream."""
 
-    def zero(self, to: int, size_bytes: int, stream: int) -> None:
-        """Of the device, in the order of the stream."""
-
     def capture(self, stream: int, record: Callable[[], bool]) -> int:
         """A graph of what ``record`` starts on the stream; 0 where it returns False."""
 

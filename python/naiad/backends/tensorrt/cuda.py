@@ -86,9 +86,6 @@ class CudaDevice:
     def copy(self, to: int, source: int, size_bytes: int, stream: int) -> None:
         call("cudaMemcpyAsync", to, source, size_bytes, runtime.cudaMemcpyKind.cudaMemcpyDefault, stream)
 
-    def zero(self, to: int, size_bytes: int, stream: int) -> None:
-        call("cudaMemsetAsync", to, 0, size_bytes, stream)
-
     def capture(self, stream: int, record: Callable[[], bool]) -> int:
         # Other threads of this process may use CUDA meanwhile.
         call("cudaStreamBeginCapture", stream, runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
