@@ -81,8 +81,7 @@ void register_device_batch_view(py::module_& module) {
                              [](const GpuTensor& self) { return std::string(dtype_name(self.tensor.dtype)); })
       .def_property_readonly("shape", [](const GpuTensor& self) { return shape_tuple(self.tensor.shape); })
       .def_property_readonly(
-          "address",
-          [](const GpuTensor& self) { return reinterpret_cast<std::uintptr_t>(self.tensor.data); })
+          "address", [](const GpuTensor& self) { return reinterpret_cast<std::uintptr_t>(self.tensor.data); })
       .def("__dlpack__",
            [](const GpuTensor& self, const py::kwargs&) { return dlpack_capsule(self.tensor, nullptr); })
       .def("__dlpack_device__", [](const GpuTensor& self) {
