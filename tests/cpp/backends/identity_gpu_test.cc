@@ -136,7 +136,7 @@ TEST_CASE(
   }
   for (auto& [tag, response] : answers.all()) {
     if (tag == 1) {
-      CHECK_MESSAGE(response.status.ok(), response.status.message());
+      CHECK(response.status.message() == "");
       continue;
     }
     CHECK(response.status.code() == Code::kUnavailable);
