@@ -269,4 +269,5 @@ def test_failed_streams_leave_nothing_behind(local: naiad.Server) -> None:
     for _ in range(10):
         failed()
     gc.collect()
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    # What earlier tests have left may go meanwhile.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
