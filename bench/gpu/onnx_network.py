@@ -45,8 +45,7 @@ def calls(path: Path, options: argparse.Namespace) -> tuple[Callable[[], Any], C
     """A batch on the device already, and one from the host and back."""
     import onnxruntime
 
-    settings = onnxruntime.SessionOptions()
-    session = onnxruntime.InferenceSession(path, settings, providers=[PROVIDERS[options.device]])
+    session = onnxruntime.InferenceSession(path, providers=[PROVIDERS[options.device]])
     images = np.random.default_rng().random((options.batch, 3, options.side, options.side), dtype=np.float32)
     binding = session.io_binding()
     binding.bind_ortvalue_input("x", onnxruntime.OrtValue.ortvalue_from_numpy(images, options.device, 0))

@@ -15,6 +15,11 @@
 
 namespace naiad {
 
+py::object input_object(const Tensor& tensor) {
+  if (tensor.is_on_gpu()) return py::cast(GpuTensor{tensor});
+  return array_of_tensor(tensor, {nullptr, tensor.owner});
+}
+
 DeviceBatch& DeviceBatchView::batch() const {
   if (link_->batch == nullptr) {
     throw Error(Code::kInvalidArgument, "a batch cannot be used after enqueue() has returned");
@@ -34,9 +39,8 @@ py::list DeviceBatchView::inputs() {
     Tensor tensor = batch.input(i);
     if (!tensor.present()) continue;
     const std::string datatype(dtype_name(tensor.dtype));
-    const bool is_on_gpu = tensor.is_on_gpu();
     // DLPack knows no tensor that is not to be written to: what others may read is copied.
-    if (is_on_gpu && batch.execution().request(0).inputs[i].data == tensor.data) {
+    if (tensor.is_on_gpu() && batch.execution().request(0).inputs[i].data == tensor.data) {
       BufferRef block = batch.allocate(tensor.size_bytes);
       if (tensor.size_bytes != 0) {
         check_device(batch.stream().copy_within(block->data(), tensor.bytes()), "copy within the GPU");
@@ -44,9 +48,7 @@ py::list DeviceBatchView::inputs() {
       tensor.data = block->data();
       tensor.owner = std::move(block);
     }
-    py::object value = is_on_gpu ? py::cast(GpuTensor{tensor})
-                                 : py::object(array_of_tensor(tensor, {nullptr, tensor.owner}));
-    list.append(py::make_tuple(model.inputs[i].name, datatype, std::move(value)));
+    list.append(py::make_tuple(model.inputs[i].name, datatype, input_object(tensor)));
   }
   return list;
 }

@@ -21,6 +21,10 @@ struct GpuTensor {
   Tensor tensor;
 };
 
+// An input as a model in Python gets it: a GpuTensor where it lies on a GPU, else a read-only array over it.
+// With the GIL.
+py::object input_object(const Tensor& tensor);
+
 // naiad._core.DeviceBatchView: a batch whose work is queued on a GPU. With the GIL.
 class DeviceBatchView {
  public:

@@ -31,8 +31,7 @@ class PythonBackend final : public Backend {
       execute_ = instance_->object().attr(takes_batches_ ? "execute_batch" : "execute");
       can_break_ = instance_->has("is_broken");
       // The rows of a batch are gathered on the host.
-      takes_gpu_inputs_ = !takes_batches_ && instance_->has("takes_gpu_inputs") &&
-                          instance_->object().attr("takes_gpu_inputs").cast<bool>();
+      takes_gpu_inputs_ = !takes_batches_ && instance_->says("takes_gpu_inputs");
     } catch (const py::error_already_set& error) {
       const Status status = status_of(error);
       throw Error(status);
@@ -93,11 +92,10 @@ class PythonBackend final : public Backend {
 // Runs a DeviceInstance of _core.pyi, which queues its work on the stream of the instance.
 class PythonDeviceBackend final : public DeviceBackend {
  public:
-  explicit PythonDeviceBackend(std::unique_ptr<PythonInstance> instance) : instance_(std::move(instance)) {
+  explicit PythonDeviceBackend(std::unique_ptr<PythonInstance> instance)
+      : instance_(std::move(instance)), can_be_captured_(can_be_captured(*instance_)) {
     const PythonThread::Entered entered(instance_->thread());
     enqueue_ = instance_->object().attr("enqueue");
-    can_be_captured_ =
-        instance_->has("can_be_captured") && instance_->object().attr("can_be_captured").cast<bool>();
   }
 
   ~PythonDeviceBackend() override {
@@ -119,9 +117,14 @@ class PythonDeviceBackend final : public DeviceBackend {
   }
 
  private:
+  static bool can_be_captured(PythonInstance& instance) {
+    const PythonThread::Entered entered(instance.thread());
+    return instance.says("can_be_captured");
+  }
+
   const std::unique_ptr<PythonInstance> instance_;  // first: `enqueue_` is its
+  const bool can_be_captured_;
   py::object enqueue_;
-  bool can_be_captured_ = false;
 };
 
 bool queues_work(PythonInstance& instance) {

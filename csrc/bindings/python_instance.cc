@@ -41,4 +41,8 @@ bool PythonInstance::has(const char* attribute) const {
   return py::hasattr(object_, attribute);
 }
 
+bool PythonInstance::says(const char* attribute) const {
+  return has(attribute) && object_.attr(attribute).cast<bool>();
+}
+
 }  // namespace naiad

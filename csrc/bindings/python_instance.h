@@ -54,6 +54,8 @@ class PythonInstance {
   // Within an Entered of the thread.
   const py::object& object() const { return object_; }
   bool has(const char* attribute) const;
+  // Whether it has the attribute, and it is true.
+  bool says(const char* attribute) const;
   CallGraph* calls() const { return calls_; }
   // Among the instances that may call models.
   std::uint64_t number() const { return number_; }

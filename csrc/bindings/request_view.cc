@@ -158,10 +158,8 @@ py::list RequestView::inputs() const {
   for (std::size_t i = 0; i < request.inputs.size(); ++i) {
     const Tensor& tensor = request.inputs[i];
     if (!tensor.present()) continue;
-    py::object value = tensor.is_on_gpu() ? py::cast(GpuTensor{tensor})
-                                          : py::object(array_of_tensor(tensor, {nullptr, tensor.owner}));
     list.append(py::make_tuple(request.spec->inputs[i].name, std::string(dtype_name(tensor.dtype)),
-                               std::move(value)));
+                               input_object(tensor)));
   }
   return list;
 }

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <utility>
 
 #include "base/log.h"
+#include "execute/left_on_gpu.h"
 
 namespace naiad {
 namespace {
@@ -21,36 +21,6 @@ constexpr std::size_t kGpuAlignment = 256;
 bool is_aligned(const std::byte* data) {
   return reinterpret_cast<std::uintptr_t>(data) % kGpuAlignment == 0;
 }
-
-// An output that outlives its batch on the GPU. What a framework has allocated may need the stream at its
-// end, when the instance is gone.
-class LeftOnGpu final : public Buffer {
- public:
-  LeftOnGpu(const Tensor& made, DevicePlace place)
-      : Buffer(const_cast<std::byte*>(made.data), made.size_bytes, made.owner->device()),
-        stream_(std::move(place.stream)),
-        budget_(std::move(place.budget)),
-        owner_(made.owner) {}
-  ~LeftOnGpu() override { budget_->taken_up(size_bytes()); }
-
-  // Not present() where too much is left there already.
-  static Tensor leave(const Tensor& made, const DevicePlace& place) {
-    const std::size_t limit_bytes = place.budget->limit_bytes();
-    const std::size_t most_bytes =
-        limit_bytes != 0 ? limit_bytes / 2 : place.pool.gpu().facts().memory_bytes / 4;
-    if (!place.budget->try_leave(made.size_bytes, most_bytes)) return {};
-    Tensor left = made;
-    left.owner = BufferRef::adopt(std::make_unique<LeftOnGpu>(made, place).release());
-    return left;
-  }
-
- private:
-  void release() noexcept override { const std::unique_ptr<LeftOnGpu> self(this); }
-
-  const DevicePool::Stream stream_;
-  const DevicePool::Budget budget_;
-  const BufferRef owner_;  // last: goes first
-};
 
 std::unique_ptr<GpuEvent> make_event(Gpu& gpu) {
   std::unique_ptr<GpuEvent> event;
@@ -163,9 +133,7 @@ Tensor DeviceSlot::stage(std::size_t index) {
   tensor.size_bytes = 0;
   for (const GatherPiece& piece : pieces) tensor.size_bytes += piece.size_bytes;
   const bool is_one = pieces.size() == 1 && pieces[0].place == PiecePlace::kGpu;
-  if (is_one && is_aligned(tensor.data) && graph_ == nullptr) {
-    return tensor;  // it is there already
-  }
+  if (is_one && is_aligned(tensor.data) && graph_ == nullptr) return tensor;  // it is there already
   BufferRef block = allocate_for_input(index, tensor.size_bytes);
   gather(pieces, block->data());
   tensor.data = block->data();
@@ -280,18 +248,14 @@ BufferRef DeviceSlot::allocate_for_work(std::size_t size_bytes) {
 }
 
 void DeviceSlot::compute(DeviceBackend& backend) {
-  if (graph_ == nullptr) {
-    backend.enqueue(*batch_);
-    return;
-  }
-  if (!graph_->graph) {
-    backend.enqueue(*batch_);
-    capture(backend);
-  } else {
+  if (graph_ != nullptr && graph_->graph) {
     check_device(streams_.place.stream->launch(*graph_->graph), "launch a graph");
     batch_->outputs_ = graph_->outputs;
+  } else {
+    backend.enqueue(*batch_);
+    if (graph_ != nullptr) capture(backend);
   }
-  copy_what_stays();
+  if (graph_ != nullptr) copy_what_stays();
 }
 
 void DeviceSlot::capture(DeviceBackend& backend) {

@@ -13,10 +13,9 @@ import psutil
 
 from naiad.backends.registry import BackendRegistry
 from naiad.engine import Engine, SharedRegions, Summons, gpu_absence, gpu_count
-from naiad.errors import InvalidArgument
 from naiad.remote.repositories import RemoteRepositories
 from naiad.repository.folder_events import check_events, listen
-from naiad.repository.gpu_memory import gpu_memory
+from naiad.repository.gpu_memory import gpu_memory, require_gpus
 from naiad.repository.model_repository import ModelRepository
 from naiad.repository.model_services import EngineServices
 from naiad.repository.on_demand import OnDemand
@@ -169,11 +168,7 @@ def _of_gpus_there(sizes: Mapping[int, int]) -> Mapping[int, int]:
             "--cuda-memory-pool-byte-size has no effect, the core has no GPU here: %s", gpu_absence()
         )
         return {}
-    for device in sizes:
-        if device >= count:
-            raise InvalidArgument(
-                f"--cuda-memory-pool-byte-size names GPU {device}, and there are {count}, counted from 0"
-            )
+    require_gpus("--cuda-memory-pool-byte-size", sizes, count)
     return sizes
 
 

@@ -77,7 +77,15 @@ class House:
             return made[-1]
 
         instance = core.InstanceSpec(f"{name}_0", device_kind="GPU", device_id=device)
-        model = self.engine.start(spec_of(name, **more), core.python_factory(make, streams=True), [instance])
+        return self.serve(name, make, instance, streams=True, **more)
+
+    def serve(
+        self, name: str, make: Any, instance: core.InstanceSpec, *, streams: bool = False, **more: Any
+    ) -> core.Model:
+        """A model of what ``make`` gives."""
+        model = self.engine.start(
+            spec_of(name, **more), core.python_factory(make, streams=streams), [instance]
+        )
         self.engine.publish(name, [model])
         return model
 
@@ -258,10 +266,7 @@ class Looks:
 def test_python_instances_that_take_them_get_inputs_on_the_gpu(house: House) -> None:
     instance = Looks()
     house.add("a")
-    model = house.engine.start(
-        spec_of("looks"), core.python_factory(lambda *_: instance), [core.InstanceSpec("looks_0")]
-    )
-    house.engine.publish("looks", [model])
+    house.serve("looks", lambda *_: instance, core.InstanceSpec("looks_0"))
     house.chain("e", ["a", "looks"])
     before = copies()
     assert house.answer(1, "e")[0, 0] == 2
@@ -278,10 +283,7 @@ def test_python_instances_that_say_nothing_get_them_on_the_host(house: House) ->
     instance = Looks()
     instance.takes_gpu_inputs = False
     house.add("a")
-    model = house.engine.start(
-        spec_of("looks"), core.python_factory(lambda *_: instance), [core.InstanceSpec("looks_0")]
-    )
-    house.engine.publish("looks", [model])
+    house.serve("looks", lambda *_: instance, core.InstanceSpec("looks_0"))
     house.chain("e", ["a", "looks"])
     assert house.answer(1, "e")[0, 0] == 2
     assert instance.seen == ["host"]

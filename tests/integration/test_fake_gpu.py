@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.shared_memory import SharedMemory
@@ -20,6 +19,7 @@ import tritonclient.grpc as grpc_client
 import tritonclient.http as http_client
 
 from .conftest import ServerProcess, Start, until, write_model
+from .test_metrics import sample, scrape
 
 OVERLAY = Path(__file__).parents[1] / "fake_gpu"
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(OVERLAY), *filter(None, [os.environ.get("PYTHONPATH")])])}
@@ -197,15 +197,11 @@ def test_nvml_and_the_core_tell_of_the_same_gpus(on_gpus: ServerProcess, ask: As
     answered(infer(on_gpus, "first", 1))
     used = [ask("state", device)["allocated_bytes"] for device in (0, 1)]
     assert used[0] > 0
-    figures: dict[str, str] = {}
 
     def same() -> bool:
-        figures.clear()
-        with urllib.request.urlopen(f"http://{on_gpus.metrics}/metrics", timeout=30) as answer:
-            lines = answer.read().decode().splitlines()
-        figures.update(line.rsplit(" ", 1) for line in lines if line.startswith("nv_gpu_memory_used_bytes{"))
-        return [figures.get(f'nv_gpu_memory_used_bytes{{gpu_uuid="GPU-fake-{k}"}}') for k in (0, 1)] == [
-            str(size) for size in used
+        text = scrape(on_gpus)
+        return used == [
+            sample(text, "nv_gpu_memory_used_bytes", gpu_uuid=f"GPU-fake-{device}") for device in (0, 1)
         ]
 
     until(same)
@@ -241,13 +237,11 @@ def test_the_pool_s_metrics_and_what_a_model_may_have(on_gpus: ServerProcess, as
     assert "model 'bounded' cannot have" in refused["error"]
     assert "of the 1.0 MiB that it may have" in refused["error"]
     assert answered(infer(on_gpus, "bounded", 3)) == [3]
-    with urllib.request.urlopen(f"http://{on_gpus.metrics}/metrics", timeout=30) as answer:
-        lines = answer.read().decode().splitlines()
-    figures = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    labels = '{gpu_uuid="GPU-fake-0",model="bounded",version="1"}'
-    assert figures[f"naiad_model_gpu_pool_limit_bytes{labels}"] == str(1 << 20)
-    assert 4000 <= float(figures[f"naiad_model_gpu_pool_peak_bytes{labels}"]) <= 1 << 20
-    assert float(figures['naiad_gpu_pool_cached_bytes{gpu_uuid="GPU-fake-0"}']) > 0
+    text = scrape(on_gpus)
+    labels = {"gpu_uuid": "GPU-fake-0", "model": "bounded", "version": "1"}
+    assert sample(text, "naiad_model_gpu_pool_limit_bytes", **labels) == 1 << 20
+    assert 4000 <= sample(text, "naiad_model_gpu_pool_peak_bytes", **labels) <= 1 << 20
+    assert sample(text, "naiad_gpu_pool_cached_bytes", gpu_uuid="GPU-fake-0") > 0
 
 
 def test_an_ensemble_s_tensors_stay_on_the_gpu_between_its_steps(on_gpus: ServerProcess, ask: Ask) -> None:

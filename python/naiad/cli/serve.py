@@ -296,7 +296,7 @@ def serve(
     ] = _CORE_DEFAULTS.pinned_bytes,
     gpu_pools: model_flags.GpuPoolSizes = None,
     tensor_pool_byte_size: Annotated[
-        int, _flag("--tensor-pool-byte-size", _SERVER, "Bound of tensor memory; 0: a quarter of all.", min=0)
+        int, _flag("--tensor-pool-byte-size", _SERVER, "Bound of tensor memory; 0: 1/4 of all memory.", min=0)
     ] = 0,
 ) -> None:
     """Serve models over HTTP, gRPC and metrics: files, folders, repositories.

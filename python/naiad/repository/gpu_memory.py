@@ -66,9 +66,12 @@ def gpu_memory(
         if limits:
             _log.warning("--model-load-gpu-limit has no effect, there is no GPU here: %s", reason)
         return None
-    for device in limits:
-        if not 0 <= device < len(memory):
-            raise InvalidArgument(
-                f"--model-load-gpu-limit names GPU {device}, and there are {len(memory)}, counted from 0"
-            )
+    require_gpus("--model-load-gpu-limit", limits, len(memory))
     return memory
+
+
+def require_gpus(flag: str, devices: Iterable[int], count: int) -> None:
+    """Raises InvalidArgument for one that a flag names and that is not among the ``count`` there are."""
+    for device in devices:
+        if not 0 <= device < count:
+            raise InvalidArgument(f"{flag} names GPU {device}, and there are {count}, counted from 0")

@@ -25,7 +25,7 @@ def cuda() -> FakeCuda:
 def made(cuda: FakeCuda, engine: FakeEngine, text: str = X + Y, **more: Any) -> StreamedInstance:
     config = configured(text, **more)
     options = tensorrt_options(config)
-    return StreamedInstance("m_0", config, config.instance_groups[0], engine, cuda, options, STREAM)
+    return StreamedInstance("m_0", config, config.instance_groups[0], engine, cuda, options, stream=STREAM)
 
 
 def rows(count: int, width: int = 4) -> np.ndarray[Any, Any]:

@@ -112,7 +112,7 @@ class TensorRtBackend(IsolatedBackend):
             parts = (place.name, config, group, engine, device, options)
             if place.stream and not needs_host(engine.tensors):
                 try:
-                    instance = StreamedInstance(*parts, place.stream)
+                    instance = StreamedInstance(*parts, stream=place.stream)
                 except ComputedShapeError:
                     _log.info("%s: the shape of an output is computed: it copies and waits", place.name)
                 else:

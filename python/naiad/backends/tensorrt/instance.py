@@ -23,7 +23,7 @@ from naiad.config import InstanceGroup, ModelConfig
 from naiad.errors import BackendError, InvalidArgument, NaiadError
 
 if TYPE_CHECKING:
-    from naiad.engine import BatchView
+    from naiad.engine import BatchView, DeviceBatchView
 
 _log = logging.getLogger("naiad.backends.tensorrt")
 
@@ -39,9 +39,12 @@ class TensorRtInstance:
         engine: Engine,
         cuda: Cuda,
         options: TensorRtOptions,
+        *,
+        stream: int = 0,
     ) -> None:
-        """Raises ConfigError where configuration and engine contradict each other, BackendError where
-        TensorRT or CUDA refuses something.
+        """``stream``: one that somebody else has made (a ``cudaStream_t``) and that outlives the instance; 0:
+        one of its own. Raises ConfigError where configuration and engine contradict each other, BackendError
+        where TensorRT or CUDA refuses something.
         """
         self.is_broken = False
         """Whether this process can not use its GPU any more."""
@@ -65,14 +68,14 @@ class TensorRtInstance:
             check_batch(config, most_rows(engine, [profile.index for profile in self._profiles]))
         self._closing = ExitStack()
         try:
-            self._prepare(engine, options)
+            self._prepare(engine, options, stream)
         except BaseException:
             self.finalize()
             raise
 
-    def _prepare(self, engine: Engine, options: TensorRtOptions) -> None:
+    def _prepare(self, engine: Engine, options: TensorRtOptions, stream: int) -> None:
         cuda, config = self._cuda, self._config
-        self._stream = self._make_stream(options)
+        self._stream = stream or self._make_stream(options)
         self._event = cuda.make_event(busy_wait=options.busy_wait)
         self._close_with(cuda.destroy_event, self._event)
         self._bound: dict[int, BoundContext] = {}
@@ -211,16 +214,19 @@ class TensorRtInstance:
             self._give_values(batch, output, shape)
             return
         own = own or (1,)
-        if not fits(output.shape, own):
-            raise BackendError(
-                f"output '{output.name}' of model '{self._config.name}' is shape {list(own)}, but the "
-                f"configuration says {list(output.shape)}"
-            )
-        place = batch.place(output.name, output.datatype, own)
+        place = self._place(batch, output, own)
         if not place.size:
             return
         result = self._buffers.result(output.name, shape or (1,), place.dtype)
         place[...] = result if shape in (own, ()) else result[corner(own)]
+
+    def _place(self, batch: BatchView | DeviceBatchView, output: ModelTensor, shape: Shape) -> Any:
+        if not fits(output.shape, shape):
+            raise BackendError(
+                f"output '{output.name}' of model '{self._config.name}' is shape {list(shape)}, but the "
+                f"configuration says {list(output.shape)}"
+            )
+        return batch.place(output.name, output.datatype, shape)
 
     def _give_values(self, batch: BatchView, output: ModelTensor, shape: Shape) -> None:
         values = self._buffers.read_values(output.name, math.prod(shape))
